@@ -1,0 +1,43 @@
+"""What the command lines of all packages share: the workspace, `key=value` settings, errors in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from data_manifests.errors import ConfigError, ToolkitError
+from data_manifests.store import Store
+from data_manifests.version import Version
+
+
+def open_store() -> Store:
+    """The store in `$WORKSPACE`, or in `workspace/` below the current folder."""
+    return Store(Path(os.environ.get("WORKSPACE", "workspace")))
+
+
+def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
+    """("a.b=1", "c=x") → {"a.b": "1", "c": "x"}. Raises ConfigError for a word without `=`."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise ConfigError(f"a setting is written key=value, such as seed=3. Got {pair!r} instead.")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def ledger_line(version: Version) -> str:
+    """`faces@3: 700 rows (ok 690, fallback 8, failed 2, excluded 0)`, the last line of a command."""
+    counts = ", ".join(
+        f"{status} {version.ledger.get(status, 0)}" for status in ("ok", "fallback", "failed", "excluded")
+    )
+    return f"{version.ref}: {version.rows} rows ({counts})"
+
+
+def run(group: click.Group) -> None:
+    """Run a package's command line. A ToolkitError is printed as one line and exits with 2."""
+    try:
+        group()
+    except ToolkitError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)

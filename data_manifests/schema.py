@@ -1,0 +1,178 @@
+"""The columns of a manifest: name, type, unit, meaning and the stage that owns it.
+
+A row describes one file; geometry on a row is in the pixels of that row's file. `docs/manifest.md` is made from this
+table (`python -m data_manifests schema`). Columns that a user's own CSV brings along are kept under the prefix `x_`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_manifests.errors import ManifestError
+from data_manifests.taxonomy import GENDERS, MASKS, MAX_AGE, MIN_AGE, N_AGE_CLASSES, N_CLASSES, SHOTS
+
+EXTRA_PREFIX = "x_"
+STATUSES = ("ok", "fallback", "failed", "excluded")
+SPLITS = ("train", "val", "test")
+USABLE = ("ok", "fallback")  # rows with a picture that later stages work on
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `allowed` lists the values of a closed set; `low` and `high` bound a number (both within)."""
+
+    name: str
+    type: pa.DataType
+    owner: str
+    meaning: str
+    unit: str = ""
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+_TEXT, _I8, _I32, _F32 = pa.string(), pa.int8(), pa.int32(), pa.float32()
+
+COLUMNS = (
+    # who and what -----------------------------------------------------------------------------------------------
+    Column("sample_id", _TEXT, "any", "names this row; a hash of parent, path and bytes, so unique even for equal files", required=True),
+    Column("source_id", _TEXT, "ingest", "`sample_id` of the ingested photo that this row descends from", required=True),
+    Column("parent_id", _TEXT, "any", "`sample_id` of the row whose picture this one was made from; empty for a photo"),
+    Column("root", _TEXT, "any", "the folder that `path` starts from: a name in `roots.json`, or `workspace`", required=True),
+    Column("path", _TEXT, "any", "the picture file, relative to its root, POSIX", required=True),
+    Column("sha256", _TEXT, "any", "hash of the file's bytes; empty if it could not be read", unit="hex"),
+    Column("width_px", _I32, "any", "width as shown (after EXIF turning)", unit="px", low=1),
+    Column("height_px", _I32, "any", "height as shown", unit="px", low=1),
+    Column("person_id", _TEXT, "ingest", "the human subject; one split per person", required=True),
+    Column("profile_id", _TEXT, "ingest", "one set of seven shots; a synthetic one is `person_id` + `/s` + number", required=True),
+    Column("shot", _TEXT, "ingest", "place in the profile", allowed=SHOTS),
+    # labels -----------------------------------------------------------------------------------------------------
+    Column("mask", _TEXT, "ingest", "how the mask is worn", allowed=MASKS),
+    Column("gender", _TEXT, "ingest", "as labelled", allowed=GENDERS),
+    Column("age", _I32, "ingest", "as labelled", unit="years", low=MIN_AGE, high=MAX_AGE),
+    Column("age_class", _I8, "ingest", "from `age` and the manifest's age cuts", low=0, high=N_AGE_CLASSES - 1),
+    Column("class_id", _I8, "ingest", "mask * 6 + gender * 3 + age_class", low=0, high=N_CLASSES - 1),
+    Column("label_source", _TEXT, "apply", "`ingest`, or the id of the last correction that changed a label"),
+    # where it stands --------------------------------------------------------------------------------------------
+    Column("split", _TEXT, "split", "one value per person", allowed=SPLITS),
+    Column("fold", _I8, "split", "cross-validation fold, one value per person", low=0),
+    Column("status", _TEXT, "any", "the worst outcome so far", required=True, allowed=STATUSES),
+    Column("reason", _TEXT, "any", "why the status is not ok, or what is remarkable; `stage: text`, joined by `; `"),
+    # geometry ---------------------------------------------------------------------------------------------------
+    Column("box_xyxy", pa.list_(_F32, 4), "detect", "the chosen face", unit="px"),
+    Column("detection_score", _F32, "detect", "the detector's confidence", low=0, high=1),
+    Column("points_xy", pa.list_(_F32, 10), "detect", "eyes (left in the picture first), nose, mouth corners: x, y × 5", unit="px"),
+    Column("faces", _I32, "detect", "how many faces were found", low=0),
+    Column("landmarks_xy", pa.list_(_F32, 136), "landmarks", "68 points (iBUG order): x, y × 68", unit="px"),
+    # made by us -------------------------------------------------------------------------------------------------
+    Column("is_synthetic", pa.bool_(), "synth", "true for pictures made by `synth`", required=True),
+    Column("recipe", _TEXT, "synth", "JSON that rebuilds the synthetic picture: type, wear, seed, parameters, version"),
+    Column("nose_covered_score", _F32, "synth", "share of the nose under mask fabric, from the rendered alpha", low=0, high=1),
+    Column("mouth_covered_score", _F32, "synth", "share of the mouth under mask fabric", low=0, high=1),
+    Column("chin_covered_score", _F32, "synth", "share of the chin under mask fabric", low=0, high=1),
+    Column("made_by", _TEXT, "any", "stages and backends that led to this file, such as `detect:mtcnn@2.6.0; crop@1`"),
+)  # fmt: skip
+
+BY_NAME = {column.name: column for column in COLUMNS}
+LABELS = ("mask", "gender", "age")  # what people label; age_class and class_id follow
+
+
+def column_type(name: str) -> pa.DataType | None:
+    """The type of a known column; None for a user's own `x_` column, whose type is free."""
+    if name in BY_NAME:
+        return BY_NAME[name].type
+    if name.startswith(EXTRA_PREFIX):
+        return None
+    raise ManifestError(
+        f"column {name!r} is not in the manifest schema. Known columns are in docs/manifest.md; "
+        f"columns of your own begin with {EXTRA_PREFIX!r}."
+    )
+
+
+def conform(table: pa.Table) -> pa.Table:
+    """Cast to the schema's types, add absent columns as nulls, order columns as above with `x_` columns last.
+
+    Raises ManifestError for an unknown column or a value that its type cannot hold.
+    """
+    extras = [name for name in table.column_names if column_type(name) is None]
+    arrays: dict[str, pa.Array | pa.ChunkedArray] = {}
+    for column in COLUMNS:
+        if column.name not in table.column_names:
+            arrays[column.name] = pa.nulls(table.num_rows, column.type)
+            continue
+        values = table.column(column.name)
+        try:
+            arrays[column.name] = values if values.type == column.type else values.cast(column.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise ManifestError(f"column {column.name!r} must be {column.type}: {error}") from None
+    return pa.table({**arrays, **{name: table.column(name) for name in extras}})
+
+
+def validate(table: pa.Table) -> None:
+    """Check a conformed table against the schema; raise ManifestError naming the first row numbers and values."""
+    for column in COLUMNS:
+        values = table.column(column.name)
+        if column.required and values.null_count:
+            _refuse(column.name, values, pc.is_null(values), "must not be empty")
+        if column.allowed:
+            bad = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, pa.array(column.allowed))))
+            _refuse(column.name, values, bad, f"must be one of {{{', '.join(column.allowed)}}}")
+        if column.low is not None and values.null_count < len(values):
+            _refuse(column.name, values, pc.less(values, column.low), f"must be at least {column.low}")
+        if column.high is not None and values.null_count < len(values):
+            _refuse(column.name, values, pc.greater(values, column.high), f"must be at most {column.high}")
+    _refuse_repeats(table.column("sample_id"))
+    for name in ("path",):
+        values = table.column(name)
+        bad = pc.match_substring_regex(values, r"^/|^[A-Za-z]:|\\|(^|/)\.\.(/|$)")
+        _refuse(name, values, bad, "must be relative, with / between folders and no ..")
+
+
+def _refuse(name: str, values: pa.ChunkedArray, bad: pa.ChunkedArray, rule: str) -> None:
+    rows = pc.indices_nonzero(pc.fill_null(bad, False))
+    if len(rows) == 0:
+        return
+    shown = ", ".join(f"row {row} {values[row].as_py()!r}" for row in rows[:3].to_pylist())
+    raise ManifestError(f"column {name!r} {rule}: {shown} ({len(rows)} of {len(values)} rows).")
+
+
+def _refuse_repeats(ids: pa.ChunkedArray) -> None:
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return
+    counts = ids.value_counts()
+    twice = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1))
+    first = twice[0].as_py()
+    rows = pc.indices_nonzero(pc.equal(ids, first["values"])).to_pylist()[:3]
+    raise ManifestError(
+        f"column 'sample_id' must be unique: {first['values']!r} stands in rows {', '.join(map(str, rows))} "
+        f"({len(twice)} repeated ids)."
+    )
+
+
+def as_markdown() -> str:
+    """The page docs/manifest.md."""
+    lines = [
+        "# Manifest columns",
+        "",
+        "Made from `data_manifests/schema.py` by `make docs`; do not edit. A row describes one file, and geometry on a row "
+        "is in the pixels of that row's file.",
+        "",
+        "| column | type | unit | owner | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for column in COLUMNS:
+        meaning = column.meaning
+        if column.allowed:
+            meaning += f" ({', '.join(f'`{value}`' for value in column.allowed)})"
+        if column.low is not None or column.high is not None:
+            meaning += (
+                f" [{column.low if column.low is not None else ''} … {column.high if column.high is not None else ''}]"
+            )
+        star = " (never empty)" if column.required else ""
+        lines.append(f"| `{column.name}` | {column.type} | {column.unit} | {column.owner} | {meaning}{star} |")
+    lines += ["", f"Columns of your own keep the prefix `{EXTRA_PREFIX}`, such as `x_race`.", ""]
+    return "\n".join(lines)

@@ -1,0 +1,90 @@
+"""The labels: mask × gender × age class → 18 classes. The one place that knows them.
+
+`class_id = mask * 6 + gender * 3 + age_class`, each part being its position in the tuples below. The two ages at which
+a class begins are a setting of each manifest: 30 and 60 as published, 30 and 58 in a known recipe, 45 and 60 for
+people who are hardly ever under 30.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_manifests.errors import ManifestError
+
+MASKS = ("worn", "incorrect", "none")
+GENDERS = ("male", "female")
+N_AGE_CLASSES = 3
+N_CLASSES = len(MASKS) * len(GENDERS) * N_AGE_CLASSES
+
+MIN_AGE, MAX_AGE = 0, 116  # the range of UTKFace, the widest of the layouts we read
+
+SHOTS = ("normal", "mask1", "mask2", "mask3", "mask4", "mask5", "incorrect_mask")
+SHOT_MASK = {
+    "normal": "none",
+    **{f"mask{i}": "worn" for i in range(1, 6)},
+    "incorrect_mask": "incorrect",
+}
+
+
+@dataclass(frozen=True)
+class AgeCuts:
+    """The first age (years) of the middle and of the old class."""
+
+    middle: int = 30
+    old: int = 60
+
+    def __post_init__(self) -> None:
+        if not MIN_AGE < self.middle < self.old <= MAX_AGE:
+            raise ManifestError(
+                f"age cuts must rise within {MIN_AGE} to {MAX_AGE}, such as 30,60. "
+                f"Got {self.middle},{self.old} instead."
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> AgeCuts:
+        """Read "30,60" (or "30/60")."""
+        try:
+            middle, old = (int(part) for part in text.replace("/", ",").split(","))
+        except ValueError:
+            raise ManifestError(f"age cuts must be two whole numbers such as 30,60. Got {text!r} instead.") from None
+        return cls(middle, old)
+
+    def bounds(self, age_class: int) -> tuple[int, int]:
+        """First and last age (years, both within) of an age class."""
+        edges = (MIN_AGE, self.middle, self.old, MAX_AGE + 1)
+        return edges[age_class], edges[age_class + 1] - 1
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        return f"<{self.middle}", f"{self.middle}-{self.old - 1}", f">={self.old}"
+
+
+def age_class_of(age: pa.Array | pa.ChunkedArray, cuts: AgeCuts) -> pa.Array | pa.ChunkedArray:
+    """Ages (years; null stays null) → age classes 0, 1, 2 as int8."""
+    middle = pc.cast(pc.greater_equal(age, cuts.middle), pa.int8())
+    return pc.add(middle, pc.cast(pc.greater_equal(age, cuts.old), pa.int8()))
+
+
+def class_id_of(
+    mask: pa.Array | pa.ChunkedArray,
+    gender: pa.Array | pa.ChunkedArray,
+    age_class: pa.Array | pa.ChunkedArray,
+) -> pa.Array | pa.ChunkedArray:
+    """Labels → class 0 to 17 as int8; null where any of the three is null."""
+    code = pc.multiply(pc.index_in(mask, pa.array(MASKS)), 6)
+    code = pc.add(code, pc.multiply(pc.index_in(gender, pa.array(GENDERS)), 3))
+    return pc.cast(pc.add(code, pc.cast(age_class, pa.int32())), pa.int8())
+
+
+def split_class_id(class_id: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes (N,) → mask, gender and age class, each (N,)."""
+    return class_id // 6, class_id // 3 % 2, class_id % 3
+
+
+def class_names(cuts: AgeCuts) -> list[str]:
+    """The 18 names in order of `class_id`, such as "worn male <30"."""
+    return [f"{mask} {gender} {age}" for mask in MASKS for gender in GENDERS for age in cuts.names]
