@@ -1,0 +1,157 @@
+"""From 68 landmarks to a dense, smooth map between face pixels and mask fabric.
+
+The order is: take the roll out, read the yaw as a continuous number, lay a patch of fabric over the upright
+face (a Coons patch between the top edge, the bottom edge, the two sides and the midline), and invert it with
+a thin-plate spline (Bookstein 1989) that `cv2.remap` can use. Fabric coordinates are ``s`` in [-1, 1] from the
+picture's left side to its right, and ``t`` in [0, 1] from the top edge to the bottom edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.errors import StageError
+
+Array = NDArray[np.float64]
+
+MIN_SCALE_PX = 40.0
+"""Smallest jaw width that still shows a strap one pixel wide (a strap is about 2.5 % of the face)."""
+MAX_ROLL_DEG = 60.0
+MAX_SIDE_RATIO = 4.5
+"""Wider half of the face over the narrower one; 4.5 is about 50 degrees of yaw, where one cheek is gone."""
+MAX_RESIDUAL_SCORE = 0.16
+"""RMS distance to the mean proportions over the face scale; see `tests/test_synth_masks.py` for the spread."""
+HALF_ANGLE = np.deg2rad(68.0)
+"""How far fabric wraps around the head on each side of the midline: mask corners lie well before the ear."""
+
+# iBUG 300-W numbering. Midline stations, from the nose bridge (v = 0) to the chin (v = 5).
+MIDLINE = (27, 30, 33, 51, 57, 8)
+_EYE_LEFT, _EYE_RIGHT = slice(36, 42), slice(42, 48)
+# Frontal proportions in units of the jaw width, origin between the eyes: eyes, nose tip, mouth corners, chin, jaw.
+_PROPORTIONS = np.array(
+    [[-0.22, 0], [0.22, 0], [0, 0.30], [-0.17, 0.53], [0.17, 0.53], [0, 0.88], [-0.5, 0.05], [0.5, 0.05]]
+)
+
+
+@dataclass(frozen=True)
+class Face:
+    """A checked face in its upright frame: `points_xy` (68, 2) px after the roll is taken out."""
+
+    points_xy: Array
+    to_image: Array  # (2, 2) rotation: image offset = to_image @ upright offset
+    centre_xy: Array  # (2,) the pivot, the same in both frames
+    scale_px: float  # width of a frontal jaw
+    roll_deg: float
+    yaw_deg: float  # positive: the nose points to the picture's right
+
+    def midline(self, v: float) -> Array:
+        """(2,) point on the midline; v = 0 bridge, 1 tip, 2 under the nose, 3 and 4 lips, 5 chin, 6 throat."""
+        pts = self.points_xy[list(MIDLINE)]
+        if v >= 5.0:
+            down = np.array([0.35 * (pts[5] - pts[0])[0] / max((pts[5] - pts[0])[1], 1.0), 1.0])
+            return pts[5] + down * (v - 5.0) * 0.25 * self.scale_px
+        i = int(np.clip(np.floor(v), 0, 4))
+        return pts[i] + (pts[i + 1] - pts[i]) * (v - i)
+
+    def jaw(self, k: float) -> Array:
+        """(2,) point on the jaw line, k = 0 at the picture's left ear, 8 chin, 16 right ear; runs on beyond."""
+        jaw = self.points_xy[:17]
+        i = int(np.clip(np.floor(k), 0, 15))
+        return jaw[i] + (jaw[i + 1] - jaw[i]) * (k - i)
+
+    def jaw_many(self, k: Array) -> Array:
+        """(n, 2) points on the jaw line, by cubic (Catmull-Rom) interpolation so that edges have no corners."""
+        jaw = self.points_xy[:17]
+        jaw = np.vstack([2 * jaw[0] - jaw[1], jaw, 2 * jaw[16] - jaw[15], 3 * jaw[16] - 2 * jaw[15]])
+        k = np.clip(k, 0.0, 16.0)
+        i = np.minimum(np.floor(k).astype(int), 15)
+        f = (k - i)[:, None]
+        p0, p1, p2, p3 = jaw[i], jaw[i + 1], jaw[i + 2], jaw[i + 3]
+        return 0.5 * (
+            2 * p1 + (p2 - p0) * f + (2 * p0 - 5 * p1 + 4 * p2 - p3) * f**2 + (3 * p1 - p0 - 3 * p2 + p3) * f**3
+        )
+
+    def to_image_xy(self, upright_xy: Array) -> Array:
+        """(…, 2) upright → image pixels."""
+        return (upright_xy - self.centre_xy) @ self.to_image.T + self.centre_xy
+
+
+def read_face(landmarks_xy: NDArray[np.floating], image_hw: tuple[int, int]) -> Face:
+    """Check the 68 landmarks and turn them upright. Raises StageError with the reason in one line."""
+    points = np.asarray(landmarks_xy, dtype=np.float64)
+    if points.shape != (68, 2):
+        raise StageError(f"landmarks must have shape (68, 2). Got {points.shape} instead.")
+    if not np.isfinite(points).all():
+        raise StageError("landmarks must be finite. Got NaN or infinity; run landmarks again for this image.")
+    eyes = points[_EYE_RIGHT].mean(0) - points[_EYE_LEFT].mean(0)
+    roll = float(np.arctan2(eyes[1], eyes[0]))
+    cos, sin = np.cos(roll), np.sin(roll)
+    to_image = np.array([[cos, -sin], [sin, cos]])
+    centre = points.mean(0)
+    upright = (points - centre) @ to_image + centre
+    height = upright[8, 1] - upright[27, 1]
+    if height <= 0:
+        raise StageError("bad geometry: the chin lies above the eyes (mirrored point order or wrong points).")
+    scale = float(max(np.linalg.norm(upright[16] - upright[0]), 1.05 * height))
+    _refuse(points, upright, scale, np.rad2deg(roll), image_hw)
+    return Face(upright, to_image, centre, scale, float(np.rad2deg(roll)), float(np.rad2deg(_yaw(upright))))
+
+
+def _refuse(points: Array, up: Array, scale: float, roll_deg: float, image_hw: tuple[int, int]) -> None:
+    height, width = image_hw
+    if scale < MIN_SCALE_PX:
+        raise StageError(f"face too small: {scale:.0f} px wide. At least {MIN_SCALE_PX:.0f} px is needed.")
+    margin = 0.05 * scale
+    low, high = points.min(0), points.max(0)
+    if low.min() < -margin or high[0] > width - 1 + margin or high[1] > height - 1 + margin:
+        raise StageError("face cut by the border: landmarks lie outside the image.")
+    if abs(roll_deg) > MAX_ROLL_DEG:
+        raise StageError(f"roll must be within {MAX_ROLL_DEG:.0f} degrees. Got {roll_deg:.0f} instead.")
+    if (np.diff(up[list(MIDLINE), 1]) <= -0.02 * scale).any():
+        raise StageError("bad geometry: folded midline (nose, mouth and chin are out of order).")
+    ring = up[[0, 3, 5, 8, 11, 13, 16]]
+    edge = np.diff(np.vstack([ring, ring[:1]]), axis=0)
+    turn = edge[:, 0] * np.roll(edge[:, 1], -1) - edge[:, 1] * np.roll(edge[:, 0], -1)
+    if (turn >= 0.002 * scale**2).any():
+        raise StageError("bad geometry: the jaw line is not convex (folded or crossed points).")
+    left, right = _half_widths(up)
+    if min(left, right) <= 0 or max(left, right) > MAX_SIDE_RATIO * min(left, right):
+        raise StageError("profile view: one half of the face is hidden (yaw beyond about 50 degrees).")
+    score = _residual(up, scale)
+    if score > MAX_RESIDUAL_SCORE:
+        raise StageError(f"bad geometry: points are {score:.2f} off a face; up to {MAX_RESIDUAL_SCORE} is allowed.")
+
+
+def _half_widths(up: Array) -> tuple[float, float]:
+    """Width of the left and the right half of the face at the height of the cheeks."""
+    mid = 0.5 * (up[29, 0] + up[33, 0])
+    return float(mid - up[[2, 3], 0].mean()), float(up[[13, 14], 0].mean() - mid)
+
+
+def _yaw(up: Array) -> float:
+    """Yaw from the ratio of the half faces, for a cylinder that shows HALF_ANGLE on each side. Radians."""
+    left, right = _half_widths(up)
+    ratio = (left - right) / (left + right)
+    return float(np.arctan(ratio * np.sin(HALF_ANGLE) / (1 - np.cos(HALF_ANGLE))))
+
+
+def _residual(up: Array, scale: float) -> float:
+    """RMS distance, over the scale, to frontal proportions after the best affine map (yaw and pitch are affine)."""
+    stations = np.stack([up[_EYE_LEFT].mean(0), up[_EYE_RIGHT].mean(0), up[30], up[48], up[54], up[8], up[0], up[16]])
+    design = np.column_stack([_PROPORTIONS, np.ones(len(_PROPORTIONS))])
+    coef, *_ = np.linalg.lstsq(design, stations, rcond=None)
+    return float(np.sqrt(((design @ coef - stations) ** 2).sum(1).mean()) / scale)
+
+
+def foreshorten(a: Array, width: float, other: float) -> Array:
+    """(n,) share of the way from the midline to one side for fabric at share `a`; see `_yaw` for the cylinder.
+
+    `width` and `other` are the widths in px of this half and of the opposite half of the patch.
+    """
+    ratio = np.clip((other - width) / max(other + width, 1e-6), -0.75, 0.75)
+    start = np.arctan(ratio * np.sin(HALF_ANGLE) / (1 - np.cos(HALF_ANGLE)))
+    span = min(start + HALF_ANGLE, np.deg2rad(86.0)) - start  # past 90 degrees the fabric would turn back
+    return (np.sin(span * a + start) - np.sin(start)) / (np.sin(span + start) - np.sin(start))

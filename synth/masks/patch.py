@@ -1,0 +1,145 @@
+"""The patch of fabric over an upright face: a Coons patch from a `Placement`, and its smooth inverse."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.errors import StageError
+from synth.masks.fit import Array, Face, foreshorten
+from synth.masks.wear import Placement
+
+S_GRID = np.linspace(-1.0, 1.0, 9)
+T_GRID = np.linspace(0.0, 1.0, 5)
+_STEP_PX = 10
+
+
+def lay_patch(face: Face, place: Placement) -> Array:
+    """(5, 9, 2) upright px: where the fabric point (T_GRID[i], S_GRID[j]) lies on the face."""
+    top_mid, bottom_mid = face.midline(place.top_v), face.midline(place.bottom_v)
+    middle = _middle_line(face, place, top_mid, bottom_mid)
+    patch = np.empty((len(T_GRID), len(S_GRID), 2))
+    half = len(S_GRID) // 2
+    right_width = abs(_side(face, place, +1)[:, 0].mean() - middle[:, 0].mean())
+    left_width = abs(middle[:, 0].mean() - _side(face, place, -1)[:, 0].mean())
+    for sign, width, other in ((-1, left_width, right_width), (1, right_width, left_width)):
+        a = np.linspace(0.0, 1.0, half + 1)
+        share = foreshorten(a, width, other)
+        side = _side(face, place, sign)
+        top = _top_edge(face, place, top_mid, side[0], share, sign)
+        bottom = _bottom_edge(face, place, bottom_mid, side[-1], a, sign)
+        quad = _coons(top, bottom, middle, side, share)
+        if sign < 0:
+            patch[:, : half + 1] = quad[:, ::-1]
+        else:
+            patch[:, half:] = quad
+    return patch
+
+
+def _coons(top: Array, bottom: Array, middle: Array, side: Array, share: Array) -> Array:
+    """(5, n, 2) blend of four edges; `share` (n,) is how far across each column lies."""
+    w, t = share[None, :, None], T_GRID[:, None, None]
+    across = (1 - w) * middle[:, None] + w * side[:, None]
+    down = (1 - t) * (top - ((1 - w[0]) * top[0] + w[0] * top[-1]))[None]
+    up = t * (bottom - ((1 - w[0]) * bottom[0] + w[0] * bottom[-1]))[None]
+    return across + down + up
+
+
+def _middle_line(face: Face, place: Placement, top: Array, bottom: Array) -> Array:
+    """(5, 2): from the nose to below the chin, bent towards where the nose tip points (the fabric is a tent)."""
+    line = top + (bottom - top) * T_GRID[:, None]
+    tip = face.midline(1.0)
+    if place.top_v < 1.0 < place.bottom_v:
+        at = (tip[1] - top[1]) / max(bottom[1] - top[1], 1e-6)
+        push = tip[0] - (top + (bottom - top) * at)[0]
+        line[:, 0] += 0.9 * push * np.sin(np.pi * np.clip(T_GRID, 0, 1)) ** 0.8
+    return line
+
+
+def _side(face: Face, place: Placement, sign: int) -> Array:
+    """(5, 2): the side edge, a nearly straight line between two corners on or a little inside the jaw line.
+
+    It does not follow the jaw: the bottom edge does, and a corner of no angle would fold the fabric.
+    """
+    k = np.array([place.top_k, place.bottom_k]) - sign * place.tilt_k
+    ends = face.jaw_many(k if sign < 0 else 16 - k)
+    stations = face.points_xy[[27, 30, 8]]
+    axis_x = np.interp(ends[:, 1], stations[:, 1], stations[:, 0])
+    ends[:, 0] = axis_x + (ends[:, 0] - axis_x) * np.array([place.reach, 1.04 * place.reach])
+    line = ends[0] + (ends[1] - ends[0]) * T_GRID[:, None]
+    line[:, 0] -= sign * 0.010 * face.scale_px * np.sin(np.pi * T_GRID)  # gathered by the loop
+    return line
+
+
+def _top_edge(face: Face, place: Placement, mid: Array, corner: Array, share: Array, sign: int) -> Array:
+    """(n, 2) from the midline to the corner: a rounded peak on the nose, a dip on the cheek."""
+    soft = np.sqrt(share**2 + 0.02) - np.sqrt(0.02)
+    soft /= soft[-1]
+    straight = mid + (corner - mid) * np.stack([share, soft], axis=1)
+    straight[:, 1] += place.sag * face.scale_px * 4 * share * (1 - share)
+    k = 8.0 + (place.top_k - sign * place.tilt_k - 8.0) * share
+    jaw = face.jaw_many(k if sign < 0 else 16 - k)
+    lift = (mid - face.jaw(8))[None] * (1 - share**2)[:, None] + (corner - jaw[-1])[None] * (share**2)[:, None]
+    return straight + place.follow * (jaw + lift - straight)
+
+
+def _bottom_edge(face: Face, place: Placement, mid: Array, corner: Array, a: Array, sign: int) -> Array:
+    """(n, 2) from the midline to the corner, along the jaw and a little outside of it."""
+    k = 8.0 + (place.bottom_k - sign * place.tilt_k - 8.0) * a
+    jaw = face.jaw_many(k if sign < 0 else 16 - k)
+    lift = (mid - face.jaw(8))[None] * (1 - a**2)[:, None] + (corner - jaw[-1])[None] * (a**2)[:, None]
+    chord = mid + (corner - mid) * (a**0.8)[:, None]
+    edge = jaw + lift + (0.75 * a**3)[:, None] * (chord - jaw - lift)
+    edge += (
+        np.stack([sign * 0.6 * np.ones_like(a), np.ones_like(a)], 1)
+        * (place.out * face.scale_px * np.sin(np.pi * a) ** 1.2)[:, None]
+    )
+    return edge
+
+
+class Spline:
+    """Thin-plate spline from image pixels to template pixels, exact at the control points (Bookstein 1989)."""
+
+    def __init__(self, at_xy: Array, values_xy: Array) -> None:
+        """`at_xy` (n, 2) image px, `values_xy` (n, 2) template px."""
+        self._origin, self._size = at_xy.mean(0), float(np.ptp(at_xy, axis=0).max())
+        self._at = (at_xy - self._origin) / self._size
+        n = len(at_xy)
+        system = np.zeros((n + 3, n + 3))
+        system[:n, :n] = _kernel(self._at, self._at)
+        system[:n, n], system[:n, n + 1 :] = 1.0, self._at
+        system[n, :n], system[n + 1 :, :n] = 1.0, self._at.T
+        self._coef = np.linalg.solve(system, np.vstack([values_xy, np.zeros((3, 2))]))
+
+    def __call__(self, xy: Array) -> Array:
+        """(m, 2) image px → (m, 2) template px."""
+        p = (xy - self._origin) / self._size
+        return _kernel(p, self._at) @ self._coef[:-3] + self._coef[-3] + p @ self._coef[-2:]
+
+
+def _kernel(a: Array, b: Array) -> Array:
+    d2 = np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2.0 * a @ b.T, 1e-12)
+    return d2 * np.log(d2)
+
+
+def dense_map(spline: Spline, roi_xyxy: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """(h, w, 2) float32 template px for each ROI pixel: the spline on a coarse grid, bicubic in between."""
+    x0, y0, x1, y1 = roi_xyxy
+    w, h = x1 - x0, y1 - y0
+    nx, ny = -(-w // _STEP_PX) + 3, -(-h // _STEP_PX) + 3
+    gx, gy = np.meshgrid(x0 + (np.arange(nx) - 1.0) * _STEP_PX, y0 + (np.arange(ny) - 1.0) * _STEP_PX)
+    grid = spline(np.column_stack([gx.ravel(), gy.ravel()])).reshape(ny, nx, 2).astype(np.float32)
+    scale = np.array([[1 / _STEP_PX, 0, 1.0], [0, 1 / _STEP_PX, 1.0]])
+    return cv2.warpAffine(
+        grid, scale, (w, h), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def refuse_folds(patch: Array, scale_px: float) -> None:
+    """Raise StageError where a cell of the patch is turned over or has no area: the landmarks are not usable."""
+    du, dv = np.diff(patch, axis=1)[:-1], np.diff(patch, axis=0)[:, :-1]
+    area = du[..., 0] * dv[..., 1] - du[..., 1] * dv[..., 0]
+    area[[0, 0, -1, -1], [0, -1, 0, -1]] = np.inf  # corners are cut away by the outline
+    if area.min() <= 1e-5 * scale_px**2:
+        raise StageError("bad geometry: the mask would fold over itself on these landmarks.")
