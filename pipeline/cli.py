@@ -1,0 +1,31 @@
+"""`python -m pipeline …`: what the machinery itself can tell."""
+
+from __future__ import annotations
+
+import hashlib
+
+import click
+
+from pipeline.weights import WEIGHTS, Weights, models_folder
+
+
+@click.group()
+def cli() -> None:
+    """What the stages need on this machine."""
+
+
+@cli.command()
+def weights() -> None:
+    """List the model files: which are here, what they are for, under which licence."""
+    for entry in WEIGHTS.values():
+        click.echo(f"{entry.name:18} {_state(entry):10} {entry.file:42} {entry.use}; {entry.licence}")
+    click.echo(f"Files that no package carries belong in {models_folder()} (U2NET_HOME).")
+
+
+def _state(entry: Weights) -> str:
+    path = entry.locate()
+    if path is None:
+        return "absent"
+    name, wanted = ("sha256", entry.sha256) if entry.sha256 else ("md5", entry.md5)
+    with path.open("rb") as file:
+        return "here" if hashlib.file_digest(file, name).hexdigest() == wanted else "DIFFERENT"

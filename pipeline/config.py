@@ -1,0 +1,76 @@
+"""Settings: a YAML file and `key=value` words, checked by a pydantic model that refuses what it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from data_manifests.errors import ConfigError, must_be_one_of
+
+
+class Settings(BaseModel):
+    """Base of every settings model: unknown keys are errors, values do not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=Settings)
+
+
+def load_settings(
+    model: type[Model], file: Path | None = None, overrides: Mapping[str, str] | None = None, section: str | None = None
+) -> Model:
+    """Read `file` (or its `section`), lay `overrides` such as {"detect.jobs": "2"} over it, and check.
+
+    Values of overrides are read as YAML, so `57,58` is text, `[57, 58]` a list and `2` a number. Raises ConfigError.
+    """
+    values = _read_yaml(file, section) if file else {}
+    for key, text in (overrides or {}).items():
+        _put(values, key.split("."), yaml.safe_load(text))
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(model, error)) from None
+
+
+def _read_yaml(file: Path, section: str | None) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text("utf8")) or {}
+    except FileNotFoundError:
+        raise ConfigError(f"settings file {str(file)!r} does not exist.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"settings file {str(file)!r} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"settings file {str(file)!r} must hold `key: value` lines.")
+    return dict(values.get(section) or {}) if section else values
+
+
+def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"setting {key!r} is a single value; it has no part {keys[-1]!r}.")
+    values[keys[-1]] = value
+
+
+def _explain(model: type[BaseModel], error: ValidationError) -> str:
+    """The first problem in one line, with the choices when a name is unknown."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return must_be_one_of("setting", _names_at(model, first["loc"][:-1]), where) + more
+    return f"setting {where!r}: {first['msg']}. Got {first['input']!r} instead.{more}"
+
+
+def _names_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            break
+        model = field.annotation
+    return list(model.model_fields)

@@ -1,0 +1,191 @@
+"""Run one function over many records: in this process, in a pool of processes, or on a Ray cluster.
+
+All three give the same results. The function is made once per worker (`make()` loads models there), a worker computes
+on one thread, and a record that kills its worker is named and left out while the others go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import Any
+
+from data_manifests.errors import ConfigError, must_be_one_of
+
+EXECUTORS = ("pool", "serial", "ray")
+CHUNK = 4  # records a task: small, because a killed run loses what is in flight
+Item = tuple[int, Any]
+Make = Callable[[], Callable[[Any], Any]]
+
+_function: Callable[[Any], Any] | None = None
+_start_error: Exception | None = None
+
+
+class WorkerDied:
+    """The result of a record whose worker process was killed twice (out of memory, a crash in a library)."""
+
+
+def map_records(make: Make, records: Iterable[Any], *, jobs: int, executor: str = "pool") -> Iterator[tuple[int, Any]]:
+    """Yield (position, result) for every record, as they are done.
+
+    `make` must be picklable: a module-level function or a `functools.partial` of one. Errors raised by the function end
+    the run; a worker that dies does not.
+    """
+    if executor not in EXECUTORS:
+        raise ConfigError(must_be_one_of("executor", EXECUTORS, executor))
+    items = iter(enumerate(records))
+    if executor == "ray":
+        return _map_ray(make, items, jobs)
+    if executor == "serial" or jobs == 1:
+        return _map_serial(make, items)
+    return _map_pool(make, items, jobs)
+
+
+def _map_serial(make: Make, items: Iterator[Item]) -> Iterator[tuple[int, Any]]:
+    function = make()
+    for position, record in items:
+        yield position, function(record)
+
+
+def _map_pool(make: Make, items: Iterator[Item], jobs: int) -> Iterator[tuple[int, Any]]:
+    while True:
+        running: dict[Future[list[Item]], list[Item]] = {}
+        with _pool(make, jobs) as pool:
+            try:
+                yield from _feed(pool, items, running, jobs)
+                return
+            except BrokenProcessPool:
+                suspects = [item for chunk in running.values() for item in chunk]
+        yield from _one_by_one(make, sorted(suspects, key=lambda item: item[0]))
+
+
+def _feed(
+    pool: ProcessPoolExecutor, items: Iterator[Item], running: dict[Future[list[Item]], list[Item]], jobs: int
+) -> Iterator[Item]:
+    """Keep a few chunks per worker in flight. `running` still holds what was in flight when a worker dies."""
+    while True:
+        while len(running) < jobs * 3 and (chunk := list(islice(items, CHUNK))):
+            try:
+                running[pool.submit(_work, chunk)] = chunk
+            except BrokenProcessPool:
+                running[Future()] = chunk  # taken from the iterator, not yet given to a worker
+                raise
+        if not running:
+            return
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            results = future.result()
+            del running[future]
+            yield from results
+
+
+def _one_by_one(make: Make, suspects: list[Item]) -> Iterator[Item]:
+    """After a death: each record that was in flight alone in a worker, so that the one that kills is known."""
+    while suspects:
+        with _pool(make, 1) as pool:
+            while suspects:
+                try:
+                    results = pool.submit(_work, suspects[:1]).result()
+                except BrokenProcessPool:
+                    yield suspects.pop(0)[0], WorkerDied()
+                    break
+                yield from results
+                suspects.pop(0)
+
+
+@contextlib.contextmanager
+def _pool(make: Make, jobs: int) -> Iterator[ProcessPoolExecutor]:
+    # spawn, not fork: torch and OpenCV hold threads and locks that a forked child would inherit half-way
+    context = multiprocessing.get_context("spawn")
+    with _one_thread_environment():
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(make,))
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _one_thread_environment() -> Iterator[None]:
+    """Environment that spawned workers inherit: with more than one thread each they fight over the cores."""
+    wanted = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _start(make: Make) -> None:
+    """First thing in a worker. An error is kept for the first record, where it can travel back with its type."""
+    global _function, _start_error
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        _function = make()
+        _limit_threads()
+    except Exception as error:
+        _start_error = error
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _limit_threads() -> None:
+    """One computing thread, in the libraries that this worker has loaded."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(1)
+
+
+def _work(chunk: list[Item]) -> list[Item]:
+    if _start_error is not None:
+        raise _start_error
+    assert _function is not None
+    return [(position, _function(record)) for position, record in chunk]
+
+
+def _map_ray(make: Make, items: Iterator[Item], jobs: int) -> Iterator[tuple[int, Any]]:
+    try:
+        import ray
+    except ImportError:
+        raise ConfigError("executor 'ray' needs Ray, which is not installed. Run: make setup EXTRAS=ray") from None
+    started = not ray.is_initialized()
+    if started:
+        ray.init(
+            num_cpus=jobs if "RAY_ADDRESS" not in os.environ else None, include_dashboard=False, log_to_driver=False
+        )
+    try:
+        actor = ray.remote(num_cpus=1)(_RayWorker)
+        pool = ray.util.ActorPool([actor.remote(make) for _ in range(jobs)])
+        chunks = iter(lambda: list(islice(items, CHUNK)), [])
+        for results in pool.map_unordered(lambda worker, chunk: worker.work.remote(chunk), chunks):
+            yield from results
+    finally:
+        if started:
+            ray.shutdown()
+
+
+class _RayWorker:
+    def __init__(self, make: Make) -> None:
+        self.function = make()
+        _limit_threads()
+
+    def work(self, chunk: list[Item]) -> list[Item]:
+        return [(position, self.function(record)) for position, record in chunk]

@@ -1,0 +1,194 @@
+"""A stage: steps that look at one picture each, run over a manifest.
+
+    step     a function (record, picture) → Outcome, with the columns it needs and adds
+    stage    one or more steps in one pass over each picture, giving the next version of the manifest
+
+Results are kept by a key made of the picture's hash, the columns read, the parameters and the versions of code and
+weights. So a run that was killed goes on where it was, a second run does nothing, and a correction of a label costs
+no picture. A row that fails stays a row: ok + fallback + failed + excluded = rows in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from data_manifests.errors import StageError
+from data_manifests.hashing import sample_id
+from data_manifests.schema import BY_NAME, USABLE, conform
+from data_manifests.store import WORKSPACE_ROOT, Store
+from data_manifests.version import Manifest, Version
+from pipeline.executor import WorkerDied, map_records
+from pipeline.results import open_results
+from pipeline.step import SEVERITY, Outcome, Record, Result, Step, StepFunction, failed, make_worker, result_key
+
+__all__ = ["Outcome", "Record", "StageRun", "Step", "StepFunction", "merge", "run_records", "run_stage"]
+
+IDENTITY = ("sample_id", "root", "path", "sha256", "status", "reason", "made_by")
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """What came of a stage."""
+
+    version: Version
+    computed: int
+    reused: int
+    reasons: Mapping[str, int]
+
+    def lines(self) -> list[str]:
+        """For people: the commonest reasons, then the ledger."""
+        ledger = {status: self.version.ledger.get(status, 0) for status in SEVERITY}
+        total = " + ".join(f"{status} {count}" for status, count in ledger.items())
+        lines = [f"  {count} × {reason}" for reason, count in Counter(self.reasons).most_common(8)]
+        done = f"{self.computed} computed, {self.reused} reused"
+        return [
+            *lines,
+            f"{self.version.operation}: {total} = {self.version.rows} rows in; {done}; wrote {self.version.ref}",
+        ]
+
+
+def run_stage(
+    name: str,
+    steps: Sequence[Step],
+    manifest: Manifest,
+    store: Store,
+    *,
+    jobs: int | None = None,
+    executor: str = "pool",
+) -> StageRun:
+    """Run steps over every usable row and write the next version. Raises StageError if nothing could be done.
+
+    Rows that are failed or excluded pass through untouched; one row in is one row out, in the same order.
+    """
+    table = manifest.table
+    _check_columns(steps, table)
+    rows = np.flatnonzero(np.isin(table.column("status").to_numpy(zero_copy_only=False), USABLE))
+    columns = dict.fromkeys((*IDENTITY, *(column for step in steps for column in step.requires)))
+    todo = table.select(list(columns)).take(rows)
+    results, reused = run_records(name, steps, todo, store, jobs=jobs, executor=executor)
+    if results and all(result["status"] == "failed" for result in results):
+        raise StageError(
+            f"{name}: all {len(results)} rows of {manifest.version.ref} failed, first with: {results[0]['reason']}. "
+            "No version was written."
+        )
+    version = store.write(
+        manifest.version.name,
+        merge(table, rows, todo, results, steps),
+        name,
+        parents=[manifest.version],
+        parameters={step.name: {"version": step.version, **step.params} for step in steps},
+    )
+    reasons = Counter(_kind(result["reason"]) for result in results if result["reason"])
+    return StageRun(version, len(results) - reused, reused, reasons)
+
+
+def run_records(
+    name: str, steps: Sequence[Step], todo: pa.Table, store: Store, *, jobs: int | None = None, executor: str = "pool"
+) -> tuple[list[Result], int]:
+    """Results for the rows of `todo` (with the columns of IDENTITY), in order, and how many were known before."""
+    for step in steps:
+        if step.check is not None:
+            step.check()
+    results: list[Result | None] = [None] * todo.num_rows
+    workspace = store.workspace
+    with open_results(workspace / "cache" / "results.sqlite") as cache:
+        keys = [result_key(steps, record) for record in _records(todo)]
+        known = cache.get_many(keys)
+        for position, key in enumerate(keys):
+            if key in known and _picture_is_there(known[key], workspace):
+                results[position] = known[key]
+        missing = [position for position, result in enumerate(results) if result is None]
+        if missing:
+            worker = partial(make_worker, name, tuple(steps), workspace, store.roots())
+            work = zip((keys[p] for p in missing), _records(todo.take(missing)), strict=True)
+            done = map_records(worker, work, jobs=jobs or os.cpu_count() or 1, executor=executor)
+            for index, result in tqdm(done, total=len(missing), desc=name, unit="img"):
+                if isinstance(result, WorkerDied):
+                    results[missing[index]] = failed(name, "the worker process died on this picture")
+                    continue  # not kept: more memory or another library version may do better
+                cache.put(keys[missing[index]], result)
+                results[missing[index]] = result
+    assert None not in results
+    return [result for result in results if result is not None], len(keys) - len(missing)
+
+
+def merge(
+    table: pa.Table, rows: np.ndarray, todo: pa.Table, results: Sequence[Result], steps: Sequence[Step]
+) -> pa.Table:
+    """The table with the results put into its rows."""
+    made_by = "; ".join(f"{step.name}:{step.version}" for step in steps)
+    updates: dict[str, dict[int, Any]] = {}
+    for row, record, result in zip(rows.tolist(), _records(todo.select(list(IDENTITY))), results, strict=True):
+        for column, value in _updated(record, result, made_by).items():
+            updates.setdefault(column, {})[row] = value
+    for column, values in updates.items():
+        old = table.column(column).to_pylist() if column in table.column_names else [None] * table.num_rows
+        for row, value in values.items():
+            old[row] = value
+        array = pa.array(old, type=BY_NAME[column].type)
+        position = table.column_names.index(column) if column in table.column_names else table.num_columns
+        table = (
+            table.set_column(position, column, array)
+            if position < table.num_columns
+            else table.append_column(column, array)
+        )
+    return conform(table)
+
+
+def _updated(record: Record, result: Result, made_by: str) -> Record:
+    """The new values of one row."""
+    status = max(record["status"], result["status"], key=SEVERITY.__getitem__)
+    reason = "; ".join(part for part in (record["reason"], result["reason"]) if part) or None
+    values = {"status": status, "reason": reason, **result["columns"]}
+    if result["status"] == "failed":
+        return values
+    values["made_by"] = "; ".join(part for part in (record["made_by"], made_by) if part)
+    picture = result["picture"]
+    if picture:
+        values |= {name: picture[name] for name in ("path", "sha256", "width_px", "height_px")}
+        values["root"] = WORKSPACE_ROOT
+        values["parent_id"] = record["sample_id"]
+        values["sample_id"] = sample_id(picture["path"], picture["sha256"], record["sample_id"])
+    return values
+
+
+def _picture_is_there(result: Result, workspace: Path) -> bool:
+    picture = result["picture"]
+    if picture is None:
+        return True
+    file = workspace / picture["path"]
+    return file.is_file() and file.stat().st_size == picture["bytes"]
+
+
+def _records(table: pa.Table) -> Iterator[Record]:
+    for batch in table.to_batches(max_chunksize=1024):
+        yield from batch.to_pylist()
+
+
+def _check_columns(steps: Sequence[Step], table: pa.Table) -> None:
+    """Every required column must hold something, or come from an earlier step of the same stage."""
+    added: set[str] = set()
+    for step in steps:
+        for column in step.requires:
+            empty = column not in table.column_names or table.column(column).null_count == table.num_rows
+            if column not in added and empty and table.num_rows:
+                owner = BY_NAME[column].owner
+                raise StageError(
+                    f"{step.name} needs the column {column!r}, which is empty. Run the stage {owner!r} first."
+                )
+        added.update(step.adds)
+
+
+def _kind(reason: str) -> str:
+    """A reason without its numbers, so that like ones are counted together."""
+    return reason.translate(str.maketrans("", "", "0123456789")) if len(reason) < 200 else reason[:200]

