@@ -1,0 +1,19 @@
+"""From a folder of photos to a manifest: one file per layout of the source.
+
+    profiles   train.csv and images/<path>/{normal,mask1,…,mask5,incorrect_mask}.<any image extension>
+    table      a CSV with one row per photo and any column names
+    utkface    [age]_[gender]_[race]_[date].jpg
+    folder     folders named after the labels
+
+Every photo that a source speaks of becomes a row. What is wrong with one stands in its `reason` and makes its status
+`failed`; only a source that cannot be read at all (no train.csv, a missing column) raises ManifestError.
+"""
+
+from data_manifests.ingest.folder import ingest_folder
+from data_manifests.ingest.profiles import ingest_profiles
+from data_manifests.ingest.table import ingest_table
+from data_manifests.ingest.utkface import ingest_utkface
+
+LAYOUTS = ("profiles", "table", "utkface", "folder")
+
+__all__ = ["LAYOUTS", "ingest_folder", "ingest_profiles", "ingest_table", "ingest_utkface"]
