@@ -1,0 +1,78 @@
+# Two commands to begin with: make demo, make test. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+DATASET ?= demo
+WORKSPACE ?= workspace
+CONFIG ?= configs/pipeline.yaml
+TRAIN_CONFIG ?= configs/train/default.yaml
+EXTRAS ?=#         optional parts: EXTRAS=ray
+PERSONS ?= 150#    rendered people in the demo
+
+export WORKSPACE
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup demo test check lint types pytest app ingest preprocess synth train bench docs lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(INSTALLED) ## make .venv with the pinned requirements (EXTRAS=ray adds an optional part)
+ifneq ($(strip $(EXTRAS)),)
+	$(VENV)/bin/uv pip install --python $(PY) --quiet $(foreach extra,$(EXTRAS),-r requirements-$(extra).txt)
+endif
+
+$(INSTALLED): requirements.txt
+	@python3 -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("error: Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0])'
+	@test -x $(PY) || python3 -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@echo "installing the pinned requirements (README: size and time)"
+	$(VENV)/bin/uv pip sync --python $(PY) requirements.txt
+	@touch $@
+
+demo: setup ## render a data set of drawn people and run the whole line on it, up to a report
+	@$(PY) -m synth demo $(WORKSPACE)/photos/demo --persons $(PERSONS) --seed 1
+	@$(PY) -m data_manifests ingest $(WORKSPACE)/photos/demo --layout profiles --name demo
+	@$(PY) -m data_manifests split demo@photos
+	@$(MAKE) --no-print-directory preprocess synth DATASET=demo CONFIG=configs/demo.yaml
+	@$(MAKE) --no-print-directory train DATASET=demo TRAIN_CONFIG=configs/train/demo.yaml
+
+preprocess: setup ## detect, landmarks, crop, background, drop-ages on DATASET (tags the result `preprocessed`)
+	@$(PY) -m preprocess run $(DATASET)@photos --config $(CONFIG) --tag preprocessed
+
+synth: setup ## rebalance DATASET with synthetic profiles (tags the result `balanced`)
+	@$(PY) -m synth run $(DATASET)@preprocessed --config $(CONFIG) --tag balanced
+
+train: setup ## train on DATASET@balanced; the last line says where the report is
+	@$(PY) -m train fit $(DATASET)@balanced --config $(TRAIN_CONFIG)
+
+test: setup check pytest ## lint, types and the whole test suite
+
+check: lint types ## lint and types only
+
+lint: setup
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/ruff format --quiet --check .
+
+types: setup
+	$(VENV)/bin/mypy
+
+pytest: setup
+	$(PY) -m pytest
+
+bench: setup ## every benchmark, its figures as JSON on the last line of each
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) -m $$(echo $${file%.py} | tr / .) --json; done
+
+docs: setup ## write the pages that are made from the code
+	$(PY) docs/make.py
+
+lock: ## pin requirements*.in again (for Linux, macOS, Windows; Python 3.11 to 3.13)
+	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --override overrides.txt \
+		--no-header --no-annotate requirements.in -o requirements.txt
+	for extra in ray; do $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--override overrides.txt --constraint requirements.txt --no-header --no-annotate requirements-$$extra.in -o requirements-$$extra.txt; done
+
+clean: ## remove .venv and caches; data and runs in WORKSPACE stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
