@@ -1,0 +1,224 @@
+"""Head hair: a shell around the head with an opening for the face, and the colour and relief of its strands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from synth.portraits.fields import Array, line_noise, smoothstep, value_noise
+from synth.portraits.geometry import CROWN_Y, Profile, head_profile
+from synth.portraits.person import Person
+
+HAIR_DENSITY = 80.0  # atlas pixels per head unit
+HAIR_X_HALF = 2.1
+HAIR_TOP, HAIR_BOTTOM = -2.9, 3.4
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a hair style differs from the others.
+
+    `top`, `side`: thickness in head units; `falls`: half-widths of the shell below the ears as (y, half-width), empty
+    for hair that ends at the ears; `flow`: "parted" (along the face), "back" (away from it), "over" (to one side),
+    "tuft" or "curl"; `cover`: how much the sides close over the cheeks; `rough`: raggedness of the outline.
+    """
+
+    top: float
+    side: float
+    falls: tuple[tuple[float, float], ...]
+    flow: str
+    cover: float
+    rough: float
+    ball: bool = False
+
+
+STYLES: Final[dict[str, Style]] = {
+    "short_side": Style(0.21, 0.060, (), "over", 0.0, 0.35),
+    "crop": Style(0.12, 0.055, (), "tuft", 0.0, 0.40),
+    "textured": Style(0.25, 0.060, (), "tuft", 0.0, 0.80),
+    "swept_back": Style(0.20, 0.050, (), "back", 0.0, 0.25),
+    "buzz": Style(0.035, 0.022, (), "tuft", 0.0, 0.15),
+    "bald_top": Style(0.02, 0.045, (), "tuft", 0.0, 0.35),
+    "curly_short": Style(0.34, 0.21, (), "curl", 0.10, 1.00),
+    "tied_back": Style(0.08, 0.040, (), "back", 0.0, 0.15),
+    "bun": Style(0.09, 0.040, (), "back", 0.0, 0.18, True),
+    "bob": Style(0.16, 0.15, ((0.6, 1.36), (1.1, 1.40), (1.5, 1.28)), "parted", 0.55, 0.25),
+    "long_straight": Style(0.13, 0.12, ((0.7, 1.30), (1.6, 1.36), (2.4, 1.45), (3.1, 1.40)), "parted", 0.55, 0.20),
+    "long_wavy": Style(0.17, 0.17, ((0.7, 1.42), (1.6, 1.55), (2.4, 1.62), (2.9, 1.45)), "parted", 0.50, 0.45),
+    "curly_long": Style(0.32, 0.36, ((0.6, 1.66), (1.3, 1.74), (1.9, 1.62), (2.2, 1.30)), "curl", 0.50, 1.00),
+}
+
+
+@dataclass(frozen=True)
+class HairAtlas:
+    """Layers on the hair grid (x in +-HAIR_X_HALF, y from HAIR_TOP to HAIR_BOTTOM), float32.
+
+    `alpha` (H, W), `color` (H, W, 3) linear RGB, `relief` (H, W) head units, `outline` (H, W) shifts of the silhouette
+    in head units. `profile` is the shell; `bottom` the y where the hair ends; `tied` the ball of a bun or None as (y, radius).
+    """
+
+    profile: Profile
+    alpha: Array
+    color: Array
+    relief: Array
+    outline: Array
+    bottom: float
+    ball: tuple[float, float] | None
+
+
+def _grid() -> tuple[Array, Array]:
+    cols, rows = round(2 * HAIR_X_HALF * HAIR_DENSITY), round((HAIR_BOTTOM - HAIR_TOP) * HAIR_DENSITY)
+    x = (np.arange(cols, dtype=np.float32) + 0.5) / HAIR_DENSITY - HAIR_X_HALF
+    y = (np.arange(rows, dtype=np.float32) + 0.5) / HAIR_DENSITY + HAIR_TOP
+    return np.broadcast_to(x, (rows, cols)), np.broadcast_to(y[:, None], (rows, cols))
+
+
+def shell(person: Person) -> Profile:
+    """The outer surface of the hair."""
+    style, look = STYLES[person.hair.style], person.hair
+    head = head_profile(person)
+    top_extra = style.top * look.volume * (1 - 0.5 * look.thinning)
+    side_extra = style.side * (0.6 + 0.4 * look.volume)
+    top = CROWN_Y * person.face.forehead
+    a_knots, b_knots = [], []
+    for (y, a_sq), (_, b_sq) in zip(head.a_sq, head.b_sq, strict=True):
+        if y > 0.1:
+            break
+        lift = y * (1 + top_extra / -top)
+        blend = np.clip((y - top) / (0.0 - top), 0, 1)
+        a_knots.append((lift, (np.sqrt(a_sq) + side_extra * np.sqrt(np.clip(blend * 2.2, 0, 1))) ** 2 if y > top else 0.0))
+        b_knots.append((lift, (np.sqrt(b_sq) + 0.6 * side_extra) ** 2 if y > top else 0.0))
+    if style.falls:
+        stretch = 1 + 0.22 * (look.length - 0.5)
+        swell = 0.82 + 0.18 * look.volume
+        for y, half in style.falls:
+            a_knots.append((y * stretch, (half * swell) ** 2))
+            b_knots.append((y * stretch, 1.0))
+        a_knots.append((style.falls[-1][0] * stretch + 0.14, (0.7 * style.falls[-1][1]) ** 2))
+        b_knots.append((style.falls[-1][0] * stretch + 0.14, 0.6))
+    else:
+        for y, scale in ((0.45, 1.0), (0.9, 0.98)):
+            a, b = head.at(np.array([y], np.float32))
+            a_knots.append((y, float(a[0] * scale + 0.4 * side_extra) ** 2))
+            b_knots.append((y, float(b[0]) ** 2))
+    return Profile(np.array(sorted(a_knots)), np.array(sorted(b_knots)))
+
+
+def hairline(person: Person, x: Array) -> Array:
+    """y of the front edge of the hair over the forehead at `x`."""
+    look, style = person.hair, STYLES[person.hair.style]
+    ax = np.abs(x)
+    line = -1.13 * person.face.forehead - look.hairline + 0.16 * np.clip(ax - 0.25, 0, 2) ** 1.5
+    line = line - 0.40 * look.recede * np.exp(-(((ax - 0.52) / 0.24) ** 2)) + 0.03 * np.cos(x * 5 + look.part * 9)
+    if style.flow == "parted":
+        curtain = -1.24 * person.face.forehead - look.hairline + 0.52 * np.abs(x - look.part) ** 1.25
+        line = np.minimum(np.maximum(line - 0.1, curtain), -0.3)
+    if style.flow == "over":
+        line = line - 0.10 * np.sign(look.part) * x + 0.02
+    if look.style == "bald_top":
+        line = -1.62 * person.face.forehead + 0.0 * x
+    if look.fringe > 0 and style.flow in ("parted", "tuft", "over", "curl"):
+        low = -0.56 - 0.10 * (1 - look.fringe) + 0.10 * (x * 1.1) ** 2 + 0.04 * look.part * x
+        line = np.where(ax < 0.9, np.maximum(line, low), line)
+    return line.astype(np.float32)
+
+
+def _side_edge(person: Person, y: Array) -> Array:
+    """|x| beyond which hair covers the face, per height."""
+    style = STYLES[person.hair.style]
+    a, _ = head_profile(person).at(np.minimum(y, 1.0))
+    rim = np.interp(y, [-1.2, -0.75, -0.35, 0.0, 0.3, 0.6], [0.70, 0.80, 0.885, 0.95, 0.985, 1.03]) * a
+    if person.hair.style == "bald_top":
+        rim = np.interp(y, [-1.5, -0.9, -0.4, 0.0, 0.3, 0.6], [1.12, 1.0, 0.93, 0.955, 0.985, 1.03]) * a
+    if style.falls:
+        drop = np.interp(y, [-0.8, -0.2, 0.4, 1.0, 1.6, 2.4, 3.2], [0.82, 0.98, 1.0, 0.97, 0.84, 0.80, 0.84])
+        rim = rim + (drop - 0.12 * (style.cover - 0.5) - rim) * np.clip((y + 0.9) / 0.7, 0, 1)
+    elif style.cover:
+        rim = rim - style.cover * 0.25
+    return rim.astype(np.float32)
+
+
+def _strands(person: Person, rng: np.random.Generator, x: Array, y: Array, a: Array) -> tuple[Array, Array]:
+    """(fine strands, coarse locks), both about unit variance."""
+    look, style = person.hair, STYLES[person.hair.style]
+    theta = np.arcsin(np.clip(x / a, -1, 1)) * 1.1
+    wobble = 0.05 * value_noise(rng, x.shape, (60, 60)) + 0.02 * value_noise(rng, x.shape, (22, 22))
+    wave = 0.075 * look.wave * np.sin(y * 2 * np.pi / look.wave_length + 2.2 * value_noise(rng, x.shape, (120, 60)))
+    if look.style == "long_wavy":
+        wave = wave * 1.5 + 0.065 * np.sin(y * 2 * np.pi / look.wave_length + np.sign(x) * 0.6)
+    if style.flow == "curl":
+        field = value_noise(rng, x.shape, (13, 13)) + 0.6 * value_noise(rng, x.shape, (7, 7))
+        fine = np.sin(6.0 * field + 5 * value_noise(rng, x.shape, (26, 26))) * 1.1
+        return fine.astype(np.float32), (0.8 * value_noise(rng, x.shape, (12, 12)) + 0.6 * field).astype(np.float32)
+    if style.flow == "parted":
+        level = np.sqrt(((theta - look.part * 0.6) / 0.95) ** 2 + (np.minimum(y + 0.35, 0.0) / 1.0) ** 2)
+        across, along = level * np.where(x > look.part, 1, -1) + 3, y * 0.55
+    elif style.flow == "over":
+        turn = np.clip((np.abs(theta) - 0.55) / 0.6, 0, 1) * np.clip((y + 1.3) / 0.6, 0, 1)
+        across = (1 - turn) * (y * 0.95 + 0.55 * np.sign(look.part) * theta + 0.3 * theta**2) + turn * theta + 4
+        along = theta * 0.8
+    elif style.flow == "back":
+        across, along = np.arctan2(theta, -(y + 0.1)) * 1.1 + 4, np.hypot(theta, y) * 0.6
+    else:
+        across = np.arctan2(theta - 0.25 * look.part, -(y + 0.75)) * 0.9 + 4 + 0.10 * value_noise(rng, x.shape, (16, 16))
+        along = np.hypot(theta, y) * (1.6 if look.style != "buzz" else 4.0)
+    across, along = (across + wobble + wave).astype(np.float32), np.asarray(along + 4, np.float32)
+    return line_noise(rng, across, along, 34.0), line_noise(rng, across, along * 0.7, 7.5)
+
+
+def build_hair(person: Person) -> HairAtlas:
+    """All hair layers of `person`."""
+    rng = np.random.default_rng([person.seed, 2])
+    look, style = person.hair, STYLES[person.hair.style]
+    profile = shell(person)
+    x, y = _grid()
+    a = profile.at(y[:, 0])[0][:, None]
+    fine, locks = _strands(person, rng, x, y, a)
+    open_top = y - hairline(person, x[0])[None, :]
+    open_side = _side_edge(person, y[:, 0])[:, None] - np.abs(x)
+    k = 0.12
+    opening = -k * np.log(np.exp(-np.clip(open_top, -2, 2) / k) + np.exp(-np.clip(open_side, -2, 2) / k))
+    ragged = 0.035 * locks * (0.5 + style.rough) + 0.022 * fine
+    soft = 0.035 + 0.03 * look.thinning
+    alpha = smoothstep(soft, -soft, opening + ragged)
+    if style.falls:
+        bottom = profile.span[1]
+        alpha = alpha * smoothstep(bottom - 0.02, bottom - 0.34, y + 0.10 * locks + 0.03 * fine)
+    else:
+        bottom = 0.42 if style.flow != "back" or look.style == "swept_back" else 0.15
+        if person.gender == "female":
+            bottom -= 0.12
+        alpha = alpha * smoothstep(bottom, bottom - 0.28, y + 0.05 * fine)
+    if look.style == "buzz":
+        alpha = alpha * (0.72 + 0.10 * fine)
+    scalp = np.clip(look.thinning - 0.25, 0, 0.6) * smoothstep(-0.8, -1.4, y)
+    alpha = alpha * (1 - scalp * np.clip(0.6 + 0.5 * fine, 0, 1))
+
+    base = np.array(look.color, np.float32)
+    tone = 1.0 + 0.20 * fine + 0.15 * locks
+    root = 1.0 - 0.22 * smoothstep(-0.9, -1.6, y) + 0.10 * smoothstep(0.2, 2.2, y)
+    color = base * np.clip(tone * root, 0.30, 2.2)[..., None]
+    temples = 0.25 * np.exp(-(((np.abs(x) - 1.0) / 0.3) ** 2 + ((y + 0.2) / 0.5) ** 2))
+    grey_at = np.clip(2.6 * (look.grey * 1.15 + temples * look.grey - 0.5) + 0.5 + 0.26 * fine * (1 - abs(2 * look.grey - 1)), 0, 1)
+    silver = np.array([0.47, 0.46, 0.45], np.float32) * np.clip(0.9 + 0.14 * fine + 0.10 * locks, 0.3, 1.5)[..., None]
+    color = color + (silver - color) * (grey_at * np.clip(look.grey * 3, 0, 1))[..., None]
+    relief = 0.014 * fine + 0.034 * locks
+    if style.flow == "curl":
+        relief = 0.035 * fine + 0.07 * locks
+    if look.style in ("buzz", "bald_top"):
+        relief = relief * 0.3
+    outline = cv2.GaussianBlur((0.030 * locks + 0.012 * fine).astype(np.float32), (0, 0), 1.2)
+    outline = outline * style.rough * (1.9 if style.flow == "curl" else 1.0) + 0.006 * fine
+    ball = (CROWN_Y * person.face.forehead - 0.22, 0.44) if style.ball else None
+    return HairAtlas(
+        profile,
+        alpha.astype(np.float32),
+        np.clip(color, 0, 1).astype(np.float32),
+        relief.astype(np.float32),
+        outline.astype(np.float32),
+        bottom,
+        ball,
+    )

@@ -1,0 +1,143 @@
+"""From a person and a shot to a picture with its true landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.portraits import keypoints
+from synth.portraits.backdrop import build_backdrop, place_backdrop
+from synth.portraits.body import Patch, build_body, build_ear
+from synth.portraits.features import glasses_overlay
+from synth.portraits.fields import Array, Grid
+from synth.portraits.geometry import Profile, head_profile
+from synth.portraits.hair import STYLES, HairAtlas, build_hair
+from synth.portraits.layers import Layer, ball_layer, body_layer, ear_layer, face_surface, hair_layers, head_layer
+from synth.portraits.person import Person, Shot
+from synth.portraits.shade import cast_shadow, shade, tone_map
+from synth.portraits.skin import FaceAtlas, build_face
+from synth.portraits.view import HEIGHT_PX, WIDTH_PX, View, expression_field, picture_points, twist_map
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything about a person that is the same in all shots, ready to draw."""
+
+    person: Person
+    profile: Profile
+    face: FaceAtlas
+    hair: HairAtlas
+    body: Patch
+    ear: Patch
+    backdrop: Array
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A rendered shot before the camera: `image` RGB uint8 (512, 384, 3), true `landmarks_xy` (68, 2) float32 pixels."""
+
+    image: NDArray[np.uint8]
+    landmarks_xy: Array
+
+
+def build_model(person: Person) -> Model:
+    """Make the person's layers (about a tenth of a second)."""
+    return Model(
+        person, head_profile(person), build_face(person), build_hair(person), build_body(person), build_ear(person), build_backdrop(person)
+    )
+
+
+def _layers(model: Model, shot: Shot, view: View) -> tuple[list[Layer], Array]:
+    """Layers from back to front, and the expression field."""
+    person = model.person
+    field = expression_field(person, shot)
+    surface = face_surface(model.profile, model.face.relief, field, view)
+    back, front = hair_layers(model.hair, view)
+    ears = [ear_layer(person, model.ear, model.profile, view, side) for side in (-1, 1)]
+    head = head_layer(person, shot, model.face, surface, view)
+    ball = ball_layer(model.hair.color.mean(axis=(0, 1)), model.hair, view)
+    body = body_layer(model.body, view)
+    if STYLES[person.hair.style].falls:
+        order = [back, body, *ears, head, front]
+    else:
+        order = [body, *ears, head, front]
+    return ([ball, *order] if ball is not None else order), field
+
+
+def _compose(layers: list[Layer], shot: Shot, view: View) -> tuple[Array, Array]:
+    """(premultiplied linear RGB, coverage) on the canvas."""
+    depth = np.full((view.height, view.width), -3.0, np.float32)
+    for layer in layers:
+        target = depth[layer.roi]
+        target += (layer.depth - target) * (layer.alpha > 0.5)
+    shadow = cast_shadow(depth, shot, view.scale)
+    color = np.zeros((view.height, view.width, 3), np.float32)
+    cover = np.zeros((view.height, view.width), np.float32)
+    for layer in layers:
+        lit = shade(layer, shadow[layer.roi], shot, view.scale)
+        keep = layer.alpha[..., None]
+        color[layer.roi] += (lit - color[layer.roi]) * keep
+        cover[layer.roi] += (1 - cover[layer.roi]) * layer.alpha
+    return color, cover
+
+
+def _add_glasses(model: Model, color: Array, shot: Shot, view: View, project: keypoints.Projector) -> None:
+    frame, lens = glasses_overlay(model.person, project, color.shape[:2], view.scale)
+    shade_px = max(1.0, 0.05 * view.scale)
+    soft = cv2.GaussianBlur(frame, (0, 0), shade_px)
+    drop = np.roll(soft, (round(1.6 * shade_px), round(-shade_px * np.sign(shot.light_azimuth_deg))), (0, 1))
+    color *= (1 - 0.30 * drop * (1 - frame))[..., None]
+    tint = 0.05 * lens
+    rows = np.linspace(0, 1, color.shape[0], dtype=np.float32)[:, None]
+    glint = np.clip(np.sin((rows * 31 + np.linspace(0, 9, color.shape[1], dtype=np.float32)[None, :])) - 0.86, 0, 1) * lens * 0.35
+    color *= (1 - tint)[..., None]
+    color += (glint * 0.5)[..., None]
+    rim = np.array(model.person.outfit.frame, np.float32)
+    edge = np.clip(frame - np.roll(frame, 1, axis=0), 0, 1) * 0.25
+    color += (rim * 0.9 - color) * frame[..., None]
+    color += edge[..., None] * 0.5
+
+
+def render_shot(model: Model, shot: Shot) -> Portrait:
+    """Draw one shot; the camera's noise, blur and compression come later (`develop`, `encode`)."""
+    view = View.of(shot)
+    layers, field = _layers(model, shot, view)
+    color, cover = _compose(layers, shot, view)
+    project = keypoints.Projector(model.profile, model.face.relief, field, view)
+    if model.person.outfit.glasses != "none":
+        _add_glasses(model, color, shot, view, project)
+    maps = twist_map(shot)
+    canvas = cv2.remap(np.dstack([color, cover]), *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    rng = np.random.default_rng(shot.seed)
+    shift = np.clip(rng.normal(0, 0.4, 2), -1, 1)
+    behind = place_backdrop(model.backdrop, float(shift[0]), float(shift[1]), WIDTH_PX, HEIGHT_PX)
+    picture = canvas[..., :3] + behind * (1 - canvas[..., 3:])
+    landmarks = picture_points(keypoints.landmarks_canvas(model.person, shot, project), maps)
+    return Portrait(tone_map(picture, shot), landmarks)
+
+
+def develop(image: NDArray[np.uint8], shot: Shot) -> NDArray[np.uint8]:
+    """The camera: lens blur and sensor noise on an RGB uint8 picture."""
+    rng = np.random.default_rng([shot.seed, 1])
+    picture = cv2.GaussianBlur(image, (0, 0), shot.blur_px).astype(np.float32)
+    grain = rng.standard_normal(image.shape[:2], dtype=np.float32)[..., None] * 0.8
+    tint = cv2.resize(rng.standard_normal((image.shape[0] // 2, image.shape[1] // 2, 3), dtype=np.float32), image.shape[1::-1])
+    return np.clip(picture + (grain + 0.5 * tint) * (255 * shot.noise) + 0.5, 0, 255).astype(np.uint8)
+
+
+def encode(image: NDArray[np.uint8], quality: int) -> bytes:
+    """JPEG bytes of an RGB uint8 picture."""
+    ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise RuntimeError("OpenCV could not encode a JPEG")
+    return bytes(data)
+
+
+@lru_cache(maxsize=1)
+def face_grid() -> Grid:
+    """The face atlas's grid."""
+    return Grid.atlas()

@@ -1,0 +1,101 @@
+"""Light: shadows, Lambert and specular shading, and the tone curve."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.portraits.fields import Array
+from synth.portraits.layers import Layer
+from synth.portraits.person import Shot
+
+# Light bleeds round edges under the skin, red furthest: a cheap stand-in for subsurface scattering.
+SKIN_WRAP = np.array([0.34, 0.17, 0.12], np.float32)
+SHADOW_SHRINK = 3
+SHADOW_STEPS = 18
+
+
+def light_direction(shot: Shot) -> Array:
+    """Unit vector towards the key light: x right, y down, z to the camera."""
+    az, el = np.radians(shot.light_azimuth_deg), np.radians(shot.light_elevation_deg)
+    return np.array([np.sin(az) * np.cos(el), -np.sin(el), np.cos(az) * np.cos(el)], np.float32)
+
+
+def cast_shadow(depth: Array, shot: Shot, scale: float) -> Array:
+    """Share of the key light that reaches each canvas pixel, (H, W, 3): a march through the depth map at low resolution.
+
+    `depth` is in head units, `scale` pixels per unit. The edges are softest in red, as on skin.
+    """
+    small = cv2.resize(depth, None, fx=1 / SHADOW_SHRINK, fy=1 / SHADOW_SHRINK, interpolation=cv2.INTER_AREA)
+    light = light_direction(shot)
+    per_unit = scale / SHADOW_SHRINK
+    blocked = np.zeros_like(small)
+    reach = 1.15
+    for i in range(1, SHADOW_STEPS + 1):
+        t = reach * (i / SHADOW_STEPS) ** 1.4  # distance along the ray, head units
+        move = np.array([[1, 0, t * light[0] * per_unit], [0, 1, t * light[1] * per_unit]], np.float32)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        there = cv2.warpAffine(small, move, small.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        over = there - (small + t * light[2])
+        blocked = np.maximum(blocked, np.clip((over - 0.015) / (0.035 + 0.14 * t), 0, 1))
+    lit = 1.0 - blocked
+    layers = [cv2.GaussianBlur(lit, (0, 0), s * per_unit) for s in (0.055, 0.038, 0.034)]
+    return cv2.resize(np.dstack(layers), depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _normals(depth: Array, scale: float) -> tuple[Array, Array, Array]:
+    height = depth * np.float32(scale)
+    zx = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
+    zy = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
+    inv = 1.0 / np.sqrt(zx * zx + zy * zy + 1.0)
+    return -zx * inv, -zy * inv, inv
+
+
+def shade(layer: Layer, shadow: Array, shot: Shot, scale: float) -> Array:
+    """Linear RGB of a layer under the shot's key light, a weaker fill light and ambient light from above."""
+    nx, ny, nz = _normals(layer.depth, scale)
+    light = light_direction(shot)
+    ndl = nx * light[0] + ny * light[1] + nz * light[2]
+    fill = np.clip(-0.6 * np.sign(light[0]) * nx + 0.1 * -ny + 0.75 * nz, 0, 1) * 0.20
+    ambient = (shot.ambient * (0.78 - 0.22 * ny) + fill) * layer.ambient
+    warm = np.array([1 + shot.warmth, 1.0, 1 - shot.warmth], np.float32)
+    if layer.material == "hair":
+        return _shade_hair(layer, shadow, ndl, ambient, (ny, nz), light)
+    wrap = SKIN_WRAP if layer.material == "skin" else SKIN_WRAP * 0.5
+    diffuse = np.clip((ndl[..., None] + wrap) / (1 + wrap), 0, 1)
+    lit = layer.albedo * (0.86 * diffuse * shadow * warm + ambient[..., None])
+    half = light + np.array([0, 0, 1], np.float32)
+    half /= np.linalg.norm(half)
+    ndh = np.clip(nx * half[0] + ny * half[1] + nz * half[2], 0, 1)
+    sharp, broad = ndh**38, ndh**11
+    graze = (1 - np.clip(nz, 0, 1)) ** 3
+    shine = layer.gloss * (0.17 * sharp + 0.085 * broad) * shadow[..., 1] + 0.045 * graze * shot.ambient
+    lit += shine[..., None]
+    if layer.glow is not None:
+        lit += layer.glow[..., None] * np.float32(0.85)
+    return lit.astype(np.float32)
+
+
+def _shade_hair(layer: Layer, shadow: Array, ndl: Array, ambient: Array, normal: tuple[Array, Array], light: Array) -> Array:
+    """Strands run down the shell: the highlight is a band across them (after Kajiya and Kay, 1989)."""
+    ny, nz = normal
+    diffuse = np.clip((ndl + 0.35) / 1.35, 0, 1)
+    half = light + np.array([0, 0, 1], np.float32)
+    half /= np.linalg.norm(half)
+    norm = 1.0 / np.sqrt(ny * ny + nz * nz + 1e-6)
+    along = (nz * half[1] - ny * half[2]) * norm
+    band = np.clip(1 - along * along, 0, 1)
+    lit = layer.albedo * ((0.90 * diffuse * shadow[..., 1] + 0.9 * ambient))[..., None]
+    shine = (0.10 * band**26 + 0.05 * band**7) * layer.gloss * np.clip(ndl + 0.2, 0, 1) * shadow[..., 1]
+    tinted = 0.45 + 0.55 * layer.albedo / (layer.albedo.mean(axis=-1, keepdims=True) + 0.02)
+    return (lit + shine[..., None] * tinted).astype(np.float32)
+
+
+def tone_map(picture: Array, shot: Shot) -> NDArray[np.uint8]:
+    """Linear RGB to RGB uint8: exposure, a soft shoulder for the highlights, display gamma."""
+    x = np.maximum(picture * np.float32(shot.exposure * 1.02), 0)
+    knee = np.float32(0.62)
+    over = np.maximum(x - knee, 0)
+    x = np.minimum(x, knee) + (1 - knee) * (1 - np.exp(-over / (1 - knee)))
+    return np.clip(np.power(x, 1 / 2.2) * 255 + 0.5, 0, 255).astype(np.uint8)
