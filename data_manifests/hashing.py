@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_ROWS_AT_ONCE = 1 << 17  # part of the hash's definition: null maps are packed per block
+_HEX_VALUE = np.full(256, 255, np.uint8)
+_HEX_VALUE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+_NO_DIGITS = np.empty(0, np.uint8)
 
 
 def file_sha256(path: Path) -> str:
@@ -21,22 +27,68 @@ def sample_id(path: str, sha256: str, parent_id: str = "") -> str:
     return hashlib.sha256(f"{parent_id}\0{path}\0{sha256}".encode()).hexdigest()[:16]
 
 
+def id_keys(ids: pa.ChunkedArray) -> np.ndarray | None:
+    """Ids of 16 lower-case hex digits → their numbers (N,) uint64, which sort as the texts do and far quicker.
+
+    None if any id has another form: then the texts themselves must be sorted.
+    """
+    if ids.null_count or not pc.all(pc.equal(pc.binary_length(ids), 16), min_count=0).as_py():
+        return None
+    digits = np.concatenate([_HEX_VALUE[np.frombuffer(part, np.uint8)] for part in _text_bytes(ids)] or [_NO_DIGITS])
+    if digits.size and digits.max() > 15:
+        return None
+    return (digits[::2] << 4 | digits[1::2]).view(">u8").astype(np.uint64)
+
+
 def table_sha256(table: pa.Table) -> str:
     """Hash of a table's rows, whatever their order and chunking: 64 hex digits.
 
-    Rows are put in order of `sample_id`, columns in order of name. A column enters with its name, its type, where it is
-    null, and its values with nulls blanked (what lies under a null is not defined).
+    Rows are put in order of `sample_id`, columns in order of name. Each column is hashed by itself (so two cores can
+    share the work) with its name, its type, where it is null, and its values with nulls blanked: what lies under a
+    null is not defined.
     """
-    order = pc.sort_indices(table.column("sample_id"))
-    digest = hashlib.sha256(str(table.num_rows).encode())
-    for name in sorted(table.column_names):
-        column = table.column(name)
-        if column.null_count == table.num_rows:
-            digest.update(f"\0{name}\0{column.type}\0null".encode())
-            continue
-        digest.update(f"\0{name}\0{column.type}\0".encode())
-        _update(digest, pc.take(column.combine_chunks(), order))
-    return digest.hexdigest()
+    ids = table.column("sample_id")
+    keys = id_keys(ids)
+    order = pc.sort_indices(ids) if keys is None else pa.array(np.argsort(keys, kind="stable"))
+    names = sorted(table.column_names)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        columns = list(pool.map(lambda name: _column_sha256(name, table.column(name), order), names))
+    return hashlib.sha256(str(table.num_rows).encode() + b"".join(columns)).hexdigest()
+
+
+def _column_sha256(name: str, column: pa.ChunkedArray, order: pa.Array) -> bytes:
+    digest = hashlib.sha256(f"{name}\0{_type_name(column.type)}\0".encode())
+    if column.null_count < len(column):
+        values = column.combine_chunks()
+        block = _equal_lengths(values)
+        for start in range(0, len(order), _ROWS_AT_ONCE):  # a copy of all landmarks at once would be half a gigabyte
+            rows = order[start : start + _ROWS_AT_ONCE]
+            _update(digest, values.take(rows)) if block is None else _update_block(digest, block, rows.to_numpy())
+    return digest.digest()
+
+
+def _type_name(type_: pa.DataType) -> str:
+    """A type's name, without the name that Arrow or Parquet chooses for a list's values."""
+    if pa.types.is_fixed_size_list(type_):
+        return f"{_type_name(type_.value_type)}[{type_.list_size}]"
+    return str(type_)
+
+
+def _equal_lengths(values: pa.Array) -> np.ndarray | None:
+    """Texts that are all of one length, such as ids and hashes, as bytes (N, length); None for any other array."""
+    if not pa.types.is_string(values.type) or values.null_count:
+        return None
+    lengths = pc.min_max(pc.binary_length(values)).as_py()
+    if lengths["min"] != lengths["max"] or not lengths["min"]:
+        return None
+    return np.frombuffer(_text_bytes(values)[0], np.uint8).reshape(len(values), lengths["min"])
+
+
+def _update_block(digest: hashlib._Hash, block: np.ndarray, rows: np.ndarray) -> None:
+    """What `_update` does with the same texts; a gather of whole lines is three times quicker than one of texts."""
+    digest.update(np.packbits(np.ones(len(rows), bool)).data)
+    digest.update(np.full(len(rows), block.shape[1], np.int32).data)
+    digest.update(np.take(block, rows, axis=0).data)
 
 
 def _update(digest: hashlib._Hash, values: pa.Array) -> None:

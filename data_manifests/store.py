@@ -26,7 +26,7 @@ from filelock import FileLock
 from data_manifests.errors import ManifestError
 from data_manifests.files import write_atomic
 from data_manifests.hashing import table_sha256
-from data_manifests.schema import conform, validate
+from data_manifests.schema import BY_NAME, conform, null_column, validate
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.version import (
     Manifest,
@@ -41,18 +41,10 @@ from data_manifests.version import (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TAG = re.compile(r"(?=.*[g-zG-Z_.-])[A-Za-z][A-Za-z0-9._-]*")  # not all hex digits, so never a hash prefix
 _FILE = re.compile(r"v(\d{6,})\.parquet")
-# Nearly every value differs: a dictionary page would only be thrown away again.
-_UNIQUE = (
-    "sample_id",
-    "source_id",
-    "parent_id",
-    "path",
-    "sha256",
-    "landmarks_xy",
-    "points_xy",
-    "box_xyxy",
-    "recipe",
-)
+# Nearly every value differs: a dictionary page would only be thrown away again. Lengths apart from letters pack best.
+_UNIQUE_TEXTS = ("sample_id", "source_id", "parent_id", "path", "sha256", "recipe")
+_UNIQUE_NUMBERS = ("landmarks_xy", "points_xy", "box_xyxy")
+_ROW_GROUP = 1 << 17  # rows; small enough that the cores share a read
 
 WORKSPACE_ROOT = "workspace"
 
@@ -111,11 +103,22 @@ class Store:
         """Read a version; with `columns`, only those (in that order)."""
         path = self.resolve(ref)
         try:
-            table = pq.read_table(path, columns=list(columns) if columns else None, memory_map=True)
+            with pq.ParquetFile(path, memory_map=True) as file:
+                found = from_metadata(file.schema_arrow.metadata or {}, path)
+                stored = file.schema_arrow.names
+                table = file.read(None if columns is None else [name for name in columns if name in stored])
         except (pa.ArrowInvalid, OSError) as error:
             raise ManifestError(f"manifest file {path} cannot be read: {_one_line(error)}") from None
-        found = from_metadata(table.schema.metadata or {}, path)
-        return Manifest(table.replace_schema_metadata(None), found)
+        extras = [name for name in stored if name not in BY_NAME]
+        arrays = {}
+        for name in [*BY_NAME, *extras] if columns is None else columns:
+            if name in stored:
+                arrays[name] = table.column(name)
+            elif name in BY_NAME:  # a column without any value is not stored
+                arrays[name] = null_column(file.metadata.num_rows, BY_NAME[name].type)
+            else:
+                raise ManifestError(f"{found.ref} has no column {name!r}. Its own columns: {{{', '.join(extras)}}}.")
+        return Manifest(pa.table(arrays), found)
 
     def log(self, name: str) -> list[Version]:
         """All versions of a manifest, oldest first."""
@@ -147,7 +150,7 @@ class Store:
             name=name,
             number=0,
             operation=operation,
-            parents=tuple(f"{parent.ref}#{parent.content_hash[:8]}" for parent in parents),
+            parents=tuple(parent.pinned for parent in parents),
             parameters=json.loads(json.dumps(dict(parameters or {}))),
             seed=seed,
             age_cuts=(cuts.middle, cuts.old),
@@ -165,6 +168,8 @@ class Store:
             for number in reversed(numbers):
                 if same_but_for_time(self.version(f"{name}@{number}"), draft):
                     return self.version(f"{name}@{number}")
+            for stale in folder.glob(".v*.parquet.*"):  # of a writer that was killed: we hold the lock, nobody writes
+                stale.unlink()
             draft = replace(draft, number=numbers[-1] + 1 if numbers else 1)
             _write_parquet(self._file(name, draft.number), table, draft)
         return draft
@@ -225,9 +230,19 @@ class Store:
 def _write_parquet(path: Path, table: pa.Table, about: Version) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     table = table.replace_schema_metadata(to_metadata(about))
-    dictionary = [name for name in table.column_names if name not in _UNIQUE]
+    empty = [name for name in table.column_names if name in BY_NAME and table[name].null_count == table.num_rows]
+    table = table.drop_columns(empty)
+    dictionary = [name for name in table.column_names if name not in _UNIQUE_TEXTS + _UNIQUE_NUMBERS]
     try:
-        pq.write_table(table, temporary, compression="zstd", compression_level=1, use_dictionary=dictionary)
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=dictionary,
+            column_encoding={name: "DELTA_LENGTH_BYTE_ARRAY" for name in _UNIQUE_TEXTS if name in table.column_names},
+            row_group_size=_ROW_GROUP,
+        )
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o444)

@@ -51,6 +51,11 @@ class Version:
     def ref(self) -> str:
         return f"{self.name}@{self.number}"
 
+    @property
+    def pinned(self) -> str:
+        """The ref with the beginning of the content hash, such as "faces@2#9f86d081": what others note down."""
+        return f"{self.ref}#{self.content_hash[:8]}"
+
 
 @dataclass(frozen=True)
 class Manifest:
