@@ -2,106 +2,229 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests.errors import StageError, must_be_one_of
+from data_manifests.errors import StageError
 from synth.masks.blend import over
-from synth.masks.draw import draw
-from synth.masks.fit import Face, read_face
-from synth.masks.patch import S_GRID, T_GRID, Spline, dense_map, lay_patch, refuse_folds
-from synth.masks.wear import WEARS, sample_placement
+from synth.masks.coverage import coverage_scores
+from synth.masks.draw import HEADROOM, SLOPE_UNIT, Template, draw
+from synth.masks.fit import Array, Face, read_face
+from synth.masks.patch import S_GRID, T_GRID, Spline, dense_map, lay_hanging, lay_patch, refuse_folds
+from synth.masks.recipe import find_type, sample_recipe
+from synth.masks.shade import Light, contact_shadow, gain_field, read_light
+from synth.masks.straps import Strap, draw_straps, ear_points, hanging_straps, worn_straps
+from synth.masks.templates import UserTemplate
+from synth.masks.types import MaskType
+from synth.masks.wear import Hang, Placement, gate
 
-VERSION = "1"
-TYPES: tuple[str, ...] = (
-    "surgical_blue", "surgical_white", "surgical_green", "surgical_black", "kf94_white", "kf94_black", "kn95_white",
-    "kn95_black", "n95_cup", "cloth_plain", "cloth_patterned", "cloth_dark", "sponge",
+F32 = NDArray[np.floating]  # float32 throughout: half the memory traffic of float64
+U8 = NDArray[np.uint8]
+Roi = tuple[int, int, int, int]
+
+ATTEMPTS = 4
+"""Draws before a face is given up; a refused draw is a mask that slipped out of its class, not a bad face."""
+_SIZES = (96, 144, 192, 288, 432, 648, 972)
+# iBUG 300-W points after a left-right mirror: the new point i is the old point MIRROR_INDEX[i].
+MIRROR_INDEX = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46,
+     39, 38, 37, 36, 41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
 )  # fmt: skip
-_SIZES = (128, 192, 288, 432, 648, 972)
 
 
 @dataclass(frozen=True)
 class Composite:
     """`image` (H, W, 3) uint8 RGB, `alpha` (H, W) float32 of fabric and straps, and what was done."""
 
-    image: NDArray[np.uint8]
-    alpha: NDArray[np.float32]
-    recipe: dict[str, object]
+    image: U8
+    alpha: F32
+    recipe: dict[str, Any]
     coverage: dict[str, float]
-    roi_xyxy: tuple[int, int, int, int]
+    roi_xyxy: Roi
 
 
 def compose(
-    image: NDArray[np.uint8],
+    image: U8,
     landmarks_xy: NDArray[np.floating],
     *,
     mask_type: str = "surgical_blue",
     wear: str = "worn",
     seed: int = 0,
+    templates: Mapping[str, UserTemplate] | None = None,
 ) -> Composite:
-    """Put one mask on one face. Raises StageError, in one line, for geometry that cannot carry a mask."""
-    if mask_type not in TYPES:
-        raise StageError(must_be_one_of("mask_type", TYPES, mask_type))
-    if wear not in WEARS:
-        raise StageError(must_be_one_of("wear", WEARS, wear))
-    if mask_type != "surgical_blue" or wear not in ("worn", "chin"):
-        raise StageError(f"{mask_type} {wear} is not drawn yet. Use surgical_blue with worn or chin.")
-    face = read_face(landmarks_xy, image.shape[:2])
-    rng = np.random.default_rng(seed)
-    place = sample_placement(wear, rng)
-    patch = lay_patch(face, place)
-    refuse_folds(patch, face.scale_px)
-    patch_xy = face.to_image_xy(patch)
-    width = float(np.ptp(patch[..., 0]))
-    template = draw(mask_type, int(rng.integers(4)), next((s for s in _SIZES if s >= width), _SIZES[-1]))
-    roi = _roi(patch_xy, face.scale_px, image.shape[:2])
-    ss, tt = np.meshgrid(S_GRID, T_GRID)
-    spline = Spline(patch_xy.reshape(-1, 2), template.to_px(ss.ravel(), tt.ravel()))
-    lookup = dense_map(spline, roi)
-    rgba = cv2.remap(template.rgba, lookup, None, cv2.INTER_LINEAR).astype(np.float32)
-    relief = cv2.remap(template.relief, lookup, None, cv2.INTER_LINEAR)
-    fabric = rgba[..., 3] / 255.0
-    light = np.clip(1.0 - 0.9 * relief[..., 1], 0.6, 1.25)
-    x0, y0, x1, y1 = roi
-    view = image[y0:y1, x0:x1].astype(np.float32)
-    done = np.clip(over(rgba[..., :3] * light[..., None], fabric, view), 0, 255)
+    """Put one mask on one face.
+
+    `image` is (H, W, 3) uint8 RGB, `landmarks_xy` (68, 2) px in iBUG order. The same input and seed give the
+    same bytes; a mirrored input gives the mirrored output. Raises StageError, in one line, for geometry that
+    cannot carry a mask, and when no draw of the seed shows the wear that was asked for.
+    """
+    refused: StageError | None = None
+    for attempt in range(ATTEMPTS):
+        recipe = sample_recipe(mask_type, wear, seed, attempt, templates)
+        try:
+            return render(image, landmarks_xy, recipe, templates=templates)
+        except RefusedDrawError as error:
+            refused = error
+    assert refused is not None
+    raise refused
+
+
+class RefusedDrawError(StageError):
+    """This draw folds or contradicts its class; another attempt may do."""
+
+
+def render(
+    image: U8,
+    landmarks_xy: NDArray[np.floating],
+    recipe: Mapping[str, Any],
+    *,
+    templates: Mapping[str, UserTemplate] | None = None,
+) -> Composite:
+    """Rebuild a composite from its recipe: the same bytes as `compose` gave. Raises StageError as `compose`."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise StageError(f"image must be (H, W, 3) uint8 RGB. Got {image.shape} {image.dtype} instead.")
+    kind = find_type(recipe["type"], templates)
     out = image.copy()
-    out[y0:y1, x0:x1] = np.rint(done).astype(np.uint8)
     alpha = np.zeros(image.shape[:2], np.float32)
-    alpha[y0:y1, x0:x1] = fabric
-    recipe: dict[str, object] = {
-        "version": VERSION, "type": mask_type, "wear": wear, "seed": seed, "placement": place.as_dict(),
-    }  # fmt: skip
-    return Composite(out, alpha, recipe, coverage_scores(alpha, face), roi)
+    points = np.asarray(landmarks_xy, dtype=np.float64)
+    mirror = _leans_left(points)
+    view, target, target_alpha = image, out, alpha
+    if mirror:  # work in one handedness: all that is random then mirrors with the face
+        points = np.column_stack([image.shape[1] - 1 - points[:, 0], points[:, 1]])[MIRROR_INDEX]
+        view, target, target_alpha = image[:, ::-1], out[:, ::-1], alpha[:, ::-1]
+    face = read_face(points, (image.shape[0], image.shape[1]))
+    try:
+        patch, straps = _lay(face, kind, recipe)
+        x0, y0, x1, y1 = roi = _roi(face, patch, straps, (image.shape[0], image.shape[1]))
+        template = _template(recipe, patch, templates)
+        fabric, slope = _warp(face, patch, roi, template)
+        coverage = coverage_scores(fabric[..., 3], (x0, y0), face)
+        gate(recipe["wear"], coverage)
+    except StageError as error:
+        raise RefusedDrawError(str(error)) from error
+    light = read_light(view, face)
+    photo = np.ascontiguousarray(view[y0:y1, x0:x1])
+    strap_rgb = template.mean_rgb if kind.straps == "cut" else recipe["strap_colour"]
+    done, both = _shade_and_blend(photo, fabric, slope, straps, strap_rgb, face, light, roi, recipe)
+    target[y0:y1, x0:x1] = done
+    target_alpha[y0:y1, x0:x1] = both
+    if mirror:
+        roi = (image.shape[1] - x1, y0, image.shape[1] - x0, y1)
+    return Composite(out, alpha, dict(recipe), coverage, roi)
 
 
-def coverage_scores(alpha: NDArray[np.float32], face: Face) -> dict[str, float]:
-    """Share of the nose, mouth and chin (polygons from the landmarks) that fabric covers."""
-    pts = face.to_image_xy(face.points_xy)
-    rings = {
-        "nose_score": pts[[28, 31, 32, 33, 34, 35]],
-        "mouth_score": pts[48:60],
-        "chin_score": np.vstack([pts[[6, 7, 8, 9, 10]], 0.35 * pts[[55, 57, 59]] + 0.65 * pts[[9, 8, 7]]]),
-    }
-    scores = {}
-    for name, ring in rings.items():
-        x0, y0 = np.floor(ring.min(0)).astype(int)
-        x1, y1 = np.ceil(ring.max(0)).astype(int) + 1
-        x0, y0 = max(x0, 0), max(y0, 0)
-        region = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(region, [np.rint((ring - (x0, y0)) * 16).astype(np.int32)], 1, shift=4)
-        part = alpha[y0:y1, x0:x1]
-        region = region[: part.shape[0], : part.shape[1]]
-        scores[name] = float(part[region > 0].mean()) if region.any() else 0.0
-    return scores
+def _leans_left(points: Array) -> bool:
+    """The handedness of a face: which half of its bounding box the points' mean falls into."""
+    if points.shape != (68, 2):
+        return False  # read_face has the message
+    return bool(points[:, 0].mean() < 0.5 * (points[:, 0].min() + points[:, 0].max()))
 
 
-def _roi(patch_xy: NDArray[np.float64], scale_px: float, image_hw: tuple[int, int]) -> tuple[int, int, int, int]:
-    pad = 0.12 * scale_px
-    low = np.floor(patch_xy.min((0, 1)) - pad).astype(int)
-    high = np.ceil(patch_xy.max((0, 1)) + pad).astype(int)
-    x0, y0 = max(int(low[0]), 0), max(int(low[1]), 0)
-    return x0, y0, min(int(high[0]), image_hw[1]), min(int(high[1]), image_hw[0])
+def _lay(face: Face, kind: MaskType, recipe: Mapping[str, Any]) -> tuple[Array, list[Strap]]:
+    """The patch (5, 9, 2) and the straps, upright."""
+    width_px = float(recipe["strap_share"]) * face.scale_px
+    if recipe["wear"] == "hanging":
+        hang = Hang(**recipe["placement"])
+        patch = lay_hanging(face, hang, ear_points(face, hang.side)[1])
+        straps = hanging_straps(face, patch, kind, width_px, hang.side, hang.loop)
+    else:
+        patch = lay_patch(face, Placement(**recipe["placement"]))
+        straps = worn_straps(face, patch, kind, width_px, float(recipe["strap_bow"]))
+    refuse_folds(patch, face.scale_px)
+    if kind.straps == "none":
+        straps = []
+    return patch, [replace(s, path_xy=face.to_image_xy(s.path_xy)) for s in straps]
+
+
+def _roi(face: Face, patch: Array, straps: list[Strap], image_hw: tuple[int, int]) -> Roi:
+    """The rectangle that fabric, straps and their shadow can touch, inside the image."""
+    points = np.vstack([face.to_image_xy(patch.reshape(-1, 2)), *(s.path_xy for s in straps)])
+    pad = 0.10 * face.scale_px + 4
+    low = np.maximum(np.floor(points.min(0) - pad).astype(int), 0)
+    high = np.minimum(np.ceil(points.max(0) + pad).astype(int), (image_hw[1], image_hw[0]))
+    if (high - low).min() < 8:
+        raise StageError("the mask would lie outside the image.")
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _warp(face: Face, patch: Array, roi: Roi, template: Template) -> tuple[F32, F32]:
+    """Fabric (h, w, 4) premultiplied float32 (colour in [0, 255], alpha in [0, 1]) and its slope (h, w)."""
+    ss, tt = np.meshgrid(S_GRID, T_GRID)
+    at = face.to_image_xy(patch.reshape(-1, 2))
+    lookup = dense_map(Spline(at, template.to_px(ss.ravel(), tt.ravel())), roi)
+    empty = np.empty((0, 0))
+    rgba = cv2.remap(template.rgba, lookup, empty, cv2.INTER_LINEAR)
+    slope = cv2.remap(template.slope, lookup, empty, cv2.INTER_LINEAR)
+    scale = np.array([1 / HEADROOM] * 3 + [1 / 255], np.float32)
+    fabric = rgba.astype(np.float32) * scale
+    return fabric, (slope.astype(np.float32) - 128) / np.float32(SLOPE_UNIT)
+
+
+def _template(recipe: Mapping[str, Any], patch: Array, templates: Mapping[str, UserTemplate] | None) -> Template:
+    """The template at about the size at which it will be seen."""
+    width_px = 1.1 * float(np.linalg.norm(np.diff(patch, axis=1), axis=2).sum(1).max())
+    name = recipe["type"]
+    if templates and name in templates:
+        return templates[name].at_width(width_px)
+    return draw(name, int(recipe["variant"]), next((s for s in _SIZES if s >= width_px), _SIZES[-1]))
+
+
+def _shade_and_blend(
+    photo: U8, fabric: F32, slope: F32, straps: list[Strap], strap_rgb: Sequence[float], face: Face, light: Light,
+    roi: Roi, recipe: Mapping[str, Any],
+) -> tuple[U8, F32]:  # fmt: skip
+    """Composite (h, w, 3) uint8 and alpha (h, w) of fabric and straps together."""
+    strap_alpha, core = draw_straps(straps, roi)
+    fabric, strap_alpha, core = _match_blur(fabric, strap_alpha, core, light, recipe)
+    level = np.float32(light.exposure * recipe["exposure_gain"])
+    gain = gain_field(light, face, roi) * level
+    strap = strap_alpha.astype(np.float32) / 255
+    alpha = fabric[..., 3]
+    both = np.asarray(1 - (1 - alpha) * (1 - strap), np.float32)
+    tone = np.asarray(strap_rgb, np.float32) * light.cast
+    strap_light = (0.74 + 0.26 / 255 * core.astype(np.float32)) * gain * strap
+    relief = float(recipe["relief"]) * float(np.clip(-1.2 * light.side, -1, 1))
+    fabric_light = gain * (1 + relief * slope)
+    colour = fabric[..., :3] * (np.asarray(recipe["colour_gain"], np.float32) * light.cast)
+    colour *= fabric_light[..., None]
+    colour += _grain(alpha, light, recipe)[..., None]
+    np.minimum(colour, 226 + 0.5 * (colour - 226), out=colour)  # a shoulder, as cameras have: no burnt-out white
+    dark = contact_shadow(both, face.scale_px, float(recipe["shadow"]), light.side)
+    under: F32 = photo.astype(np.float32) * dark[..., None]
+    under = over(strap_light[..., None] * tone, strap, under)
+    done = over(colour, alpha, under)
+    touched = (both > 0) | (dark < 0.998)
+    result = np.where(touched[..., None], np.clip(np.rint(done), 0, 255).astype(np.uint8), photo)
+    return np.asarray(result, np.uint8), both
+
+
+def _match_blur(fabric: F32, strap: U8, core: U8, light: Light, recipe: Mapping[str, Any]) -> tuple[F32, U8, U8]:
+    """Blur fabric and straps to the photo's own edges; a warped template is about 0.6 px soft already."""
+    sigma = float(np.sqrt(max((light.sigma_px * float(recipe["blur_gain"])) ** 2 - 0.6**2, 0.0)))
+    if sigma < 0.3:
+        return fabric, strap, core
+    blurred = (cv2.GaussianBlur(layer, (0, 0), min(sigma, 4.0)) for layer in (fabric, strap, core))
+    a, b, c = blurred
+    return np.asarray(a, np.float32), np.asarray(b, np.uint8), np.asarray(c, np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _noise_tile() -> F32:
+    tile = np.random.default_rng(2).normal(0, 1, (512, 512)).astype(np.float32)
+    soft = cv2.GaussianBlur(tile, (0, 0), 0.7)  # grain that went through a lens and a JPEG encoder
+    return np.asarray(soft / soft.std(), dtype=np.float32)
+
+
+def _grain(alpha: F32, light: Light, recipe: Mapping[str, Any]) -> F32:
+    """(h, w) noise like the photo's own, premultiplied."""
+    h, w = alpha.shape
+    y, x = recipe["grain_at"]
+    tile = _noise_tile()
+    rows, cols = (np.arange(h) + y) % tile.shape[0], (np.arange(w) + x) % tile.shape[1]
+    return np.asarray(tile[rows[:, None], cols[None]] * (min(light.noise, 8.0) * alpha), dtype=np.float32)

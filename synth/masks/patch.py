@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from data_manifests.errors import StageError
 from synth.masks.fit import Array, Face, foreshorten
-from synth.masks.wear import Placement
+from synth.masks.wear import Hang, Placement
 
 S_GRID = np.linspace(-1.0, 1.0, 9)
 T_GRID = np.linspace(0.0, 1.0, 5)
@@ -67,35 +67,45 @@ def _side(face: Face, place: Placement, sign: int) -> Array:
     stations = face.points_xy[[27, 30, 8]]
     axis_x = np.interp(ends[:, 1], stations[:, 1], stations[:, 0])
     ends[:, 0] = axis_x + (ends[:, 0] - axis_x) * np.array([place.reach, 1.04 * place.reach])
+    ends[1, 1] += place.fall * face.scale_px
     line = ends[0] + (ends[1] - ends[0]) * T_GRID[:, None]
     line[:, 0] -= sign * 0.010 * face.scale_px * np.sin(np.pi * T_GRID)  # gathered by the loop
     return line
 
 
 def _top_edge(face: Face, place: Placement, mid: Array, corner: Array, share: Array, sign: int) -> Array:
-    """(n, 2) from the midline to the corner: a rounded peak on the nose, a dip on the cheek."""
+    """(n, 2) from the midline to the corner: a rounded peak on the nose and a dip on the cheek, or a U."""
     soft = np.sqrt(share**2 + 0.02) - np.sqrt(0.02)
-    soft /= soft[-1]
-    straight = mid + (corner - mid) * np.stack([share, soft], axis=1)
+    straight = mid + (corner - mid) * np.stack([share, soft / soft[-1]], axis=1)
     straight[:, 1] += place.sag * face.scale_px * 4 * share * (1 - share)
-    k = 8.0 + (place.top_k - sign * place.tilt_k - 8.0) * share
-    jaw = face.jaw_many(k if sign < 0 else 16 - k)
-    lift = (mid - face.jaw(8))[None] * (1 - share**2)[:, None] + (corner - jaw[-1])[None] * (share**2)[:, None]
-    return straight + place.follow * (jaw + lift - straight)
+    return straight + place.follow * (_u_edge(mid, corner, share) - straight)
 
 
 def _bottom_edge(face: Face, place: Placement, mid: Array, corner: Array, a: Array, sign: int) -> Array:
-    """(n, 2) from the midline to the corner, along the jaw and a little outside of it."""
-    k = 8.0 + (place.bottom_k - sign * place.tilt_k - 8.0) * a
-    jaw = face.jaw_many(k if sign < 0 else 16 - k)
-    lift = (mid - face.jaw(8))[None] * (1 - a**2)[:, None] + (corner - jaw[-1])[None] * (a**2)[:, None]
-    chord = mid + (corner - mid) * (a**0.8)[:, None]
-    edge = jaw + lift + (0.75 * a**3)[:, None] * (chord - jaw - lift)
-    edge += (
-        np.stack([sign * 0.6 * np.ones_like(a), np.ones_like(a)], 1)
-        * (place.out * face.scale_px * np.sin(np.pi * a) ** 1.2)[:, None]
-    )
-    return edge
+    """(n, 2) from the midline to the corner, round the chin and a little outside of the jaw."""
+    outwards = np.array([0.6 * sign, 1.0]) * place.out * face.scale_px
+    return _u_edge(mid, corner, a) + np.sin(np.pi * a)[:, None] ** 1.2 * outwards
+
+
+def _u_edge(mid: Array, corner: Array, a: Array) -> Array:
+    """(n, 2) half of a U: level at the midline, between a parabola and an ellipse, so that corners keep an angle."""
+    round_ = np.stack([np.sin(0.5 * np.pi * a), 1 - np.cos(0.5 * np.pi * a)], axis=1)
+    flat = np.stack([a, a**2], axis=1)
+    return np.asarray(mid + (corner - mid) * (0.55 * round_ + 0.45 * flat), dtype=np.float64)
+
+
+def lay_hanging(face: Face, hang: Hang, ear_xy: Array) -> Array:
+    """(5, 9, 2) upright px of a mask that hangs from the ear at `ear_xy`: its long axis points down."""
+    scale = face.scale_px
+    down = np.deg2rad(90.0 + hang.side * hang.sway_deg)
+    axis = np.array([np.cos(down), np.sin(down)])
+    across = np.array([-axis[1], axis[0]]) * hang.side  # from the chin edge to the nose edge
+    start = ear_xy + scale * (hang.drop * axis + hang.away * np.array([hang.side, 0.0]))
+    along = (S_GRID * -hang.side + 1) / 2  # 0 at the edge that the ear holds
+    breadth = hang.breadth * (hang.narrow + (1 - hang.narrow) * np.minimum(1, 2.5 * along))
+    centre = start + scale * (hang.length * along[:, None] * axis + hang.curl * np.sin(np.pi * along)[:, None] * across)
+    offset = (0.5 - T_GRID)[:, None, None] * (breadth[:, None] * scale * across)[None]
+    return np.asarray(centre[None] + offset, dtype=np.float64)
 
 
 class Spline:
@@ -124,16 +134,17 @@ def _kernel(a: Array, b: Array) -> Array:
 
 
 def dense_map(spline: Spline, roi_xyxy: tuple[int, int, int, int]) -> NDArray[np.float32]:
-    """(h, w, 2) float32 template px for each ROI pixel: the spline on a coarse grid, bicubic in between."""
+    """(h, w, 2) float32 template px for each ROI pixel: the spline on a coarse grid, bicubic in between.
+
+    `cv2.resize` takes exact weights; `cv2.warpAffine` rounds them to 1/32 of a cell, which shows as saw teeth.
+    """
     x0, y0, x1, y1 = roi_xyxy
-    w, h = x1 - x0, y1 - y0
-    nx, ny = -(-w // _STEP_PX) + 3, -(-h // _STEP_PX) + 3
-    gx, gy = np.meshgrid(x0 + (np.arange(nx) - 1.0) * _STEP_PX, y0 + (np.arange(ny) - 1.0) * _STEP_PX)
+    w, h, step = x1 - x0, y1 - y0, _STEP_PX
+    nx, ny = -(-w // step) + 4, -(-h // step) + 4
+    gx, gy = np.meshgrid((np.arange(nx) - 1.5) * step - 0.5 + x0, (np.arange(ny) - 1.5) * step - 0.5 + y0)
     grid = spline(np.column_stack([gx.ravel(), gy.ravel()])).reshape(ny, nx, 2).astype(np.float32)
-    scale = np.array([[1 / _STEP_PX, 0, 1.0], [0, 1 / _STEP_PX, 1.0]])
-    return cv2.warpAffine(
-        grid, scale, (w, h), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-    )
+    full = cv2.resize(grid, (nx * step, ny * step), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(full[2 * step : 2 * step + h, 2 * step : 2 * step + w], dtype=np.float32)
 
 
 def refuse_folds(patch: Array, scale_px: float) -> None:

@@ -1,0 +1,34 @@
+"""How much of nose, mouth and chin the fabric covers, measured on the rendered alpha."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.masks.fit import Array, Face
+
+
+def face_regions(face: Face) -> dict[str, Array]:
+    """Polygons (n, 2), image px. Nose: lower bridge and wings; mouth: outer lips; chin: below the lips."""
+    pts = face.to_image_xy(face.points_xy)
+    under_lip = 0.4 * pts[[55, 57, 59]] + 0.6 * pts[[9, 8, 7]]
+    return {
+        "nose_score": pts[[28, 31, 32, 33, 34, 35]],
+        "mouth_score": pts[48:60],
+        "chin_score": np.vstack([pts[[7, 8, 9]], under_lip]),
+    }
+
+
+def coverage_scores(alpha: NDArray[np.float32], origin_xy: tuple[int, int], face: Face) -> dict[str, float]:
+    """Mean fabric alpha in each region; `alpha` (h, w) starts at `origin_xy` and is 0 outside."""
+    scores = {}
+    for name, ring in face_regions(face).items():
+        low, high = np.floor(ring.min(0)).astype(int), np.ceil(ring.max(0)).astype(int) + 1
+        region = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+        cv2.fillPoly(region, [np.rint((ring - low) * 16).astype(np.int32)], 1, shift=4)
+        x, y = low[0] - origin_xy[0], low[1] - origin_xy[1]
+        part = alpha[max(y, 0) : max(y + region.shape[0], 0), max(x, 0) : max(x + region.shape[1], 0)]
+        inner = region[max(-y, 0) : max(-y, 0) + part.shape[0], max(-x, 0) : max(-x, 0) + part.shape[1]]
+        scores[name] = float((part * inner).sum() / max(int(region.sum()), 1))
+    return scores

@@ -1,0 +1,122 @@
+"""Ear loops and head bands: where they run on the upright face, and how they are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.masks.fit import Array, Face
+from synth.masks.types import MaskType
+
+_STEPS = 18
+
+
+@dataclass(frozen=True)
+class Strap:
+    """One visible strap: `path_xy` (n, 2) px from the fabric on, `width_px`, and how its far end vanishes."""
+
+    path_xy: Array
+    width_px: float
+    fade: float  # share of the path over which it goes behind the ear; 0 keeps it whole
+    taper: float = 1.0  # width at the far end over the width at the fabric
+
+
+def patch_at(patch: Array, s: float, t: float) -> Array:
+    """(2,) upright px of a fabric point, bilinear in the (5, 9, 2) patch."""
+    rows, cols = patch.shape[:2]
+    x, y = np.clip((s + 1) / 2 * (cols - 1), 0, cols - 1), np.clip(t * (rows - 1), 0, rows - 1)
+    j, i = min(int(x), cols - 2), min(int(y), rows - 2)
+    fx, fy = x - j, y - i
+    top = patch[i, j] * (1 - fx) + patch[i, j + 1] * fx
+    bottom = patch[i + 1, j] * (1 - fx) + patch[i + 1, j + 1] * fx
+    return np.asarray(top * (1 - fy) + bottom * fy, dtype=np.float64)
+
+
+def ear_points(face: Face, sign: int) -> tuple[Array, Array]:
+    """Upright px where a loop goes behind the ear, above and at the lobe; on the far side, the edge of the face."""
+    k = (0.0, 1.0, 2.0, 2.6) if sign < 0 else (16.0, 15.0, 14.0, 13.4)
+    end, second, _, low = (face.jaw(x) for x in k)
+    mid_x = float(np.mean(face.points_xy[[27, 30, 33, 8], 0]))
+    half = abs(face.jaw(k[2])[0] - mid_x)
+    other = abs(face.jaw(16.0 - k[2])[0] - mid_x)
+    near = np.clip((half - other) / max(half + other, 1e-6), -0.4, 0.4)  # the nearer ear stands further out
+    out = face.scale_px * float(np.clip(0.042 + 0.22 * near, 0.0, 0.12))
+    outwards = np.array([float(sign), 0.0])
+    return end + 0.15 * (end - second) + out * outwards, low + (0.6 * out + 0.008 * face.scale_px) * outwards
+
+
+def _bow(start: Array, end: Array, bow: float) -> Array:
+    """(n, 2) quadratic curve from start to end; `bow` is its sagitta over its length, positive downwards."""
+    f = np.linspace(0, 1, _STEPS)[:, None]
+    length = float(np.linalg.norm(end - start))
+    return np.asarray(start + (end - start) * f + [0.0, bow * length] * (4 * f * (1 - f)), dtype=np.float64)
+
+
+def worn_straps(face: Face, patch: Array, kind: MaskType, width_px: float, bow: float) -> list[Strap]:
+    """Two straps on each side, from the fabric's side edge to the ear (loops) or round the head (bands)."""
+    straps = []
+    for sign in (-1, 1):
+        ear_top, ear_low = ear_points(face, sign)
+        if kind.straps == "bands":
+            up = np.array([sign * 0.03, -0.16]) * face.scale_px
+            ear_top, ear_low = ear_top + up, ear_low + np.array([sign * 0.02, 0.10]) * face.scale_px
+        for t, ear, lean in ((kind.anchor_t[0], ear_top, bow), (kind.anchor_t[1], ear_low, 1.6 * bow)):
+            start = patch_at(patch, sign * (kind.anchor_s - 0.05), t)
+            path = _bow(start, ear, lean)
+            straps.append(Strap(path, width_px, 0.12, 0.45 if kind.straps == "cut" else 1.0))
+    return straps
+
+
+def hanging_straps(face: Face, patch: Array, kind: MaskType, width_px: float, sign: int, drop: float) -> list[Strap]:
+    """The loop that still holds on the ear of side `sign`, and the free loop that dangles from the other edge."""
+    _, ear = ear_points(face, sign)
+    ear = ear - [0.0, 0.06 * face.scale_px]
+    top, bottom = (patch_at(patch, sign * 0.92, t) for t in kind.anchor_t)
+    straps = [Strap(_bow(point, ear, 0.03), width_px, 0.15) for point in (top, bottom)]
+    if kind.straps != "cut":
+        a, b = (patch_at(patch, -sign * 0.92, t) for t in kind.anchor_t)
+        f = np.linspace(0, 1, _STEPS)[:, None]
+        low = 0.5 * (a + b) + [0.0, drop * face.scale_px]
+        loop = (1 - f) ** 3 * a + 3 * f * (1 - f) ** 2 * (low + (a - b) * 0.3)
+        loop = loop + 3 * f**2 * (1 - f) * (low - (a - b) * 0.3) + f**3 * b
+        straps.append(Strap(loop, width_px, 0.0))
+    return straps
+
+
+def draw_straps(
+    straps: list[Strap], roi_xyxy: tuple[int, int, int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Alpha (h, w) and core (h, w), uint8: the core is the lit middle of a strap, the rest its rounded edge.
+
+    `straps` carry image pixels here.
+    """
+    x0, y0, x1, y1 = roi_xyxy
+    alpha = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    core = np.zeros_like(alpha)
+    for strap in straps:
+        path = strap.path_xy - (x0, y0)
+        along = np.gradient(path, axis=0)
+        normal = np.column_stack([-along[:, 1], along[:, 0]])
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+        for layer, width in ((alpha, strap.width_px), (core, 0.45 * strap.width_px)):
+            # LINE_AA widens a polygon by about half a pixel on each side; take that off again.
+            half = np.maximum(0.5 * width * np.linspace(1.0, strap.taper, len(path)) - 0.35, 0.12)
+            _fill(layer, path, normal * half[:, None], strap.fade)
+    return alpha, core
+
+
+def _fill(layer: NDArray[np.uint8], path: Array, offset: Array, fade: float) -> None:
+    """Fill one ribbon; the last `fade` of it in steps of falling alpha, drawn first so that the rest covers it."""
+    n = len(path)
+    solid = n if fade <= 0 else max(2, n - max(2, round(fade * n)))
+    steps = [(1, n, 255)] if fade <= 0 else []
+    if fade > 0:
+        levels = np.linspace(0, 255, n - solid + 2)[1:-1]
+        steps = [(n - 1 - i, n - i, int(level)) for i, level in enumerate(levels)] + [(1, solid, 255)]
+    for start, stop, level in steps:
+        part = slice(start - 1, stop)
+        ring = np.vstack([path[part] + offset[part], (path[part] - offset[part])[::-1]])
+        cv2.fillPoly(layer, [np.rint(ring * 16).astype(np.int32)], level, cv2.LINE_AA, 4)

@@ -1,0 +1,85 @@
+"""The table of mask types: which shape, which colours, where it sits more tightly, and which straps it has.
+
+To add a type, add a row here (and a shape in `shapes.py` when no shape fits); nothing else names a type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+RGB = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class MaskType:
+    """One row: colours are sRGB albedo as seen in even light; `shift` moves the mean placement of every wear."""
+
+    shape: str  # a key of shapes.SHAPES
+    colours: tuple[RGB, ...]
+    patterned: bool = False  # one of textures.PATTERNS on top
+    aspect: float = 0.62  # height over width of the flat patch
+    shift: dict[str, float] = field(default_factory=dict)  # Placement field → offset
+    straps: str = "loops"  # loops (round the ears), bands (round the head), cut (the loop is the fabric itself)
+    strap_colours: tuple[RGB, ...] = ((244, 244, 242),)
+    strap_share: tuple[float, float] = (0.018, 0.028)  # width over the face scale, from … to
+    anchor_t: tuple[float, float] = (0.06, 0.94)  # where straps leave the side edge
+    anchor_s: float = 0.93
+    relief_gain: float = 1.0
+
+
+_WHITE, _OFF = (246, 246, 244), (238, 237, 231)
+_KF = {"top_k": 0.35, "bottom_k": -0.55, "reach": -0.02, "top_v": -0.06, "sag": -0.015}
+_KN = {"top_k": 0.45, "bottom_k": -0.65, "reach": -0.03, "top_v": -0.05, "sag": -0.01}
+
+MASK_TYPES: dict[str, MaskType] = {
+    "surgical_blue": MaskType("surgical", ((133, 186, 222), (150, 197, 224), (118, 176, 216), (165, 208, 230))),
+    "surgical_white": MaskType("surgical", (_WHITE, _OFF, (240, 243, 247))),
+    "surgical_green": MaskType("surgical", ((148, 205, 186), (163, 213, 196), (128, 192, 172))),
+    "surgical_black": MaskType(
+        "surgical", ((34, 34, 37), (44, 44, 46), (28, 29, 33)), strap_colours=((30, 30, 32), (44, 44, 46))
+    ),
+    "kf94_white": MaskType("kf94", (_WHITE, (242, 243, 245)), aspect=0.66, shift=_KF, anchor_t=(0.08, 0.90)),
+    "kf94_black": MaskType(
+        "kf94", ((32, 32, 35), (42, 42, 45)), aspect=0.66, shift=_KF, anchor_t=(0.08, 0.90),
+        strap_colours=((28, 28, 30),),
+    ),
+    "kn95_white": MaskType("kn95", (_WHITE, _OFF), aspect=0.68, shift=_KN, anchor_t=(0.10, 0.86)),
+    "kn95_black": MaskType(
+        "kn95", ((33, 33, 36), (45, 45, 48)), aspect=0.68, shift=_KN, anchor_t=(0.10, 0.86),
+        strap_colours=((30, 30, 32),),
+    ),
+    "n95_cup": MaskType(
+        "cup", ((240, 239, 233), (234, 232, 222), (244, 243, 240)), aspect=0.78, straps="bands",
+        shift={"top_k": 0.55, "bottom_k": -0.25, "reach": -0.11, "top_v": -0.02, "sag": -0.03, "bottom_v": 0.02,
+               "out": 0.02},
+        strap_colours=((232, 205, 120), (236, 232, 220), (225, 190, 110), (60, 60, 62)), strap_share=(0.022, 0.034),
+        anchor_t=(0.27, 0.66), anchor_s=0.86, relief_gain=1.2,
+    ),
+    "cloth_plain": MaskType(
+        "cloth",
+        ((222, 214, 200), (196, 206, 216), (214, 178, 170), (170, 184, 160), (190, 176, 200), (205, 196, 160),
+         (160, 168, 178), (226, 226, 224), (120, 150, 178), (196, 120, 110)),
+        aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2}, anchor_t=(0.14, 0.82),
+        strap_colours=((240, 240, 238), (40, 40, 42), (190, 190, 188)),
+    ),
+    "cloth_patterned": MaskType(
+        "cloth",
+        ((40, 62, 110), (168, 44, 52), (236, 232, 222), (60, 100, 80), (90, 70, 110), (228, 190, 120), (70, 70, 74),
+         (150, 180, 200)),
+        patterned=True, aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2}, anchor_t=(0.14, 0.82),
+        strap_colours=((240, 240, 238), (40, 40, 42)),
+    ),
+    "cloth_dark": MaskType(
+        "cloth", ((30, 30, 33), (30, 38, 58), (56, 56, 60), (66, 28, 36), (38, 50, 44)), aspect=0.66,
+        shift={"top_k": 0.2, "bottom_k": -0.2}, anchor_t=(0.14, 0.82), strap_colours=((28, 28, 30), (52, 52, 55)),
+    ),
+    "sponge": MaskType(
+        "sponge", ((70, 71, 74), (36, 36, 38), (150, 151, 153), (206, 186, 168), (222, 190, 190), (236, 235, 232)),
+        aspect=0.64, shift={"top_k": 0.1, "bottom_k": -0.5, "reach": 0.01, "top_v": 0.05, "out": -0.006}, straps="cut",
+        strap_share=(0.06, 0.08), anchor_t=(0.14, 0.84), anchor_s=0.93, relief_gain=0.9,
+    ),
+}  # fmt: skip
+
+TYPES: tuple[str, ...] = tuple(MASK_TYPES)
+VARIANTS = 6
+"""Drawings of one type that differ in creases, stains and pattern; colour and fit vary freely on top."""
