@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from synth.portraits.fields import Array, line_noise, mix, smoothstep, value_noise
+from synth.portraits.fields import Array, line_noise, mix, smoothstep, spline, value_noise
 from synth.portraits.geometry import neck_half_width
 from synth.portraits.person import Person
 
@@ -42,9 +42,8 @@ def _neckline(kind: str, x: Array) -> Array:
 
 def _shoulder_line(person: Person, x: Array) -> Array:
     ax = np.abs(x) / person.outfit.shoulder
-    return np.interp(
-        ax, [0.0, 0.62, 0.80, 1.05, 1.6, 2.2, 2.65, 2.95, 3.15, 3.5], [2.0, 2.12, 2.36, 2.53, 2.70, 2.88, 3.08, 3.42, 4.1, 6.5]
-    ).astype(np.float32)
+    knots = [(0, 1.9), (0.62, 2.06), (0.80, 2.20), (1.05, 2.37), (1.6, 2.56), (2.2, 2.74), (2.65, 2.98), (2.95, 3.4), (3.2, 4.3), (3.6, 6.5)]
+    return spline(np.array(knots), ax)
 
 
 def _garment(person: Person, rng: np.random.Generator, x: Array, y: Array) -> tuple[Array, Array, Array]:
@@ -56,8 +55,8 @@ def _garment(person: Person, rng: np.random.Generator, x: Array, y: Array) -> tu
     rim = np.exp(-(((y - neck - 0.055) / 0.045) ** 2))
     shape = (len(y), len(x))
     xx, yy = np.broadcast_to(x[None, :], shape), np.broadcast_to(y, shape)
-    folds = 0.055 * value_noise(rng, shape, (70, 34)) * smoothstep(2.5, 3.4, yy)
-    weave = 0.004 * value_noise(rng, shape, (2, 2))
+    folds = 0.050 * value_noise(rng, shape, (110, 52)) * smoothstep(2.5, 3.4, yy)
+    weave = 0.0012 * value_noise(rng, shape, (2, 2))
     relief = folds + weave + 0.045 * rim
     color = np.broadcast_to(main, (*shape, 3)) * (1 + 0.05 * value_noise(rng, shape, (3, 3))[..., None])
     if fit.kind == "turtleneck":
@@ -111,8 +110,10 @@ def build_body(person: Person) -> Patch:
     torso_depth = -0.35 + 0.95 * np.sqrt(np.clip(1 - (x / span) ** 2, 0, 1))[None, :] - 0.75 * np.exp(-np.maximum(y - line, 0) / 0.42)
     blend = smoothstep(2.15, 2.75, y) * torso_in
     neck_in = smoothstep(1.0, 0.985, np.abs(x)[None, :] / half) * smoothstep(3.2, 2.9, y)
-    depth = neck_depth * (1 - blend) + torso_depth * blend
-    depth = np.where(neck_in > 0.01, depth, torso_depth)
+    neck_depth = neck_depth - 1.5 * np.clip(np.abs(x)[None, :] / half - 1, 0, 2)
+    torso_depth = torso_depth - 1.5 * np.clip(line - y, 0, 2) - 0.9 * (1 - blend) * smoothstep(2.7, 1.9, y)
+    k = 0.10  # a soft maximum: neck and shoulders flow into each other
+    depth = k * np.logaddexp(neck_depth / k, torso_depth / k)
     tendon = np.exp(-(((np.abs(x)[None, :] - 0.46 + 0.30 * (y - 1.8)) / 0.085) ** 2)) * smoothstep(1.7, 2.0, y) * smoothstep(2.75, 2.4, y)
     bone = np.exp(-(((y - 2.62 - 0.10 * np.abs(x)[None, :]) / 0.075) ** 2)) * smoothstep(0.16, 0.4, np.abs(x))[None, :]
     apple = np.exp(-((x[None, :] / 0.10) ** 2 + ((y - 2.12) / 0.14) ** 2)) * (0.05 if person.gender == "male" else 0.008)

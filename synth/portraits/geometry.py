@@ -15,29 +15,39 @@ from synth.portraits.fields import Array, Grid, smoothstep, spline
 from synth.portraits.person import FaceShape, Person
 
 EYE_X = 0.5  # by definition of the unit
-EYE_WIDTH = 0.232  # half of the lid opening
-MOUTH_Y = 1.06
-CHIN_Y = 1.80
+EYE_WIDTH = 0.218  # half of the lid opening
+MOUTH_Y = 1.065
+CHIN_Y = 1.87
 CROWN_Y = -1.72
+
+
+Knots = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Half-width `a_sq` and front depth `b_sq` of a shell, squared, as knots over y: squares keep round ends round."""
+    """A shell: half-width `a` and front depth `b` at the heights `y`, a fine table (N,) each."""
 
-    a_sq: NDArray[np.float64]
-    b_sq: NDArray[np.float64]
+    y: Array
+    a: Array
+    b: Array
+
+    @classmethod
+    def through(cls, a_knots: Knots, b_knots: Knots) -> Profile:
+        """Smooth curves through knots of (y, radius). Squares are interpolated: that keeps round ends round."""
+        ends = min(k[0] for k in a_knots), max(k[0] for k in a_knots)
+        y = np.linspace(*ends, 600, dtype=np.float32)
+        a, b = (spline(np.array(sorted((at, r * r) for at, r in knots)), y) for knots in (a_knots, b_knots))
+        return cls(y, np.sqrt(np.maximum(a, 1e-4)), np.sqrt(np.maximum(b, 1e-4)))
 
     def at(self, y: Array) -> tuple[Array, Array]:
         """Radii (a, b) at heights `y` (any shape), never quite zero."""
-        a = np.sqrt(np.maximum(spline(self.a_sq, y), 1e-4))
-        b = np.sqrt(np.maximum(spline(self.b_sq, y), 1e-4))
-        return a, b
+        return np.interp(y, self.y, self.a).astype(np.float32), np.interp(y, self.y, self.b).astype(np.float32)
 
     @property
     def span(self) -> tuple[float, float]:
         """Top and bottom y."""
-        return float(self.a_sq[0, 0]), float(self.a_sq[-1, 0])
+        return float(self.y[0]), float(self.y[-1])
 
 
 def below_eyes(face: FaceShape, y: float) -> float:
@@ -56,13 +66,14 @@ def head_profile(person: Person) -> Profile:
         (top * 0.78, 0.86),
         (top * 0.52, 1.08),
         (top * 0.25, 1.15),
-        (0.02, 1.12 * f.cheek),
-        (0.40 * f.length, 1.085 * f.cheek),
-        (0.75 * f.length, 1.0 * (f.cheek + f.jaw) / 2),
-        (1.10 * f.length, 0.885 * f.jaw + jowl),
-        (1.38 * f.length, 0.705 * (f.jaw + f.chin_width) / 2 + jowl),
-        (1.60 * f.length, 0.475 * f.chin_width),
-        (1.73 * f.length, 0.290 * f.chin_width),
+        (0.02, 1.115 * f.cheek),
+        (0.36 * f.length, 1.11 * f.cheek),
+        (0.66 * f.length, 1.085 * f.cheek),
+        (0.955 * f.length, 1.03 * (f.cheek + f.jaw) / 2),
+        (1.24 * f.length, 0.925 * f.jaw + 0.6 * jowl),
+        (1.48 * f.length, 0.755 * (f.jaw + f.chin_width) / 2 + jowl),
+        (1.68 * f.length, 0.520 * f.chin_width + 0.4 * jowl),
+        (1.80 * f.length, 0.325 * f.chin_width),
         (CHIN_Y * f.length, 0.0),
     ]
     b = [
@@ -74,18 +85,16 @@ def head_profile(person: Person) -> Profile:
         (0.30, 1.33),
         (0.80 * f.length, 1.33),
         (1.25 * f.length, 1.33),
-        (1.55 * f.length, 1.28),
-        (1.70 * f.length, 1.12),
+        (1.60 * f.length, 1.28),
+        (1.76 * f.length, 1.12),
         (CHIN_Y * f.length, 0.45),
     ]
-    a_sq = np.array([(y, (w * f.width) ** 2) for y, w in a])
-    b_sq = np.array([(y, d * d) for y, d in b])
-    return Profile(a_sq, b_sq)
+    return Profile.through([(y, half * f.width) for y, half in a], b)
 
 
 def neck_half_width(person: Person) -> float:
     """Half-width of the neck under the jaw."""
-    return 0.72 * person.face.neck
+    return 0.84 * person.face.neck
 
 
 def _nose(grid: Grid, face: FaceShape) -> Array:
@@ -97,12 +106,13 @@ def _nose(grid: Grid, face: FaceShape) -> Array:
                 (-0.40, 0.0),
                 (-0.14, 0.085),
                 (0.02, 0.11 * face.nose_height),
-                (0.25 * k, 0.215 * face.nose_height),
-                (0.45 * k, 0.335 * face.nose_height),
-                (tip_y, 0.40 * face.nose_height),
-                (tip_y + 0.07, 0.36 * face.nose_height),
-                (tip_y + 0.15, 0.13),
-                (tip_y + 0.24, 0.0),
+                (0.25 * k, 0.235 * face.nose_height),
+                (0.45 * k, 0.37 * face.nose_height),
+                (tip_y, 0.455 * face.nose_height),
+                (tip_y + 0.06, 0.43 * face.nose_height),
+                (tip_y + 0.13, 0.29 * face.nose_height),
+                (tip_y + 0.20, 0.13),
+                (tip_y + 0.33, 0.0),
             ]
         ),
         grid.y,
@@ -112,10 +122,10 @@ def _nose(grid: Grid, face: FaceShape) -> Array:
     )
     half = half * (0.45 + 0.55 * face.nose_width)
     body = ridge * np.exp(-((np.abs(grid.x) / half) ** 2.2))
-    wing_x = 0.205 * face.nose_width
-    wings = 0.15 * grid.pair(wing_x, tip_y + 0.055, 0.085, 0.080, 2.4)
+    wing_x = 0.215 * face.nose_width
+    wings = 0.18 * grid.pair(wing_x + 0.01, tip_y + 0.065, 0.075, 0.085, 2.2)
     tip = 0.055 * face.nose_tip * grid.bump(0.0, tip_y + 0.01, 0.13, 0.11)
-    holes = -0.085 * grid.pair(0.105 * face.nose_width, tip_y + 0.125, 0.062, 0.030)
+    holes = -0.050 * grid.pair(0.115 * face.nose_width, tip_y + 0.135, 0.060, 0.030)
     groove = -0.045 * grid.pair(wing_x + 0.085, tip_y + 0.02, 0.045, 0.095)
     return (body + wings + tip + holes + groove).astype(np.float32)
 
@@ -133,7 +143,7 @@ def lip_curves(face: FaceShape, t: Array) -> tuple[Array, Array, Array]:
 
 def mouth_half_width(face: FaceShape) -> float:
     """Half of the mouth's width."""
-    return 0.395 * face.lip_width
+    return 0.425 * face.lip_width
 
 
 def _mouth(grid: Grid, face: FaceShape) -> Array:
@@ -152,7 +162,7 @@ def _mouth(grid: Grid, face: FaceShape) -> Array:
     ridges = 0.012 * grid.pair(0.075, philtrum_y, 0.035, 0.085)
     corners = -0.035 * grid.pair(half * 1.06, centre + 0.03, 0.060, 0.060)
     fold = -0.060 * grid.bump(0.0, float(np.max(lower)) + 0.075, 0.26, 0.065)
-    lips = 0.050 * up + 0.062 * low - 0.050 * seam
+    lips = 0.055 * up + 0.075 * low - 0.050 * seam
     return (muzzle + philtrum + ridges + corners + fold + lips).astype(np.float32)
 
 
@@ -179,12 +189,12 @@ def relief(grid: Grid, person: Person) -> Array:
     out += 0.022 * grid.pair(EYE_X, 0.175, 0.22, 0.07)
     out += 0.060 * f.cheekbone * grid.pair(0.68, 0.42, 0.28, 0.22)
     out += 0.040 * grid.pair(0.48, 0.62, 0.24, 0.22)
-    out -= 0.030 * (0.4 + f.cheekbone) * grid.pair(0.72, 0.92, 0.22, 0.22)
-    chin_y = 1.52 * f.length
-    out += 0.075 * f.chin_out * grid.bump(0.0, chin_y, 0.26, 0.17)
+    out -= 0.042 * (0.4 + f.cheekbone) * grid.pair(0.74, 0.92, 0.22, 0.24)
+    chin_y = 1.58 * f.length
+    out += 0.095 * f.chin_out * grid.bump(0.0, chin_y, 0.25, 0.16)
     out += 0.020 * grid.pair(0.30, -0.75, 0.32, 0.34)
-    out += 0.055 * skin.sag * grid.pair(0.55, 1.34 * f.length, 0.15, 0.15)
-    out -= 0.030 * skin.sag * grid.pair(0.36, 1.42 * f.length, 0.07, 0.14)
+    out += 0.055 * skin.sag * grid.pair(0.55, 1.38 * f.length, 0.15, 0.15)
+    out -= 0.030 * skin.sag * grid.pair(0.36, 1.46 * f.length, 0.07, 0.14)
     out -= 0.040 * skin.sag * grid.pair(0.62, 0.80, 0.22, 0.20)
     out += 0.030 * skin.bags * grid.pair(0.46, 0.245, 0.17, 0.055)
     out -= 0.028 * skin.bags * grid.pair(0.45, 0.335, 0.20, 0.045)

@@ -56,12 +56,13 @@ STYLES: Final[dict[str, Style]] = {
 class HairAtlas:
     """Layers on the hair grid (x in +-HAIR_X_HALF, y from HAIR_TOP to HAIR_BOTTOM), float32.
 
-    `alpha` (H, W), `color` (H, W, 3) linear RGB, `relief` (H, W) head units, `outline` (H, W) shifts of the silhouette
+    `alpha` (H, W) with the opening for the face, `fall` (H, W) without it, `color` (H, W, 3) linear RGB, `relief` (H, W) head units, `outline` (H, W) shifts of the silhouette
     in head units. `profile` is the shell; `bottom` the y where the hair ends; `tied` the ball of a bun or None as (y, radius).
     """
 
     profile: Profile
     alpha: Array
+    fall: Array
     color: Array
     relief: Array
     outline: Array
@@ -83,28 +84,25 @@ def shell(person: Person) -> Profile:
     top_extra = style.top * look.volume * (1 - 0.5 * look.thinning)
     side_extra = style.side * (0.6 + 0.4 * look.volume)
     top = CROWN_Y * person.face.forehead
-    a_knots, b_knots = [], []
-    for (y, a_sq), (_, b_sq) in zip(head.a_sq, head.b_sq, strict=True):
-        if y > 0.1:
-            break
-        lift = y * (1 + top_extra / -top)
-        blend = np.clip((y - top) / (0.0 - top), 0, 1)
-        a_knots.append((lift, (np.sqrt(a_sq) + side_extra * np.sqrt(np.clip(blend * 2.2, 0, 1))) ** 2 if y > top else 0.0))
-        b_knots.append((lift, (np.sqrt(b_sq) + 0.6 * side_extra) ** 2 if y > top else 0.0))
+    a_knots, b_knots = [(top - top_extra, 0.0)], [(top - top_extra, 0.0)]
+    for y in np.linspace(top, 0.1, 14)[1:]:
+        a, b = (float(r[0]) for r in head.at(np.array([y])))
+        grown = np.sqrt(min(1.0, 2.2 * (y - top) / -top))
+        a_knots.append((y + top_extra * y / -top, a + side_extra * grown))
+        b_knots.append((y + top_extra * y / -top, b + 0.6 * side_extra))
     if style.falls:
         stretch = 1 + 0.22 * (look.length - 0.5)
         swell = 0.82 + 0.18 * look.volume
-        for y, half in style.falls:
-            a_knots.append((y * stretch, (half * swell) ** 2))
-            b_knots.append((y * stretch, 1.0))
-        a_knots.append((style.falls[-1][0] * stretch + 0.14, (0.7 * style.falls[-1][1]) ** 2))
-        b_knots.append((style.falls[-1][0] * stretch + 0.14, 0.6))
+        falls = [(y * stretch, half * swell) for y, half in style.falls]
+        falls.append((falls[-1][0] + 0.14, 0.7 * falls[-1][1]))
+        a_knots += falls
+        b_knots += [(y, 1.0) for y, _ in falls]
     else:
-        for y, scale in ((0.45, 1.0), (0.9, 0.98)):
-            a, b = head.at(np.array([y], np.float32))
-            a_knots.append((y, float(a[0] * scale + 0.4 * side_extra) ** 2))
-            b_knots.append((y, float(b[0]) ** 2))
-    return Profile(np.array(sorted(a_knots)), np.array(sorted(b_knots)))
+        for y in (0.45, 0.9):
+            a, b = (float(r[0]) for r in head.at(np.array([y])))
+            a_knots.append((y, a + 0.4 * side_extra))
+            b_knots.append((y, b))
+    return Profile.through(a_knots, b_knots)
 
 
 def hairline(person: Person, x: Array) -> Array:
@@ -145,14 +143,16 @@ def _strands(person: Person, rng: np.random.Generator, x: Array, y: Array, a: Ar
     """(fine strands, coarse locks), both about unit variance."""
     look, style = person.hair, STYLES[person.hair.style]
     theta = np.arcsin(np.clip(x / a, -1, 1)) * 1.1
-    wobble = 0.05 * value_noise(rng, x.shape, (60, 60)) + 0.02 * value_noise(rng, x.shape, (22, 22))
+    wobble = 0.03 * value_noise(rng, x.shape, (60, 60)) + 0.012 * value_noise(rng, x.shape, (22, 22))
     wave = 0.075 * look.wave * np.sin(y * 2 * np.pi / look.wave_length + 2.2 * value_noise(rng, x.shape, (120, 60)))
     if look.style == "long_wavy":
         wave = wave * 1.5 + 0.065 * np.sin(y * 2 * np.pi / look.wave_length + np.sign(x) * 0.6)
     if style.flow == "curl":
-        field = value_noise(rng, x.shape, (13, 13)) + 0.6 * value_noise(rng, x.shape, (7, 7))
-        fine = np.sin(6.0 * field + 5 * value_noise(rng, x.shape, (26, 26))) * 1.1
-        return fine.astype(np.float32), (0.8 * value_noise(rng, x.shape, (12, 12)) + 0.6 * field).astype(np.float32)
+        turn_x, turn_y = value_noise(rng, x.shape, (11, 11)), value_noise(rng, x.shape, (11, 11))
+        across, along = theta + 0.045 * turn_x + 4, y + 0.045 * turn_y + 4
+        fine = line_noise(rng, across, along * 3.0, 60.0)
+        locks = line_noise(rng, theta + 0.05 * turn_x + 4, (y + 0.06 * turn_y + 4) * 2.5, 9.0)
+        return fine, (0.75 * locks + 0.5 * turn_x).astype(np.float32)
     if style.flow == "parted":
         level = np.sqrt(((theta - look.part * 0.6) / 0.95) ** 2 + (np.minimum(y + 0.35, 0.0) / 1.0) ** 2)
         across, along = level * np.where(x > look.part, 1, -1) + 3, y * 0.55
@@ -163,10 +163,10 @@ def _strands(person: Person, rng: np.random.Generator, x: Array, y: Array, a: Ar
     elif style.flow == "back":
         across, along = np.arctan2(theta, -(y + 0.1)) * 1.1 + 4, np.hypot(theta, y) * 0.6
     else:
-        across = np.arctan2(theta - 0.25 * look.part, -(y + 0.75)) * 0.9 + 4 + 0.10 * value_noise(rng, x.shape, (16, 16))
+        across = np.arctan2(theta - 0.25 * look.part, -(y + 0.75)) * 0.9 + 4 + 0.03 * value_noise(rng, x.shape, (16, 16))
         along = np.hypot(theta, y) * (1.6 if look.style != "buzz" else 4.0)
     across, along = (across + wobble + wave).astype(np.float32), np.asarray(along + 4, np.float32)
-    return line_noise(rng, across, along, 34.0), line_noise(rng, across, along * 0.7, 7.5)
+    return line_noise(rng, across, along, 70.0), line_noise(rng, across, along * 0.7, 13.0)
 
 
 def build_hair(person: Person) -> HairAtlas:
@@ -186,8 +186,10 @@ def build_hair(person: Person) -> HairAtlas:
     alpha = smoothstep(soft, -soft, opening + ragged)
     if style.falls:
         bottom = profile.span[1]
-        alpha = alpha * smoothstep(bottom - 0.02, bottom - 0.34, y + 0.10 * locks + 0.03 * fine)
+        fall = smoothstep(bottom - 0.05, bottom - 0.22, y + 0.07 * locks + 0.03 * fine)
+        alpha = alpha * fall
     else:
+        fall = np.zeros_like(alpha)
         bottom = 0.42 if style.flow != "back" or look.style == "swept_back" else 0.15
         if person.gender == "female":
             bottom -= 0.12
@@ -207,15 +209,16 @@ def build_hair(person: Person) -> HairAtlas:
     color = color + (silver - color) * (grey_at * np.clip(look.grey * 3, 0, 1))[..., None]
     relief = 0.014 * fine + 0.034 * locks
     if style.flow == "curl":
-        relief = 0.035 * fine + 0.07 * locks
+        relief = 0.014 * fine + 0.055 * locks
     if look.style in ("buzz", "bald_top"):
         relief = relief * 0.3
     outline = cv2.GaussianBlur((0.030 * locks + 0.012 * fine).astype(np.float32), (0, 0), 1.2)
-    outline = outline * style.rough * (1.9 if style.flow == "curl" else 1.0) + 0.006 * fine
+    outline = outline * style.rough * (1.6 if style.flow == "curl" else 1.0) + 0.006 * fine
     ball = (CROWN_Y * person.face.forehead - 0.22, 0.44) if style.ball else None
     return HairAtlas(
         profile,
         alpha.astype(np.float32),
+        fall.astype(np.float32),
         np.clip(color, 0, 1).astype(np.float32),
         relief.astype(np.float32),
         outline.astype(np.float32),

@@ -78,13 +78,13 @@ def landmarks_canvas(person: Person, shot: Shot, project: Projector) -> Array:
     f = person.face
     brow_t = np.array([0.97, 0.76, 0.52, 0.26, 0.03], np.float32)
     brow_y = brow_curve(person, brow_t) - 0.030 * person.eyes.brow_thickness
-    brow_x = 0.19 + 0.63 * brow_t
+    brow_x = 0.19 + 0.68 * brow_t
     left_brow = project.on_face(-brow_x, brow_y)
     right_brow = project.on_face(brow_x[::-1].copy(), brow_y[::-1].copy())
     k = f.nose_length * f.length
     ridge_y = np.array([0.00, 0.19 * k, 0.375 * k, 0.56 * k], np.float32)
     ridge = project.on_face(np.zeros(4, np.float32), ridge_y)
-    wing = np.array([-0.215, -0.11, 0.0, 0.11, 0.215], np.float32) * f.nose_width
+    wing = np.array([-0.245, -0.125, 0.0, 0.125, 0.245], np.float32) * f.nose_width
     base = project.on_face(wing, np.array([0.115, 0.155, 0.180, 0.155, 0.115], np.float32) + 0.56 * k)
     half = eye_half_width(person)
     t = np.array([0.97, 0.36, -0.36, -0.97, -0.36, 0.36], np.float32)  # from the outer corner over the upper lid

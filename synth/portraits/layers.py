@@ -101,17 +101,17 @@ def hair_layers(atlas: HairAtlas, view: View) -> tuple[Layer, Layer]:
     shape = (v.shape[0], u.shape[1])
     flat_x = np.broadcast_to((u + HAIR_X_HALF) * HAIR_DENSITY, shape).astype(np.float32)
     map_y = np.broadcast_to((v - HAIR_TOP) * HAIR_DENSITY - 0.5, shape).astype(np.float32)
-    ragged = width + _sample(atlas.outline, flat_x, map_y)
+    inside = (v > top + 0.004).astype(np.float32)
+    ragged = width + _sample(atlas.outline, flat_x, map_y) * np.clip(width / 0.5 - 0.3, 0, 1)
     theta = np.arcsin(np.clip(u / np.maximum(ragged, 0.02), -1, 1)) - shift
     map_x = (a * np.sin(np.clip(theta, -np.pi / 2, np.pi / 2)) + HAIR_X_HALF) * HAIR_DENSITY - 0.5
-    silhouette = np.clip((ragged - np.abs(u)) * view.scale * 0.45 + 0.5, 0, 1)
+    silhouette = np.clip((ragged - np.abs(u)) * view.scale * 0.45 + 0.5, 0, 1) * inside
     relief, color = _sample(atlas.relief, map_x, map_y), _sample(atlas.color, map_x, map_y)
     depth = -a * np.sin(theta) * sin + b * np.cos(theta) * cos + relief
     front = silhouette * _sample(atlas.alpha, map_x, map_y)
     gloss, ones = np.full(shape, 0.5, np.float32), np.ones(shape, np.float32)
-    end = np.broadcast_to(smoothstep(atlas.bottom, atlas.bottom - 0.35, v), shape) if bottom > 1.0 else 0 * ones
     back_color = color * 0.42
-    back = Layer(roi, "hair", (silhouette * end).astype(np.float32), depth * 0 - 1.0 + relief, back_color, gloss * 0.3, ones * 0.8)
+    back = Layer(roi, "hair", (silhouette * _sample(atlas.fall, flat_x, map_y)).astype(np.float32), relief - 1.0, back_color, gloss * 0.3, ones * 0.8)
     ambient = np.clip(0.80 + 2.6 * relief, 0.45, 1.15).astype(np.float32)
     return back, Layer(roi, "hair", front.astype(np.float32), depth.astype(np.float32), color, gloss, ambient)
 
@@ -176,9 +176,9 @@ def ear_layer(person: Person, patch: Patch, profile: Profile, view: View, side: 
     a = float(profile.at(np.array([y_mid]))[0][0])
     sin, cos = float(np.sin(view.yaw)), float(np.cos(view.yaw))
     base = side * a * 0.955 * cos - 0.10 * sin
-    spread = (side * 0.50 * cos - 0.72 * sin) * person.face.ear
+    spread = (side * 0.33 * cos - 0.62 * sin) * person.face.ear
     spread = side * max(side * spread, 0.10)  # a turned-away ear hides behind the head, it never flips
-    height = person.face.ear
+    height = 0.86 * person.face.ear
     tip = base + spread * EAR_WIDTH / 0.52
     roi = view.roi(min(base, tip) - 0.05, y_mid - EAR_HALF_HEIGHT * height, max(base, tip) + 0.05, y_mid + EAR_HALF_HEIGHT * height)
     kx = EAR_DENSITY / (view.scale * spread) * 0.52

@@ -13,7 +13,7 @@ from synth.portraits import keypoints
 from synth.portraits.backdrop import build_backdrop, place_backdrop
 from synth.portraits.body import Patch, build_body, build_ear
 from synth.portraits.features import glasses_overlay
-from synth.portraits.fields import Array, Grid
+from synth.portraits.fields import Array
 from synth.portraits.geometry import Profile, head_profile
 from synth.portraits.hair import STYLES, HairAtlas, build_hair
 from synth.portraits.layers import Layer, ball_layer, body_layer, ear_layer, face_surface, hair_layers, head_layer
@@ -62,7 +62,7 @@ def _layers(model: Model, shot: Shot, view: View) -> tuple[list[Layer], Array]:
     ball = ball_layer(model.hair.color.mean(axis=(0, 1)), model.hair, view)
     body = body_layer(model.body, view)
     if STYLES[person.hair.style].falls:
-        order = [back, body, *ears, head, front]
+        order = [back, body, head, front]
     else:
         order = [body, *ears, head, front]
     return ([ball, *order] if ball is not None else order), field
@@ -120,13 +120,21 @@ def render_shot(model: Model, shot: Shot) -> Portrait:
     return Portrait(tone_map(picture, shot), landmarks)
 
 
+@lru_cache(maxsize=1)
+def _grain() -> Array:
+    """A tile of film grain (600, 500, 3), unit variance: mostly brightness, some colour."""
+    rng = np.random.default_rng(20)
+    color = cv2.resize(rng.standard_normal((300, 250, 3), dtype=np.float32), (500, 600))
+    return (0.8 * rng.standard_normal((600, 500, 1), dtype=np.float32) + 0.5 * color).astype(np.float32)
+
+
 def develop(image: NDArray[np.uint8], shot: Shot) -> NDArray[np.uint8]:
-    """The camera: lens blur and sensor noise on an RGB uint8 picture."""
+    """The camera: lens blur and sensor noise on an RGB uint8 picture (H, W, 3), at most 512 x 384."""
     rng = np.random.default_rng([shot.seed, 1])
-    picture = cv2.GaussianBlur(image, (0, 0), shot.blur_px).astype(np.float32)
-    grain = rng.standard_normal(image.shape[:2], dtype=np.float32)[..., None] * 0.8
-    tint = cv2.resize(rng.standard_normal((image.shape[0] // 2, image.shape[1] // 2, 3), dtype=np.float32), image.shape[1::-1])
-    return np.clip(picture + (grain + 0.5 * tint) * (255 * shot.noise) + 0.5, 0, 255).astype(np.uint8)
+    height, width = image.shape[:2]
+    y, x = int(rng.integers(0, 600 - height + 1)), int(rng.integers(0, 500 - width + 1))
+    grain = _grain()[y : y + height, x : x + width] * np.float32(255 * shot.noise)
+    return cv2.add(cv2.GaussianBlur(image, (0, 0), shot.blur_px), grain, dtype=cv2.CV_8U)
 
 
 def encode(image: NDArray[np.uint8], quality: int) -> bytes:
@@ -136,8 +144,3 @@ def encode(image: NDArray[np.uint8], quality: int) -> bytes:
         raise RuntimeError("OpenCV could not encode a JPEG")
     return bytes(data)
 
-
-@lru_cache(maxsize=1)
-def face_grid() -> Grid:
-    """The face atlas's grid."""
-    return Grid.atlas()

@@ -259,7 +259,7 @@ def sample_shot(person: Person, rng: np.random.Generator) -> Shot:
         gaze=float(rng.normal(0, 0.10)),
         light_azimuth_deg=float(np.clip(rng.normal(0, 32), -62, 62)),
         light_elevation_deg=float(rng.uniform(18, 52)),
-        ambient=float(rng.uniform(0.40, 0.62)),
+        ambient=float(rng.uniform(0.24, 0.42)),
         exposure=float(np.exp(rng.normal(0.0, 0.10))),
         warmth=float(rng.normal(0.0, 0.035)),
         noise=float(rng.uniform(0.004, 0.014)),

@@ -12,6 +12,7 @@ from synth.portraits.person import Shot
 
 # Light bleeds round edges under the skin, red furthest: a cheap stand-in for subsurface scattering.
 SKIN_WRAP = np.array([0.34, 0.17, 0.12], np.float32)
+KEY = np.float32(1.02)
 SHADOW_SHRINK = 3
 SHADOW_STEPS = 18
 
@@ -58,18 +59,24 @@ def shade(layer: Layer, shadow: Array, shot: Shot, scale: float) -> Array:
     light = light_direction(shot)
     ndl = nx * light[0] + ny * light[1] + nz * light[2]
     fill = np.clip(-0.6 * np.sign(light[0]) * nx + 0.1 * -ny + 0.75 * nz, 0, 1) * 0.20
-    ambient = (shot.ambient * (0.78 - 0.22 * ny) + fill) * layer.ambient
+    ambient = (shot.ambient * (0.80 - 0.14 * ny) + fill) * layer.ambient
     warm = np.array([1 + shot.warmth, 1.0, 1 - shot.warmth], np.float32)
     if layer.material == "hair":
         return _shade_hair(layer, shadow, ndl, ambient, (ny, nz), light)
-    wrap = SKIN_WRAP if layer.material == "skin" else SKIN_WRAP * 0.5
-    diffuse = np.clip((ndl[..., None] + wrap) / (1 + wrap), 0, 1)
-    lit = layer.albedo * (0.86 * diffuse * shadow * warm + ambient[..., None])
+    if layer.material == "skin":
+        direct = np.clip((ndl[..., None] + SKIN_WRAP) / (1 + SKIN_WRAP), 0, 1) * shadow
+    else:
+        direct = np.clip((ndl + 0.15) / 1.15, 0, 1)[..., None] * shadow
+    lit = layer.albedo * (direct * (KEY * warm) + ambient[..., None])
     half = light + np.array([0, 0, 1], np.float32)
     half /= np.linalg.norm(half)
     ndh = np.clip(nx * half[0] + ny * half[1] + nz * half[2], 0, 1)
-    sharp, broad = ndh**38, ndh**11
-    graze = (1 - np.clip(nz, 0, 1)) ** 3
+    broad = ndh * ndh * ndh
+    broad = broad * broad * broad  # 9th power; the sharp lobe is its 4th
+    sharp = broad * broad
+    sharp = sharp * sharp
+    graze = 1 - nz
+    graze = graze * graze * graze
     shine = layer.gloss * (0.17 * sharp + 0.085 * broad) * shadow[..., 1] + 0.045 * graze * shot.ambient
     lit += shine[..., None]
     if layer.glow is not None:
@@ -87,15 +94,25 @@ def _shade_hair(layer: Layer, shadow: Array, ndl: Array, ambient: Array, normal:
     along = (nz * half[1] - ny * half[2]) * norm
     band = np.clip(1 - along * along, 0, 1)
     lit = layer.albedo * ((0.90 * diffuse * shadow[..., 1] + 0.9 * ambient))[..., None]
-    shine = (0.10 * band**26 + 0.05 * band**7) * layer.gloss * np.clip(ndl + 0.2, 0, 1) * shadow[..., 1]
-    tinted = 0.45 + 0.55 * layer.albedo / (layer.albedo.mean(axis=-1, keepdims=True) + 0.02)
+    broad = band * band * band
+    broad = broad * broad
+    sharp = broad * broad
+    shine = (0.10 * sharp * sharp + 0.05 * broad) * layer.gloss * np.clip(ndl + 0.2, 0, 1) * shadow[..., 1]
+    tinted = 0.45 + 0.55 * layer.albedo / (layer.albedo[..., 1:2] + 0.02)
     return (lit + shine[..., None] * tinted).astype(np.float32)
 
 
-def tone_map(picture: Array, shot: Shot) -> NDArray[np.uint8]:
-    """Linear RGB to RGB uint8: exposure, a soft shoulder for the highlights, display gamma."""
-    x = np.maximum(picture * np.float32(shot.exposure * 1.02), 0)
-    knee = np.float32(0.62)
-    over = np.maximum(x - knee, 0)
-    x = np.minimum(x, knee) + (1 - knee) * (1 - np.exp(-over / (1 - knee)))
+def _tone_curve() -> NDArray[np.uint8]:
+    """Linear light in steps of 1/1024 up to 4 -> display value: a soft shoulder for the highlights, then gamma."""
+    x = np.arange(4096) / 1024.0
+    knee = 0.62
+    x = np.minimum(x, knee) + (1 - knee) * (1 - np.exp(-np.maximum(x - knee, 0) / (1 - knee)))
     return np.clip(np.power(x, 1 / 2.2) * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+TONE_CURVE = _tone_curve()
+
+
+def tone_map(picture: Array, shot: Shot) -> NDArray[np.uint8]:
+    """Linear RGB (H, W, 3) under the shot's exposure to RGB uint8."""
+    return TONE_CURVE[np.clip(picture * np.float32(shot.exposure * 1024), 0, 4095).astype(np.uint16)]

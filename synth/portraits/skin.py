@@ -79,14 +79,14 @@ def brow_curve(person: Person, t: Array) -> Array:
     """y of the middle of an eyebrow at `t` in [0 (inner end), 1 (outer end)]."""
     eyes = person.eyes
     rise = 0.085 * eyes.brow_arch * np.sin(np.pi * np.clip(t, 0, 1) ** 1.35)
-    droop = 0.075 * np.clip(t - 0.62, 0, 1) * (1 + eyes.brow_arch)
-    return (-0.325 - eyes.brow_height - rise + droop - 0.7 * eyes.slant * t).astype(np.float32)
+    droop = 0.16 * np.clip(t - 0.62, 0, 1) * (1 + eyes.brow_arch)
+    return (-0.272 - eyes.brow_height - rise + droop - 0.7 * eyes.slant * t).astype(np.float32)
 
 
 def brow_mask(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
     """Eyebrows as strokes, (H, W) in [0, 1]."""
     eyes = person.eyes
-    inner, outer = 0.19, 0.82
+    inner, outer = 0.19, 0.87
     t = (np.abs(grid.x) - inner) / (outer - inner)
     middle = brow_curve(person, t)
     half = 0.058 * eyes.brow_thickness * np.clip(1.18 - 0.80 * np.clip(t, 0, 1) ** 1.5, 0.15, 1.2)
@@ -148,7 +148,7 @@ def _base_color(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
     mottle = 0.6 * value_noise(rng, grid.shape, (26, 26)) + 0.4 * value_noise(rng, grid.shape, (9, 9))
     red = skin.redness * blush + (0.10 + 0.12 * skin.texture) * mottle
     out = tone * (1 + red[..., None] * np.array([0.05, -0.10, -0.085], np.float32))
-    light = 1.0 + 0.025 * (0.4 + skin.texture) * value_noise(rng, grid.shape, (5, 5))
+    light = 1.0 + 0.012 * (0.4 + skin.texture) * value_noise(rng, grid.shape, (5, 5))
     sallow = 0.045 * grid.bump(0, -0.8, 0.8, 0.35)
     out = out * (light + sallow)[..., None]
     dots = np.clip(value_noise(rng, grid.shape, (4.5, 4.5)) - 1.25, 0, 1.2) * np.clip(
@@ -183,7 +183,7 @@ def build_face(person: Person) -> FaceAtlas:
     height = relief(grid, person) - 0.020 * wrinkles
     dense, stubble = _facial_hair(grid, person, rng)
     lips, seam = lip_masks(grid, person)
-    pores = value_noise(rng, grid.shape, (2.4, 2.4)) * 0.0011 + value_noise(rng, grid.shape, (6, 6)) * 0.0014
+    pores = value_noise(rng, grid.shape, (2.4, 2.4)) * 0.0007 + value_noise(rng, grid.shape, (7, 7)) * 0.0006
     height = height + pores * (0.5 + 1.6 * skin.texture) * (1 - lips)
     lip_lines = line_noise(rng, np.broadcast_to(grid.x + 2, grid.shape), np.broadcast_to(grid.y + 2, grid.shape), 34.0)
     height = height + lips * lip_lines * 0.0022 * (1 + skin.wrinkles)
@@ -197,9 +197,9 @@ def build_face(person: Person) -> FaceAtlas:
     color = mix(color, lip_color.astype(np.float32), 0.92 * lips)
     color = color * (1 - seam[..., None] * np.array([0.60, 0.70, 0.68], np.float32))
     k = person.face.nose_length * person.face.length
-    holes = grid.disc(0.108 * person.face.nose_width, 0.56 * k + 0.125, 0.058, 0.028, -22)
+    holes = grid.disc(0.115 * person.face.nose_width, 0.56 * k + 0.138, 0.055, 0.024, -24)
     holes = np.clip((holes + holes[:, ::-1]) * 1.35, 0, 1)
-    color = color * (1 - holes[..., None] * np.array([0.78, 0.84, 0.84], np.float32))
+    color = color * (1 - holes[..., None] * np.array([0.70, 0.78, 0.78], np.float32))
 
     hairs = np.array(person.hair.brow_color, np.float32)
     beard_color = np.array(person.hair.color, np.float32) * (1 - person.hair.grey) + 0.36 * person.hair.grey
