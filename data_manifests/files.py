@@ -20,3 +20,9 @@ def write_atomic(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def is_inside(real_root: str, file: Path) -> bool:
+    """Whether a file lies below a folder (given as its real path) once all links are followed."""
+    real = os.path.realpath(file)
+    return real == real_root or real.startswith(real_root.rstrip(os.sep) + os.sep)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from data_manifests.errors import ManifestError
+from data_manifests.files import is_inside
 from data_manifests.hashing import sample_id
 from data_manifests.ingest.probe import Probe, is_image_name, probe_files
 from data_manifests.schema import BY_NAME, EXTRA_PREFIX, conform
@@ -121,11 +122,6 @@ def found_photo(listed: str, mask: str | None = None) -> Photo:
     return Photo(path, path, path, mask=mask, problems=[problem] if problem else [], has_file=problem is None)
 
 
-def _stays_inside(real_root: str, file: Path) -> bool:
-    real = os.path.realpath(file)
-    return real == real_root or real.startswith(real_root.rstrip(os.sep) + os.sep)
-
-
 # -- the table --------------------------------------------------------------------------------------------------
 
 
@@ -137,7 +133,7 @@ def photos_to_table(
         raise ManifestError(f"there is no photo in {str(source)!r}.")
     real_root = os.path.realpath(source)
     for photo in photos:
-        if photo.has_file and not _stays_inside(real_root, source / photo.path):
+        if photo.has_file and not is_inside(real_root, source / photo.path):
             photo.problems.append("path leads out of the photo folder through a link")
             photo.has_file = False
     with_file = [photo for photo in photos if photo.has_file]

@@ -116,7 +116,7 @@ def probe_files(files: Sequence[Path], cache: Path | None = None) -> list[Probe]
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore")  # PIL warns of large and odd files; ours to judge
         found = pool.map(lambda file, key: known.get(key) or probe_file(file), files, keys)
-        answers = list(tqdm(found, total=len(files), desc="read photos", unit="photo", disable=None))
+        answers = list(tqdm(found, total=len(files), desc="read photos", unit="img"))
     if cache is not None:
         _write_cache(cache, keys, answers)
     return answers

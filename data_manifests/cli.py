@@ -1,0 +1,337 @@
+"""`python -m data_manifests …`: thin commands over the functions of this package."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_manifests import show as texts
+from data_manifests.cli_tools import ledger_line, open_store
+from data_manifests.diff import diff as compare
+from data_manifests.errors import ConfigError, ManifestError
+from data_manifests.export import FORMATS
+from data_manifests.export import export as write_export
+from data_manifests.hashing import table_sha256
+from data_manifests.ingest import LAYOUTS, ingest_folder, ingest_profiles, ingest_table, ingest_utkface
+from data_manifests.lineage import lineage as trace
+from data_manifests.lineage import lineage_lines
+from data_manifests.schema import STATUSES, USABLE, as_markdown
+from data_manifests.store import Store
+from data_manifests.taxonomy import MASKS, AgeCuts
+from data_manifests.verify import verify as check_files
+from data_manifests.version import Version
+
+PHOTOS = "photos"  # the tag that preprocessing starts from
+_PATH = click.Path(path_type=Path)
+_INGEST: dict[str, Callable[..., pa.Table]] = {
+    "profiles": ingest_profiles,
+    "table": ingest_table,
+    "utkface": ingest_utkface,
+    "folder": ingest_folder,
+}
+_OPTIONS_OF = {"table": ("map", "value", "csv", "images", "mask"), "utkface": ("mask",)}
+
+
+@click.group(context_settings={"max_content_width": 110})
+def cli() -> None:
+    """The versions of a data set: read photos in, correct, split, compare, check, write out.
+
+    A REF names a version: faces (the newest), faces@3, faces@curated (a tag), faces@9f86d0 (first digits of its content
+    hash) or a Parquet file. Versions lie in $WORKSPACE (default: workspace/) and never change.
+    """
+
+
+@cli.command()
+@click.argument("source", type=_PATH, metavar="SRC")
+@click.option("--layout", required=True, type=click.Choice(LAYOUTS), help="How the photo folder SRC is laid out.")
+@click.option("--name", required=True, help="Name of the manifest, and of the photo folder in roots.json.")
+@click.option("--age-cuts", default="30,60", show_default=True, help="First age of the middle and of the old class.")
+@click.option("--map", multiple=True, metavar="FIELD=COLUMN", help="table: the CSV's column for a field.")
+@click.option("--value", multiple=True, metavar="FIELD:WORD=OURS", help="table: what a word in the CSV means.")
+@click.option("--csv", metavar="FILE", help="table: which CSV, when SRC holds several.")
+@click.option("--images", metavar="FOLDER", help="table: the folder in SRC that the CSV's paths start from.")
+@click.option(
+    "--mask",
+    type=click.Choice([*MASKS, "unknown"]),
+    help="table, utkface: how masks are worn where nothing says so.  [default: none]",
+)
+def ingest(source: Path, layout: str, name: str, age_cuts: str, **options: Any) -> None:
+    """Read a folder of labelled photos into a new version.
+
+    \b
+    profiles  train.csv (id, gender, age, path, …) and
+              images/<path>/{normal,mask1..mask5,incorrect_mask}.<any image extension>
+    table     a CSV with a row per photo: path, and if known person_id, profile_id, shot,
+              mask, gender, age; other columns are kept as x_…
+              such as --map path=file --map person_id=subject --value mask:Masked=worn
+    utkface   [age]_[gender]_[race]_[date].jpg; every photo is a person of its own
+    folder    folders named after labels at any depth: 0 to 17, or words such as worn, male,
+              under30 (worn_male_under30/, worn/male/under30/); age stays empty, the age
+              class is known; every photo is a person of its own
+
+    A photo with a problem becomes a row with status failed and a reason; the others go on. An unchanged folder gives
+    the same version again. A new version gets the tag photos, which preprocessing starts from.
+    """
+    store = open_store()
+    if not source.is_dir():
+        raise ManifestError(f"photo folder {str(source)!r} does not exist.")
+    _refuse_other_root(store, name, source)
+    given = {key: value for key, value in options.items() if value}
+    cuts = AgeCuts.parse(age_cuts)
+    cache = store.workspace / "cache" / f"photos-{name}.parquet"
+    table = _INGEST[layout](source, root_name=name, cuts=cuts, cache=cache, **_layout_settings(layout, given))
+    for line in texts.failure_lines(table):
+        click.echo(line)
+    if not pc.any(pc.is_in(table.column("status"), pa.array(USABLE))).as_py():
+        raise ManifestError(f"none of the {table.num_rows} photos of {str(source)!r} can be used; nothing was written.")
+    newest = _newest(store, name)
+    version = store.write(name, table, "ingest", parameters={"layout": layout, **given}, cuts=cuts)
+    store.set_root(name, source)
+    click.echo("\n".join(texts.class_lines(store.read(version.ref))))
+    _finish(store, version, newest)
+
+
+@cli.command()
+@click.argument("name")
+def log(name: str) -> None:
+    """List the versions of NAME, oldest first."""
+    store = open_store()
+    store.resolve(name)
+    for line in texts.log_lines(store.log(name), store.tags(name)):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("ref")
+@click.option("--status", type=click.Choice(STATUSES), help="List the rows of this status instead, with their reasons.")
+@click.option("--limit", default=20, show_default=True, help="At most so many of them.")
+def show(ref: str, status: str | None, limit: int) -> None:
+    """Tell what a version holds.
+
+    Its history, how many rows, people and synthetic pictures, the splits, and the 18 classes.
+    """
+    store = open_store()
+    manifest = store.read(ref)
+    if status:
+        rows = manifest.table.filter(pc.equal(manifest.table.column("status"), status))
+        lines = texts.row_lines(rows, limit) or [f"no row of {manifest.version.ref} has status {status}"]
+    else:
+        lines = texts.version_lines(manifest, store.tags(manifest.version.name))
+    click.echo("\n".join(lines))
+
+
+@cli.command()
+@click.argument("a")
+@click.argument("b")
+def diff(a: str, b: str) -> None:
+    """Tell what changed from version A to B.
+
+    Rows added and removed, labels, people, splits, status, bytes. A crop is compared with the photo it was made from.
+    """
+    store = open_store()
+    old, new = store.read(a), store.read(b)
+    click.echo(f"{old.version.ref} → {new.version.ref}")
+    if old.cuts != new.cuts:
+        click.echo(f"age cuts {', '.join(old.cuts.names)} → {', '.join(new.cuts.names)}")
+    click.echo("\n".join(compare(old.table, new.table).lines()))
+
+
+@cli.command()
+@click.argument("ref")
+@click.argument("csvs", nargs=-1, required=True, type=_PATH, metavar="CSV...")
+def apply(ref: str, csvs: tuple[Path, ...]) -> None:
+    """Apply correction CSVs to a version.
+
+    Conflicts and corrections that find no row are told, never guessed; applying twice changes nothing.
+    """
+    from data_manifests.corrections import apply_to_store
+
+    store = open_store()
+    newest = _newest(store, store.version(ref).name)
+    version, report = apply_to_store(store, ref, csvs)
+    for line in report.lines():
+        click.echo(line)
+    _finish(store, version, newest)
+
+
+@cli.command()
+@click.argument("ref")
+@click.option("--ratios", default="train=8,val=2", show_default=True, help="Shares of train, val and test.")
+@click.option("--folds", type=click.IntRange(min=2), help="Also number K cross-validation folds.")
+@click.option("--seed", default=0, show_default=True)
+def split(ref: str, ratios: str, folds: int | None, seed: int) -> None:
+    """Give every person a split.
+
+    Stratified by gender and age class; people who are added later move nobody.
+    """
+    from data_manifests.splits import assign_splits
+
+    store = open_store()
+    manifest = store.read(ref)
+    shares = _ratios(ratios)
+    table = assign_splits(manifest.table, ratios=shares, folds=folds, seed=seed)
+    if table_sha256(table) == manifest.version.content_hash:  # split like this already
+        _finish(store, manifest.version, manifest.version.number)
+        return
+    newest = _newest(store, manifest.version.name)
+    parameters = {"ratios": shares, "folds": folds}
+    version = store.write(
+        manifest.version.name, table, "split", parents=[manifest.version], parameters=parameters, seed=seed
+    )
+    _finish(store, version, newest)
+
+
+@cli.command()
+@click.argument("ref")
+@click.argument("tag")
+def tag(ref: str, tag: str) -> None:
+    """Point TAG at a version. A tag may move; versions do not change."""
+    version = open_store().tag(ref, tag)
+    click.echo(f"tag {tag} → {version.ref}")
+    click.echo(ledger_line(version))
+
+
+@cli.command()
+@click.argument("ref")
+def verify(ref: str) -> None:
+    """Check that all files are as recorded.
+
+    Reads every file of a version again; tells which are missing, changed or outside of their folder. Exits with 1 if
+    any is.
+    """
+    result = check_files(open_store(), ref)
+    click.echo("\n".join(result.lines()))
+    if result.problems.num_rows:
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("ref")
+@click.argument("sample_id", metavar="SAMPLE")
+def lineage(ref: str, sample_id: str) -> None:
+    """Follow a row back to its photo.
+
+    SAMPLE is its sample_id. Newest version first: which picture was made where, and what labels changed on the way.
+    """
+    click.echo("\n".join(lineage_lines(trace(open_store(), ref, sample_id))))
+
+
+@cli.command()
+@click.argument("ref")
+@click.option("--format", "format_", required=True, type=click.Choice(FORMATS))
+@click.option("--out", required=True, type=_PATH, metavar="DIR", help="A new or empty folder.")
+@click.option(
+    "--link/--copy",
+    default=False,
+    show_default=True,
+    help="Hard links save room; a change to one is a change to the photo.",
+)
+def export(ref: str, format_: str, out: Path, link: bool) -> None:
+    """Write a version for other programs.
+
+    \b
+    csv       labels.csv: all rows and columns as one flat table
+    profiles  train.csv, images/<path>/<shot>.<ext> as in the competition, and ledger.csv:
+              what was written as what, and what was left out and why
+    """
+    click.echo("\n".join(write_export(open_store(), ref, format_, out, link=link).lines()))
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def root(name: str | None, folder: Path | None) -> None:
+    """Tell where photo folders lie, or set one.
+
+    After photos were moved: root NAME FOLDER. No version changes, for rows name the folder by NAME.
+    """
+    store = open_store()
+    if name and folder:
+        store.set_root(name, folder)
+    for known, path in store.roots().items():
+        if name in (None, known):
+            click.echo(f"{known}  {path}")
+    if name and name not in store.roots():
+        store.file_of(name, "")  # raises, with the choices
+
+
+@cli.command()
+def schema() -> None:
+    """Print the columns of a manifest (docs/manifest.md)."""
+    click.echo(as_markdown(), nl=False)
+
+
+# -- helpers ----------------------------------------------------------------------------------------------------
+
+
+def _newest(store: Store, name: str) -> int:
+    """Number of the newest version, 0 if there is none."""
+    return store.version(name).number if name in store.names() else 0
+
+
+def _finish(store: Store, version: Version, newest_before: int) -> None:
+    """Let the tag `photos` follow a newly written version of photos, and print the ledger.
+
+    A repeated run that gives an old version again leaves the tag alone: corrections may have moved it on since.
+    """
+    if version.number > newest_before:
+        parents = store.read(version.ref, ["parent_id"]).table.column("parent_id")
+        if parents.null_count == len(parents):
+            store.tag(version.ref, PHOTOS)
+    else:
+        at = store.tags(version.name).get(PHOTOS)
+        click.echo(f"nothing changed{f'; tag {PHOTOS} stays at {version.name}@{at}' if at else ''}")
+    click.echo(ledger_line(version))
+
+
+def _refuse_other_root(store: Store, name: str, source: Path) -> None:
+    known = store.roots().get(name)
+    if known is not None and known.resolve() != source.resolve():
+        raise ManifestError(
+            f"the photos of {name!r} lie in {str(known)!r}, not in {str(source)!r}. Choose another --name; or, if the "
+            f"folder has moved: python -m data_manifests root {name} {source}"
+        )
+
+
+def _layout_settings(layout: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as the layout's function takes them. Raises ConfigError for one that is not its own."""
+    for option in given:
+        if option not in _OPTIONS_OF.get(layout, ()):
+            fitting = [name for name, options in _OPTIONS_OF.items() if option in options]
+            raise ConfigError(f"--{option} belongs to --layout {' or '.join(fitting)}. Got --layout {layout} instead.")
+    settings: dict[str, Any] = {name: given[name] for name in ("csv", "images") if name in given}
+    if "mask" in given:
+        settings["mask"] = None if given["mask"] == "unknown" else given["mask"]
+    if "map" in given:
+        settings["columns"] = dict(_pair(text, "--map FIELD=COLUMN") for text in given["map"])
+    if "value" in given:
+        pairs = [_pair(text, "--value FIELD:WORD=OURS") for text in given["value"]]
+        if any(":" not in left for left, _ in pairs):
+            raise ConfigError(
+                f"--value is written FIELD:WORD=OURS, such as mask:Masked=worn. Got {given['value']} instead."
+            )
+        settings["words"] = {tuple(left.split(":", 1)): right for left, right in pairs}
+    return settings
+
+
+def _pair(text: str, usage: str) -> tuple[str, str]:
+    left, sign, right = text.rpartition("=")
+    if not sign or not left or not right:
+        raise ConfigError(f"an option must be written {usage}. Got {text!r} instead.")
+    return left, right
+
+
+def _ratios(text: str) -> dict[str, float]:
+    """ "train=8,val=2" → {"train": 0.8, "val": 0.2}."""
+    try:
+        shares = {name.strip(): float(share) for name, share in (part.split("=") for part in text.split(","))}
+        total = sum(shares.values())
+        return {name: share / total for name, share in shares.items()}
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(f"--ratios must be shares such as train=8,val=2. Got {text!r} instead.") from None
