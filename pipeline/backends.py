@@ -16,6 +16,8 @@ from data_manifests.errors import BackendError, must_be_one_of
 BACKENDS: dict[str, dict[str, str]] = {
     "detector": {"mtcnn": "preprocess.backends.mtcnn"},
     "landmarker": {"dlib68": "preprocess.backends.dlib68", "five_points": "preprocess.backends.five_points"},
+    "embedder": {"dlib_face": "pipeline.embedders.dlib_face"},
+    "ager": {"torchscript": "synth.backends.age_torchscript", "onnx": "synth.backends.age_onnx"},
     "remover": {"rembg": "preprocess.backends.rembg_remover", "grabcut": "preprocess.backends.grabcut"},
 }
 
