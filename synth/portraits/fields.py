@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]  # float32 throughout: half the memory traffic of float64
 
 DENSITY = 104.0  # atlas pixels per head unit; a picture shows about 70, so features stay sharp when enlarged
 X_HALF = 1.4  # the face atlas spans x in [-1.4, 1.4] head units (1 unit = distance between the pupils)

@@ -15,7 +15,7 @@ from synth.portraits.skin import brow_curve
 from synth.portraits.view import WARP_STEP, View, turn_radii
 
 # Heights of the jaw points 0 to 8 (ear to chin) as shares of the way from the eyes to the chin.
-JAW_Y = (0.03, 0.20, 0.365, 0.525, 0.68, 0.80, 0.895, 0.965, 0.995)
+JAW_Y = (0.005, 0.155, 0.31, 0.46, 0.61, 0.735, 0.83, 0.905, 0.925)
 JAW_ANGLE_DEG = (82, 82, 82, 82, 80, 74, 62, 38, 0)
 
 
@@ -51,11 +51,9 @@ def _jaw(person: Person, project: Projector) -> Array:
     y = np.concatenate([y_half, y_half[-2::-1]])
     angle = np.radians(np.array(JAW_ANGLE_DEG, np.float32))
     theta = np.concatenate([-angle, angle[-2::-1]])
-    a, b, width, shift = turn_radii(project.profile, y, project.view.yaw)
-    # The contour is what is seen: it slides over the surface when the head turns, chin and cheeks less than the sides.
-    seen = np.clip(theta + shift * np.abs(np.sin(theta)) ** 2, -np.pi / 2, np.pi / 2)
+    _, _, width, shift = turn_radii(project.profile, y, project.view.yaw)
+    # The contour is what is seen: its sides stay on the silhouette when the head turns, the chin turns along.
     turned = np.clip(theta + shift, -np.pi / 2, np.pi / 2)
-    del seen, a, b
     u = width * np.sin(np.where(np.abs(theta) > np.radians(70), theta, turned))
     view = project.view
     return np.stack([u * view.scale + view.ox, y * view.scale + view.oy], axis=1).astype(np.float32)
@@ -63,9 +61,9 @@ def _jaw(person: Person, project: Projector) -> Array:
 
 def _mouth(person: Person, project: Projector) -> Array:
     half = mouth_half_width(person.face)
-    t_up = np.array([-1.0, -0.62, -0.20, 0.0, 0.20, 0.62, 1.0], np.float32)
+    t_up = np.array([-0.92, -0.58, -0.22, 0.0, 0.22, 0.58, 0.92], np.float32)
     t_low = np.array([0.62, 0.25, 0.0, -0.25, -0.62], np.float32)
-    t_in = np.array([-0.86, -0.30, 0.0, 0.30, 0.86], np.float32)
+    t_in = np.array([-0.82, -0.28, 0.0, 0.28, 0.82], np.float32)
     t_in_low = np.array([0.30, 0.0, -0.30], np.float32)
     y = [lip_curves(person.face, t_up)[0], lip_curves(person.face, t_low)[2]]
     y += [lip_curves(person.face, t_in)[1], lip_curves(person.face, t_in_low)[1] + 0.012]
@@ -82,12 +80,12 @@ def landmarks_canvas(person: Person, shot: Shot, project: Projector) -> Array:
     left_brow = project.on_face(-brow_x, brow_y)
     right_brow = project.on_face(brow_x[::-1].copy(), brow_y[::-1].copy())
     k = f.nose_length * f.length
-    ridge_y = np.array([0.00, 0.19 * k, 0.375 * k, 0.56 * k], np.float32)
+    ridge_y = np.array([-0.03, 0.165 * k, 0.355 * k, 0.55 * k], np.float32)
     ridge = project.on_face(np.zeros(4, np.float32), ridge_y)
-    wing = np.array([-0.245, -0.125, 0.0, 0.125, 0.245], np.float32) * f.nose_width
+    wing = np.array([-0.215, -0.11, 0.0, 0.11, 0.215], np.float32) * f.nose_width
     base = project.on_face(wing, np.array([0.115, 0.155, 0.180, 0.155, 0.115], np.float32) + 0.56 * k)
     half = eye_half_width(person)
-    t = np.array([0.97, 0.36, -0.36, -0.97, -0.36, 0.36], np.float32)  # from the outer corner over the upper lid
+    t = np.array([0.84, 0.30, -0.34, -0.90, -0.34, 0.30], np.float32)  # from the outer corner over the upper lid
     upper, lower = lid_curves(person, shot, t)
     y = np.concatenate([upper[:4], lower[4:]])
     left_eye = project.on_face(-(EYE_X + half * t), y)

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 
 Rgb = tuple[float, float, float]
 
-SHOTS = ("normal", "mask1", "mask2", "mask3", "mask4", "mask5", "incorrect_mask")
-"""The seven places of a profile, in the competition's file names."""
-
 
 @dataclass(frozen=True)
 class FaceShape:

@@ -242,9 +242,8 @@ def sample_person(number: int, gender: str, age: int, rng: np.random.Generator) 
     )
 
 
-def sample_shot(person: Person, rng: np.random.Generator) -> Shot:
-    """Draw one snapshot of a person."""
-    del person
+def sample_shot(rng: np.random.Generator) -> Shot:
+    """Draw one snapshot."""
     return Shot(
         seed=int(rng.integers(2**31)),
         yaw_deg=float(np.clip(rng.normal(0, 8.0), -18, 18)),
