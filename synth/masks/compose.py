@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -12,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import StageError
-from synth.masks.blend import over
+from synth.masks.blend import shade_and_blend
 from synth.masks.coverage import coverage_scores
-from synth.masks.draw import HEADROOM, SLOPE_UNIT, Template, draw
+from synth.masks.draw import Template, draw
 from synth.masks.fit import Array, Face, read_face
 from synth.masks.patch import S_GRID, T_GRID, Spline, dense_map, lay_hanging, lay_patch, refuse_folds
 from synth.masks.recipe import find_type, sample_recipe
-from synth.masks.shade import Light, contact_shadow, gain_field, read_light
-from synth.masks.straps import Strap, draw_straps, ear_points, hanging_straps, worn_straps
+from synth.masks.shade import Light, crop, read_light
+from synth.masks.straps import Strap, ear_points, hanging_straps, worn_straps
 from synth.masks.templates import UserTemplate
 from synth.masks.types import MaskType
 from synth.masks.wear import Hang, Placement, gate
@@ -49,6 +48,27 @@ class Composite:
     roi_xyxy: Roi
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What one photo and its landmarks say; read once for many masks on the same face."""
+
+    face: Face
+    light: Light
+    mirrored: bool  # the work is done on the mirrored photo, so that all that is random mirrors with the face
+
+
+def read_scene(image: U8, landmarks_xy: NDArray[np.floating]) -> Scene:
+    """Check image and landmarks and measure the light. Raises StageError with the reason in one line."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise StageError(f"image must be (H, W, 3) uint8 RGB. Got {image.shape} {image.dtype} instead.")
+    points = np.asarray(landmarks_xy, dtype=np.float64)
+    mirrored = _leans_left(points)
+    if mirrored:
+        points = np.column_stack([image.shape[1] - 1 - points[:, 0], points[:, 1]])[MIRROR_INDEX]
+    face = read_face(points, (image.shape[0], image.shape[1]))
+    return Scene(face, read_light(image, face, mirrored), mirrored)
+
+
 def compose(
     image: U8,
     landmarks_xy: NDArray[np.floating],
@@ -57,18 +77,21 @@ def compose(
     wear: str = "worn",
     seed: int = 0,
     templates: Mapping[str, UserTemplate] | None = None,
+    scene: Scene | None = None,
 ) -> Composite:
     """Put one mask on one face.
 
-    `image` is (H, W, 3) uint8 RGB, `landmarks_xy` (68, 2) px in iBUG order. The same input and seed give the
-    same bytes; a mirrored input gives the mirrored output. Raises StageError, in one line, for geometry that
-    cannot carry a mask, and when no draw of the seed shows the wear that was asked for.
+    `image` is (H, W, 3) uint8 RGB, `landmarks_xy` (68, 2) px in iBUG order. `scene` is `read_scene` of the two,
+    for callers that make several masks for one face. The same input and seed give the same bytes; a mirrored
+    input gives the mirrored output. Raises StageError, in one line, for geometry that cannot carry a mask, and
+    when no draw of the seed shows the wear that was asked for.
     """
+    scene = scene or read_scene(image, landmarks_xy)
     refused: StageError | None = None
     for attempt in range(ATTEMPTS):
         recipe = sample_recipe(mask_type, wear, seed, attempt, templates)
         try:
-            return render(image, landmarks_xy, recipe, templates=templates)
+            return render(image, scene, recipe, templates=templates)
         except RefusedDrawError as error:
             refused = error
     assert refused is not None
@@ -81,24 +104,14 @@ class RefusedDrawError(StageError):
 
 def render(
     image: U8,
-    landmarks_xy: NDArray[np.floating],
+    scene: Scene,
     recipe: Mapping[str, Any],
     *,
     templates: Mapping[str, UserTemplate] | None = None,
 ) -> Composite:
     """Rebuild a composite from its recipe: the same bytes as `compose` gave. Raises StageError as `compose`."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise StageError(f"image must be (H, W, 3) uint8 RGB. Got {image.shape} {image.dtype} instead.")
     kind = find_type(recipe["type"], templates)
-    out = image.copy()
-    alpha = np.zeros(image.shape[:2], np.float32)
-    points = np.asarray(landmarks_xy, dtype=np.float64)
-    mirror = _leans_left(points)
-    view, target, target_alpha = image, out, alpha
-    if mirror:  # work in one handedness: all that is random then mirrors with the face
-        points = np.column_stack([image.shape[1] - 1 - points[:, 0], points[:, 1]])[MIRROR_INDEX]
-        view, target, target_alpha = image[:, ::-1], out[:, ::-1], alpha[:, ::-1]
-    face = read_face(points, (image.shape[0], image.shape[1]))
+    face, light = scene.face, scene.light
     try:
         patch, straps = _lay(face, kind, recipe)
         x0, y0, x1, y1 = roi = _roi(face, patch, straps, (image.shape[0], image.shape[1]))
@@ -108,15 +121,16 @@ def render(
         gate(recipe["wear"], coverage)
     except StageError as error:
         raise RefusedDrawError(str(error)) from error
-    light = read_light(view, face)
-    photo = np.ascontiguousarray(view[y0:y1, x0:x1])
+    out, alpha = image.copy(), np.zeros(image.shape[:2], np.float32)
+    photo = crop(image, roi, scene.mirrored)
     strap_rgb = template.mean_rgb if kind.straps == "cut" else recipe["strap_colour"]
-    done, both = _shade_and_blend(photo, fabric, slope, straps, strap_rgb, face, light, roi, recipe)
-    target[y0:y1, x0:x1] = done
-    target_alpha[y0:y1, x0:x1] = both
-    if mirror:
-        roi = (image.shape[1] - x1, y0, image.shape[1] - x0, y1)
-    return Composite(out, alpha, dict(recipe), coverage, roi)
+    done, both = shade_and_blend(photo, fabric, slope, straps, strap_rgb, face, light, roi, recipe)
+    if scene.mirrored:
+        done, both = np.asarray(cv2.flip(done, 1), np.uint8), np.asarray(cv2.flip(both, 1), np.float32)
+        x0, x1 = image.shape[1] - x1, image.shape[1] - x0
+    out[y0:y1, x0:x1] = done
+    alpha[y0:y1, x0:x1] = both
+    return Composite(out, alpha, dict(recipe), coverage, (x0, y0, x1, y1))
 
 
 def _leans_left(points: Array) -> bool:
@@ -153,17 +167,15 @@ def _roi(face: Face, patch: Array, straps: list[Strap], image_hw: tuple[int, int
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _warp(face: Face, patch: Array, roi: Roi, template: Template) -> tuple[F32, F32]:
-    """Fabric (h, w, 4) premultiplied float32 (colour in [0, 255], alpha in [0, 1]) and its slope (h, w)."""
+def _warp(face: Face, patch: Array, roi: Roi, template: Template) -> tuple[U8, U8]:
+    """Fabric (h, w, 4) premultiplied and its slope (h, w) on the ROI."""
     ss, tt = np.meshgrid(S_GRID, T_GRID)
     at = face.to_image_xy(patch.reshape(-1, 2))
     lookup = dense_map(Spline(at, template.to_px(ss.ravel(), tt.ravel())), roi)
     empty = np.empty((0, 0))
-    rgba = cv2.remap(template.rgba, lookup, empty, cv2.INTER_LINEAR)
+    fabric = cv2.remap(template.rgba, lookup, empty, cv2.INTER_LINEAR)
     slope = cv2.remap(template.slope, lookup, empty, cv2.INTER_LINEAR)
-    scale = np.array([1 / HEADROOM] * 3 + [1 / 255], np.float32)
-    fabric = rgba.astype(np.float32) * scale
-    return fabric, (slope.astype(np.float32) - 128) / np.float32(SLOPE_UNIT)
+    return np.asarray(fabric, np.uint8), np.asarray(slope, np.uint8)
 
 
 def _template(recipe: Mapping[str, Any], patch: Array, templates: Mapping[str, UserTemplate] | None) -> Template:
@@ -173,58 +185,3 @@ def _template(recipe: Mapping[str, Any], patch: Array, templates: Mapping[str, U
     if templates and name in templates:
         return templates[name].at_width(width_px)
     return draw(name, int(recipe["variant"]), next((s for s in _SIZES if s >= width_px), _SIZES[-1]))
-
-
-def _shade_and_blend(
-    photo: U8, fabric: F32, slope: F32, straps: list[Strap], strap_rgb: Sequence[float], face: Face, light: Light,
-    roi: Roi, recipe: Mapping[str, Any],
-) -> tuple[U8, F32]:  # fmt: skip
-    """Composite (h, w, 3) uint8 and alpha (h, w) of fabric and straps together."""
-    strap_alpha, core = draw_straps(straps, roi)
-    fabric, strap_alpha, core = _match_blur(fabric, strap_alpha, core, light, recipe)
-    level = np.float32(light.exposure * recipe["exposure_gain"])
-    gain = gain_field(light, face, roi) * level
-    strap = strap_alpha.astype(np.float32) / 255
-    alpha = fabric[..., 3]
-    both = np.asarray(1 - (1 - alpha) * (1 - strap), np.float32)
-    tone = np.asarray(strap_rgb, np.float32) * light.cast
-    strap_light = (0.74 + 0.26 / 255 * core.astype(np.float32)) * gain * strap
-    relief = float(recipe["relief"]) * float(np.clip(-1.2 * light.side, -1, 1))
-    fabric_light = gain * (1 + relief * slope)
-    colour = fabric[..., :3] * (np.asarray(recipe["colour_gain"], np.float32) * light.cast)
-    colour *= fabric_light[..., None]
-    colour += _grain(alpha, light, recipe)[..., None]
-    np.minimum(colour, 226 + 0.5 * (colour - 226), out=colour)  # a shoulder, as cameras have: no burnt-out white
-    dark = contact_shadow(both, face.scale_px, float(recipe["shadow"]), light.side)
-    under: F32 = photo.astype(np.float32) * dark[..., None]
-    under = over(strap_light[..., None] * tone, strap, under)
-    done = over(colour, alpha, under)
-    touched = (both > 0) | (dark < 0.998)
-    result = np.where(touched[..., None], np.clip(np.rint(done), 0, 255).astype(np.uint8), photo)
-    return np.asarray(result, np.uint8), both
-
-
-def _match_blur(fabric: F32, strap: U8, core: U8, light: Light, recipe: Mapping[str, Any]) -> tuple[F32, U8, U8]:
-    """Blur fabric and straps to the photo's own edges; a warped template is about 0.6 px soft already."""
-    sigma = float(np.sqrt(max((light.sigma_px * float(recipe["blur_gain"])) ** 2 - 0.6**2, 0.0)))
-    if sigma < 0.3:
-        return fabric, strap, core
-    blurred = (cv2.GaussianBlur(layer, (0, 0), min(sigma, 4.0)) for layer in (fabric, strap, core))
-    a, b, c = blurred
-    return np.asarray(a, np.float32), np.asarray(b, np.uint8), np.asarray(c, np.uint8)
-
-
-@lru_cache(maxsize=1)
-def _noise_tile() -> F32:
-    tile = np.random.default_rng(2).normal(0, 1, (512, 512)).astype(np.float32)
-    soft = cv2.GaussianBlur(tile, (0, 0), 0.7)  # grain that went through a lens and a JPEG encoder
-    return np.asarray(soft / soft.std(), dtype=np.float32)
-
-
-def _grain(alpha: F32, light: Light, recipe: Mapping[str, Any]) -> F32:
-    """(h, w) noise like the photo's own, premultiplied."""
-    h, w = alpha.shape
-    y, x = recipe["grain_at"]
-    tile = _noise_tile()
-    rows, cols = (np.arange(h) + y) % tile.shape[0], (np.arange(w) + x) % tile.shape[1]
-    return np.asarray(tile[rows[:, None], cols[None]] * (min(light.noise, 8.0) * alpha), dtype=np.float32)

@@ -20,8 +20,8 @@ def face_regions(face: Face) -> dict[str, Array]:
     }
 
 
-def coverage_scores(alpha: NDArray[np.float32], origin_xy: tuple[int, int], face: Face) -> dict[str, float]:
-    """Mean fabric alpha in each region; `alpha` (h, w) starts at `origin_xy` and is 0 outside."""
+def coverage_scores(alpha: NDArray[np.uint8], origin_xy: tuple[int, int], face: Face) -> dict[str, float]:
+    """Mean fabric alpha in each region; `alpha` (h, w) uint8 starts at `origin_xy` and is 0 outside."""
     scores = {}
     for name, ring in face_regions(face).items():
         low, high = np.floor(ring.min(0)).astype(int), np.ceil(ring.max(0)).astype(int) + 1
@@ -30,5 +30,5 @@ def coverage_scores(alpha: NDArray[np.float32], origin_xy: tuple[int, int], face
         x, y = low[0] - origin_xy[0], low[1] - origin_xy[1]
         part = alpha[max(y, 0) : max(y + region.shape[0], 0), max(x, 0) : max(x + region.shape[1], 0)]
         inner = region[max(-y, 0) : max(-y, 0) + part.shape[0], max(-x, 0) : max(-x, 0) + part.shape[1]]
-        scores[name] = float((part * inner).sum() / max(int(region.sum()), 1))
+        scores[name] = float(part[inner > 0].sum(dtype=np.int64) / (255 * max(int(region.sum()), 1)))
     return scores

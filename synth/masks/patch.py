@@ -21,13 +21,12 @@ def lay_patch(face: Face, place: Placement) -> Array:
     middle = _middle_line(face, place, top_mid, bottom_mid)
     patch = np.empty((len(T_GRID), len(S_GRID), 2))
     half = len(S_GRID) // 2
-    right_width = abs(_side(face, place, +1)[:, 0].mean() - middle[:, 0].mean())
-    left_width = abs(middle[:, 0].mean() - _side(face, place, -1)[:, 0].mean())
-    for sign, width, other in ((-1, left_width, right_width), (1, right_width, left_width)):
-        a = np.linspace(0.0, 1.0, half + 1)
-        share = foreshorten(a, width, other)
-        side = _side(face, place, sign)
-        top = _top_edge(face, place, top_mid, side[0], share, sign)
+    sides = {sign: _side(face, place, sign) for sign in (-1, 1)}
+    widths = {sign: abs(float(side[:, 0].mean() - middle[:, 0].mean())) for sign, side in sides.items()}
+    a = np.linspace(0.0, 1.0, half + 1)
+    for sign, side in sides.items():
+        share = foreshorten(a, widths[sign], widths[-sign])
+        top = _top_edge(face, place, top_mid, side[0], share)
         bottom = _bottom_edge(face, place, bottom_mid, side[-1], a, sign)
         quad = _coons(top, bottom, middle, side, share)
         if sign < 0:
@@ -73,7 +72,7 @@ def _side(face: Face, place: Placement, sign: int) -> Array:
     return line
 
 
-def _top_edge(face: Face, place: Placement, mid: Array, corner: Array, share: Array, sign: int) -> Array:
+def _top_edge(face: Face, place: Placement, mid: Array, corner: Array, share: Array) -> Array:
     """(n, 2) from the midline to the corner: a rounded peak on the nose and a dip on the cheek, or a U."""
     soft = np.sqrt(share**2 + 0.02) - np.sqrt(0.02)
     straight = mid + (corner - mid) * np.stack([share, soft / soft[-1]], axis=1)

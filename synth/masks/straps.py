@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synth.masks.fit import Array, Face
 from synth.masks.types import MaskType
 
-_STEPS = 18
+_STEPS = 14
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,8 @@ def hanging_straps(face: Face, patch: Array, kind: MaskType, width_px: float, si
     return straps
 
 
-def draw_straps(
-    straps: list[Strap], roi_xyxy: tuple[int, int, int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Alpha (h, w) and core (h, w), uint8: the core is the lit middle of a strap, the rest its rounded edge.
+def draw_straps(straps: list[Strap], roi_xyxy: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """(h, w, 2) uint8 alpha and core: the core is the lit middle of a strap, the rest its rounded edge.
 
     `straps` carry image pixels here.
     """
@@ -98,25 +96,24 @@ def draw_straps(
     core = np.zeros_like(alpha)
     for strap in straps:
         path = strap.path_xy - (x0, y0)
-        along = np.gradient(path, axis=0)
+        along = np.vstack([path[1:2] - path[:1], path[2:] - path[:-2], path[-1:] - path[-2:-1]])
         normal = np.column_stack([-along[:, 1], along[:, 0]])
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-        for layer, width in ((alpha, strap.width_px), (core, 0.45 * strap.width_px)):
-            # LINE_AA widens a polygon by about half a pixel on each side; take that off again.
-            half = np.maximum(0.5 * width * np.linspace(1.0, strap.taper, len(path)) - 0.35, 0.12)
-            _fill(layer, path, normal * half[:, None], strap.fade)
-    return alpha, core
+        width = strap.width_px * np.linspace(1.0, strap.taper, len(path))[:, None]
+        # LINE_AA widens a polygon by about half a pixel on each side; take that off again.
+        offset = normal * np.maximum(0.5 * width - 0.35, 0.12)
+        _fill(alpha, path, offset, strap.fade)
+        _fill(core, path, normal * np.maximum(0.22 * width - 0.35, 0.12), 0.0)
+    return np.asarray(cv2.merge([alpha, core]), np.uint8)
 
 
 def _fill(layer: NDArray[np.uint8], path: Array, offset: Array, fade: float) -> None:
     """Fill one ribbon; the last `fade` of it in steps of falling alpha, drawn first so that the rest covers it."""
+    left = np.rint((path + offset) * 16).astype(np.int32)
+    right = np.rint((path - offset) * 16).astype(np.int32)
     n = len(path)
-    solid = n if fade <= 0 else max(2, n - max(2, round(fade * n)))
-    steps = [(1, n, 255)] if fade <= 0 else []
-    if fade > 0:
-        levels = np.linspace(0, 255, n - solid + 2)[1:-1]
-        steps = [(n - 1 - i, n - i, int(level)) for i, level in enumerate(levels)] + [(1, solid, 255)]
-    for start, stop, level in steps:
-        part = slice(start - 1, stop)
-        ring = np.vstack([path[part] + offset[part], (path[part] - offset[part])[::-1]])
-        cv2.fillPoly(layer, [np.rint(ring * 16).astype(np.int32)], level, cv2.LINE_AA, 4)
+    solid = n - max(1, round(fade * n)) if fade > 0 else n
+    parts = [(i, i + 2, round(255 * (n - 1 - i) / (n - solid + 1))) for i in range(n - 2, solid - 2, -1)]
+    for start, stop, level in (*parts, (0, solid, 255)):
+        ring = np.concatenate([left[start:stop], right[start:stop][::-1]])
+        cv2.fillPoly(layer, [ring], level, cv2.LINE_AA, 4)

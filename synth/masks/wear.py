@@ -73,7 +73,7 @@ _CASES: dict[str, tuple[tuple[float, dict[str, tuple[float, float]]], ...]] = {
                "fall": (0.22, 0.05), "tilt_k": (0.0, 0.25)}),
     ),
     "chin_out": (
-        (1.0, {"top_v": (0.22, 0.18), "top_k": (1.7, 0.35), "bottom_v": (4.28, 0.16), "bottom_k": (3.9, 0.4),
+        (1.0, {"top_v": (0.22, 0.18), "top_k": (1.7, 0.35), "bottom_v": (4.38, 0.28), "bottom_k": (3.9, 0.4),
                "out": (0.0, 0.01), "tilt_k": (0.0, 0.15)}),
     ),
 }  # fmt: skip
