@@ -70,13 +70,18 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def save_rgb(image: np.ndarray, root: Path, path: str) -> SavedImage:
-    """Write (H, W, 3) uint8 RGB to `root/path` as the suffix says (.jpg or .png); a reader never sees half a file."""
+def encode(image: np.ndarray, suffix: str) -> bytes:
+    """The bytes of a .jpg (quality 95, full colour resolution) or .png file; the same picture gives the same bytes."""
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]  # 4:4:4
-    done, encoded = cv2.imencode(Path(path).suffix, image[..., ::-1], options if path.endswith(".jpg") else [])
+    done, encoded = cv2.imencode(suffix, image[..., ::-1], options if suffix == ".jpg" else [])
     if not done:
-        raise StageError(f"{path} could not be encoded")
-    data = encoded.tobytes()
+        raise StageError(f"a picture of shape {image.shape} could not be written as {suffix}")
+    return encoded.tobytes()
+
+
+def save_rgb(image: np.ndarray, root: Path, path: str) -> SavedImage:
+    """Write (H, W, 3) uint8 RGB to `root/path` as its suffix says; a reader never sees half a file."""
+    data = encode(image, Path(path).suffix)
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
