@@ -20,7 +20,7 @@ def build_backdrop(person: Person) -> Array:
     x = np.linspace(-1, 1, SMALL_W, dtype=np.float32)[None, :]
     light_x = rng.uniform(-0.8, 0.8)
     falloff = 1.0 - 0.22 * ((x - light_x) ** 2 + 0.6 * (y + 0.4) ** 2)
-    picture = wall * np.clip(falloff, 0.35, 1.1)[..., None]
+    picture: Array = wall * np.clip(falloff, 0.35, 1.1)[..., None]
     if fit.backdrop == "gradient":
         weight = np.clip(0.5 + 0.55 * (y * rng.uniform(0.5, 1.0) + x * rng.uniform(-0.6, 0.6)), 0, 1)
         picture = wall * (1 - weight[..., None]) + second * weight[..., None]
@@ -33,7 +33,9 @@ def build_backdrop(person: Person) -> Array:
             cv2.rectangle(picture, (x0, y0), corner, tuple(float(c) for c in shade), -1)
     elif fit.backdrop == "outdoor":
         sky, leaf = np.array([0.62, 0.74, 0.86], np.float32), np.array([0.16, 0.26, 0.10], np.float32)
-        weight = np.clip(0.5 + 1.4 * (y - rng.uniform(-0.5, 0.2)) + 0.5 * value_noise(rng, (SMALL_H, SMALL_W), (26, 26)), 0, 1)
+        weight = np.clip(
+            0.5 + 1.4 * (y - rng.uniform(-0.5, 0.2)) + 0.5 * value_noise(rng, (SMALL_H, SMALL_W), (26, 26)), 0, 1
+        )
         ground = leaf * (0.8 + 0.6 * rng.random()) * 0.7 + 0.3 * second
         picture = (sky * (1 - weight[..., None]) + ground * weight[..., None]).astype(np.float32)
         for _ in range(22):

@@ -39,7 +39,8 @@ class DemoTruth:
     def line(self) -> str:
         """One line for the terminal."""
         errors = ", ".join(f"{kind} {count}" for kind, count in self.planted.items())
-        return f"{self.persons} rendered people, {self.pictures} pictures in {self.out} (seed {self.seed}; planted: {errors})"
+        made = f"{self.persons} rendered people, {self.pictures} pictures in {self.out}"
+        return f"{made} (seed {self.seed}; planted: {errors})"
 
 
 def write_demo(
@@ -97,7 +98,7 @@ def _already_there(out: Path, truth: DemoTruth) -> bool:
 
 
 def profile_id(index: int) -> str:
-    """"000001" for the first person."""
+    """ "000001" for the first person."""
     return f"{index + 1:06d}"
 
 
@@ -121,7 +122,9 @@ def _write_images(
     map_profiles: MapFunction,
 ) -> None:
     folders = [work / "images" / folder_name(i, p) for i, p in enumerate(planted)]
-    for folder, error, photos in zip(folders, planted, map_profiles(render_profile, people, [seed] * len(people)), strict=True):
+    for folder, error, photos in zip(
+        folders, planted, map_profiles(render_profile, people, [seed] * len(people)), strict=True
+    ):
         if error.swap:
             a, b = error.swap
             photos[a], photos[b] = photos[b], photos[a]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]  # float32 throughout: half the memory traffic of float64
+Array = NDArray[Any]  # float32 throughout; Any, because OpenCV's stubs know no element types
 
 DENSITY = 104.0  # atlas pixels per head unit; a picture shows about 70, so features stay sharp when enlarged
 X_HALF = 1.4  # the face atlas spans x in [-1.4, 1.4] head units (1 unit = distance between the pupils)
@@ -43,9 +44,9 @@ def line_noise(rng: np.random.Generator, coordinate: Array, along: Array, freque
 
     Both coordinates are (H, W) in head units; `frequency` is strands per unit.
     """
-    table = rng.standard_normal((24, 512)).astype(np.float32)
+    table: Array = rng.standard_normal((24, 512)).astype(np.float32)
     table = cv2.GaussianBlur(table, (0, 0), sigmaX=0.6, sigmaY=0.8)
-    table /= table.std()
+    table = table / np.std(table)
     map_x = np.mod(coordinate * frequency, 511.0).astype(np.float32)
     map_y = np.mod(along * 2.2 + 7.0, 23.0).astype(np.float32)
     return cv2.remap(table, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)

@@ -39,7 +39,9 @@ class Projector:
         x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
         at = ((x + X_HALF) * DENSITY / WARP_STEP)[None], ((y - Y_TOP) * DENSITY / WARP_STEP)[None]
         moved = cv2.remap(self.field, at[0], at[1], cv2.INTER_LINEAR)[0]
-        bump = cv2.remap(self.relief, ((x + X_HALF) * DENSITY - 0.5)[None], ((y - Y_TOP) * DENSITY - 0.5)[None], cv2.INTER_LINEAR)[0]
+        bump = cv2.remap(
+            self.relief, ((x + X_HALF) * DENSITY - 0.5)[None], ((y - Y_TOP) * DENSITY - 0.5)[None], cv2.INTER_LINEAR
+        )[0]
         mx, my = x + moved[:, 0], y + moved[:, 1]
         a, b = self.profile.at(my)
         z = b * np.sqrt(np.clip(1 - (mx / a) ** 2, 0, 1)) + bump + moved[:, 2]

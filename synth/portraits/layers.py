@@ -10,7 +10,7 @@ import numpy as np
 
 from synth.portraits.body import BODY_DENSITY, BODY_TOP, BODY_X_HALF, EAR_DENSITY, EAR_HALF_HEIGHT, EAR_WIDTH, Patch
 from synth.portraits.features import paint_eye
-from synth.portraits.fields import DENSITY, X_HALF, Y_TOP, Array, smoothstep
+from synth.portraits.fields import DENSITY, X_HALF, Y_TOP, Array
 from synth.portraits.geometry import EYE_X, Profile
 from synth.portraits.hair import HAIR_DENSITY, HAIR_TOP, HAIR_X_HALF, HairAtlas
 from synth.portraits.person import Person, Shot
@@ -92,9 +92,10 @@ def head_layer(person: Person, shot: Shot, atlas: FaceAtlas, surface: Surface, v
 
 
 def hair_layers(atlas: HairAtlas, view: View) -> tuple[Layer, Layer]:
-    """(hair behind the neck, hair over the head)."""
+    """(hair behind the neck or pony tail, hair over the head)."""
     top, bottom = atlas.profile.span
-    roi = view.roi(-2.1, top - 0.12, 2.1, min(bottom, 3.35))
+    reach = float(np.hypot(atlas.profile.a, atlas.profile.b * np.sin(view.yaw)).max()) + 0.12
+    roi = view.roi(-reach, top - 0.05, reach, bottom)
     u, v = view.axes(roi)
     a, b, width, shift = turn_radii(atlas.profile, v, view.yaw)
     sin, cos = np.float32(np.sin(view.yaw)), np.float32(np.cos(view.yaw))
@@ -110,8 +111,16 @@ def hair_layers(atlas: HairAtlas, view: View) -> tuple[Layer, Layer]:
     depth = -a * np.sin(theta) * sin + b * np.cos(theta) * cos + relief
     front = silhouette * _sample(atlas.alpha, map_x, map_y)
     gloss, ones = np.full(shape, 0.5, np.float32), np.ones(shape, np.float32)
-    back_color = color * 0.42
-    back = Layer(roi, "hair", (silhouette * _sample(atlas.fall, flat_x, map_y)).astype(np.float32), relief - 1.0, back_color, gloss * 0.3, ones * 0.8)
+    shade, back_depth = (0.95, 0.35) if atlas.tail else (0.42, -1.0)
+    back = Layer(
+        roi,
+        "hair",
+        (silhouette * _sample(atlas.fall, flat_x, map_y)).astype(np.float32),
+        relief + back_depth,
+        color * shade,
+        gloss * 0.3,
+        ones * 0.8,
+    )
     ambient = np.clip(0.80 + 2.6 * relief, 0.45, 1.15).astype(np.float32)
     return back, Layer(roi, "hair", front.astype(np.float32), depth.astype(np.float32), color, gloss, ambient)
 
@@ -172,7 +181,7 @@ def body_layer(patch: Patch, view: View) -> Layer:
 
 def ear_layer(person: Person, patch: Patch, profile: Profile, view: View, side: int) -> Layer:
     """One ear, drawn before the head so that the head covers its root."""
-    y_mid = np.float32(0.30 * person.face.length)
+    y_mid = 0.30 * person.face.length
     a = float(profile.at(np.array([y_mid]))[0][0])
     sin, cos = float(np.sin(view.yaw)), float(np.cos(view.yaw))
     base = side * a * 0.955 * cos - 0.10 * sin
@@ -180,13 +189,17 @@ def ear_layer(person: Person, patch: Patch, profile: Profile, view: View, side: 
     spread = side * max(side * spread, 0.10)  # a turned-away ear hides behind the head, it never flips
     height = 0.86 * person.face.ear
     tip = base + spread * EAR_WIDTH / 0.52
-    roi = view.roi(min(base, tip) - 0.05, y_mid - EAR_HALF_HEIGHT * height, max(base, tip) + 0.05, y_mid + EAR_HALF_HEIGHT * height)
+    roi = view.roi(
+        min(base, tip) - 0.05, y_mid - EAR_HALF_HEIGHT * height, max(base, tip) + 0.05, y_mid + EAR_HALF_HEIGHT * height
+    )
     kx = EAR_DENSITY / (view.scale * spread) * 0.52
     ky = EAR_DENSITY / (view.scale * height)
     x0 = (roi[1].start + 0.5 - view.ox) * kx - base * EAR_DENSITY / spread * 0.52 - 0.5
     lean = 0.10 * side * kx / abs(kx)
     y0 = (roi[0].start + 0.5 - view.oy) * ky + (EAR_HALF_HEIGHT - y_mid / height) * EAR_DENSITY - 0.5
-    affine = np.array([[kx, -lean * kx * side, x0 + lean * kx * side * (roi[0].stop - roi[0].start) / 2], [0, ky, y0]], np.float32)
+    affine = np.array(
+        [[kx, -lean * kx * side, x0 + lean * kx * side * (roi[0].stop - roi[0].start) / 2], [0, ky, y0]], np.float32
+    )
     layer = _place(patch, affine, roi, "skin")
     layer.depth = layer.depth - 0.25
     return layer

@@ -33,7 +33,6 @@ class FaceShape:
     chin_out: float
     ear: float
     neck: float
-    tilt: float  # of the whole face, a small asymmetry
 
 
 @dataclass(frozen=True)

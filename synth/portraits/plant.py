@@ -52,7 +52,7 @@ def error_counts(persons: int) -> dict[str, int]:
 
 
 def plant_errors(people: list[Person], rng: np.random.Generator) -> list[Planted]:
-    """Choose who carries which error; nobody carries two, and nobody's photo is copied twice or from a wrong profile."""
+    """Choose who carries which error; nobody carries two, and only photos of flawless profiles are copied."""
     order = [int(i) for i in rng.permutation(len(people))]
     out = [Planted(p.gender, p.age) for p in people]
     taken = 0
@@ -86,9 +86,7 @@ def wrong_age(age: int, rng: np.random.Generator) -> int:
     """An age of another class: mostly the next one, for young and old people sometimes the far one."""
     cuts = AgeCuts()
     true = int(age >= cuts.middle) + int(age >= cuts.old)
-    if true == 1:
-        listed = int(rng.choice([0, 2]))
-    else:
-        listed = 2 - true if rng.random() < FAR_SHARE else 1
+    far = 2 - true if rng.random() < FAR_SHARE else 1
+    listed = int(rng.choice([0, 2])) if true == 1 else far
     low, high = _AGES[listed]
     return int(rng.integers(low, high + 1))

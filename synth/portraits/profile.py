@@ -56,5 +56,5 @@ def _photo(model: Model, seed: list[int], mask_type: str, wear: str) -> bytes:
 
 def encode_again(jpeg: bytes, quality: int) -> bytes:
     """The same picture with other bytes, as after a trip through a messenger."""
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    image = np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
     return encode(np.ascontiguousarray(image[..., ::-1]), quality)

@@ -20,7 +20,7 @@ LATE_FIFTIES_SHARE: Final = 1 / 6  # of the middle class, aged 57 to 59: people 
 
 # sRGB anchors from very light to very dark skin; `_tone` walks between them.
 _TONES: Final = np.array(
-    [[239, 207, 188], [228, 187, 158], [208, 160, 126], [176, 124, 91], [134, 90, 63], [92, 60, 45]], np.float64
+    [[226, 190, 169], [217, 175, 147], [201, 154, 122], [173, 123, 92], [134, 91, 66], [94, 62, 48]], np.float64
 )
 _HAIR: Final = {
     "black": (24, 20, 20),
@@ -30,7 +30,13 @@ _HAIR: Final = {
     "dark_blond": (140, 106, 68),
     "blond": (188, 152, 100),
 }
-_IRIS: Final = {"brown": (74, 44, 26), "dark": (44, 28, 20), "hazel": (104, 80, 44), "blue": (92, 122, 150), "green": (92, 112, 82)}
+_IRIS: Final = {
+    "brown": (74, 44, 26),
+    "dark": (44, 28, 20),
+    "hazel": (104, 80, 44),
+    "blue": (92, 122, 150),
+    "green": (92, 112, 82),
+}
 
 
 def linear(rgb_255: np.ndarray | tuple[float, ...]) -> Rgb:
@@ -77,17 +83,15 @@ def _face(rng: np.random.Generator, male: float, old: float) -> FaceShape:
         chin_out=cue(0.25, 0.30, 0.1, 2.0),
         ear=_factor(rng, 1.0 + 0.10 * old, 0.07, 0.84, 1.25),
         neck=cue(0.10, 0.05, 0.86, 1.24),
-        tilt=float(rng.normal(0.0, 0.012)),
     )
 
 
-def _eyes(rng: np.random.Generator, male: float, old: float, hair: tuple[float, ...], dark: float) -> EyeLook:
+def _eyes(rng: np.random.Generator, male: float, old: float, dark: float) -> EyeLook:
     light_eyes = 0.48 * max(0.0, 1 - 2.2 * dark)
     if rng.random() < light_eyes:
         iris = _IRIS[str(rng.choice(["blue", "green", "hazel"], p=[0.5, 0.25, 0.25]))]
     else:
         iris = _IRIS[str(rng.choice(["brown", "dark", "hazel"], p=[0.45, 0.45, 0.10]))]
-    del hair
     return EyeLook(
         size=_factor(rng, 1.0 - 0.025 * male, 0.05, 0.88, 1.14),
         opening=_factor(rng, 1.0 - 0.06 * male - 0.16 * old, 0.12, 0.62, 1.28),
@@ -149,7 +153,7 @@ def _style(rng: np.random.Generator, gender: str, old: float, dark: float) -> st
             weights = np.array([0.28, 0.20, 0.19, 0.13, 0.10, 0.10])
         weights = weights + np.array([0, 0, 0, 0, 0.08, 0.25]) * dark
         return str(rng.choice(_SHORT, p=weights / weights.sum()))
-    weights = np.array([0.26, 0.24, 0.20, 0.06, 0.14, 0.10]) + np.array([0, 0, 0, 0.32, 0, 0.05]) * dark
+    weights = np.array([0.26, 0.24, 0.20, 0.06, 0.14, 0.10]) + np.array([0, 0, 0, 0.20, 0.05, 0.08]) * dark
     weights = weights + np.array([-0.1, -0.08, 0.16, 0, 0, 0]) * old
     return str(rng.choice(_LONG, p=weights / weights.sum()))
 
@@ -199,18 +203,22 @@ def _outfit(rng: np.random.Generator, gender: str, male: float, old: float) -> O
     wall_hue = float(rng.choice([0.58, 0.10, 0.35, 0.05]) + rng.normal(0, 0.03)) % 1.0
     wall = _hsv(wall_hue, float(rng.uniform(0.03, 0.22)), float(rng.uniform(0.50, 0.95)))
     kind = str(rng.choice(kinds, p=weights))
-    saturation = float(rng.uniform(0.05, 0.65)) if kind != "blazer" else float(rng.uniform(0.05, 0.35))
+    saturation = float(rng.uniform(0.05, 0.52)) if kind != "blazer" else float(rng.uniform(0.05, 0.35))
     value = float(rng.uniform(0.16, 0.88)) if kind != "blazer" else float(rng.uniform(0.10, 0.42))
     return Outfit(
         kind=kind,
         color=_hsv(hue, saturation, value),
         second=_hsv((hue + 0.45) % 1.0, float(rng.uniform(0.0, 0.3)), float(rng.uniform(0.7, 0.97))),
         glasses=str(rng.choice(["none", "round", "square", "half"], p=_glasses_weights(old))),
-        frame=linear(np.array([[22, 20, 22], [70, 42, 28], [96, 96, 100], [120, 88, 48], [36, 44, 66]])[rng.integers(5)]),
+        frame=linear(
+            np.array([[22, 20, 22], [70, 42, 28], [96, 96, 100], [120, 88, 48], [36, 44, 66]])[rng.integers(5)]
+        ),
         shoulder=_factor(rng, 1.0 + 0.07 * male, 0.05, 0.86, 1.2),
         backdrop=str(rng.choice(["wall", "gradient", "room", "outdoor"], p=[0.36, 0.24, 0.24, 0.16])),
         wall=wall,
-        wall_second=_hsv((wall_hue + float(rng.normal(0, 0.08))) % 1.0, float(rng.uniform(0.05, 0.35)), float(rng.uniform(0.3, 0.8))),
+        wall_second=_hsv(
+            (wall_hue + float(rng.normal(0, 0.08))) % 1.0, float(rng.uniform(0.05, 0.35)), float(rng.uniform(0.3, 0.8))
+        ),
     )
 
 
@@ -235,7 +243,7 @@ def sample_person(number: int, gender: str, age: int, rng: np.random.Generator) 
         age=age,
         seed=int(rng.integers(2**31)),
         face=_face(rng, male, old),
-        eyes=_eyes(rng, male, old, hair.color, dark),
+        eyes=_eyes(rng, male, old, dark),
         skin=_skin(rng, gender, male, old, tone, dark),
         hair=hair,
         outfit=_outfit(rng, gender, male, old),
@@ -259,7 +267,7 @@ def sample_shot(rng: np.random.Generator) -> Shot:
         light_azimuth_deg=float(np.clip(rng.normal(0, 32), -62, 62)),
         light_elevation_deg=float(rng.uniform(18, 52)),
         ambient=float(rng.uniform(0.24, 0.42)),
-        exposure=float(np.exp(rng.normal(0.0, 0.10))),
+        exposure=float(np.exp(rng.normal(-0.02, 0.09))),
         warmth=float(rng.normal(0.0, 0.035)),
         noise=float(rng.uniform(0.004, 0.014)),
         blur_px=float(rng.uniform(0.25, 0.75)),

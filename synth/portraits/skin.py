@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.portraits.fields import DENSITY, Array, Grid, line_noise, mix, smoothstep, value_noise
-from synth.portraits.geometry import EYE_X, head_profile, lip_curves, mouth_half_width, nasolabial, relief
+from synth.portraits.fields import DENSITY, Array, Grid, line_noise, smoothstep, value_noise
+from synth.portraits.geometry import EYE_X, lip_curves, mouth_half_width, nasolabial, relief
 from synth.portraits.person import Person
 
 
@@ -40,7 +40,9 @@ def wrinkle_map(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
     for side in (-1, 1):
         out += (0.16 + 0.75 * amount) * grid.crease(nasolabial(f, side), 0.045)
         mouth_x = side * (mouth_half_width(f) + 0.06)
-        marionette = _curve([mouth_x, mouth_x * 1.06, mouth_x * 1.0], [1.10 * f.length, 1.25 * f.length, 1.42 * f.length])
+        marionette = _curve(
+            [mouth_x, mouth_x * 1.06, mouth_x * 1.0], [1.10 * f.length, 1.25 * f.length, 1.42 * f.length]
+        )
         out += 0.75 * max(0.0, amount - 0.18) * grid.crease(marionette, 0.035)
         for k in range(3):  # crow's feet
             angle = np.radians(-24 + 24 * k + rng.normal(0, 4))
@@ -91,10 +93,9 @@ def brow_mask(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
     middle = brow_curve(person, t)
     half = 0.058 * eyes.brow_thickness * np.clip(1.18 - 0.80 * np.clip(t, 0, 1) ** 1.5, 0.15, 1.2)
     across = (grid.y - middle) / half
-    body = np.exp(-np.abs(across) ** 2.6) * smoothstep(-0.06, 0.12, t) * smoothstep(1.06, 0.80, t)
-    lean = grid.y * (0.75 - 0.5 * np.clip(t, 0, 1)) + np.abs(grid.x) * (0.30 + 0.70 * np.clip(t, 0, 1))
-    cross = np.abs(grid.x) - grid.y * 0 - lean * 0.0 + grid.y * (0.9 - 1.2 * np.clip(t, 0, 1))
-    strands = line_noise(rng, np.broadcast_to(cross + 2.0, grid.shape), np.broadcast_to(grid.y, grid.shape), 46.0)
+    body = np.exp(-(np.abs(across) ** 2.6)) * smoothstep(-0.06, 0.12, t) * smoothstep(1.06, 0.80, t)
+    across_hairs = np.abs(grid.x) + grid.y * (0.9 - 1.2 * np.clip(t, 0, 1))  # upright at the nose, then outwards
+    strands = line_noise(rng, across_hairs + 2.0, np.broadcast_to(grid.y, grid.shape), 46.0)
     hairy = np.clip(body * (0.92 + 0.34 * strands), 0, 1) * np.clip(body * 1.8, 0, 1)
     return (hairy * eyes.brow_density).astype(np.float32)
 
@@ -105,15 +106,21 @@ def beard_mask(grid: Grid, person: Person) -> tuple[Array, Array]:
     ax = np.abs(grid.x)
     half = mouth_half_width(f)
     upper, _, lower = lip_curves(f, np.clip(grid.x / half, -1, 1))
-    cheek_line = np.interp(ax[0], [0.0, 0.42, 0.62, 0.85, 0.98, 1.06], [1.2, 1.06, 0.98, 0.72, 0.42, 0.20])[None] * f.length
+    cheek_line = (
+        np.interp(ax[0], [0.0, 0.42, 0.62, 0.85, 0.98, 1.06], [1.2, 1.06, 0.98, 0.72, 0.42, 0.20])[None] * f.length
+    )
     full = smoothstep(-0.05, 0.10, grid.y - cheek_line.astype(np.float32))
     off_lips = np.maximum(smoothstep(0.015, 0.06, grid.y - lower), smoothstep(0.9, 1.1, ax / half))
     full = full * np.maximum(off_lips, smoothstep(-0.04, 0.02, -(grid.y - upper)))
-    nose_base = (0.56 * f.nose_length * f.length + 0.20).__float__()
+    nose_base = 0.56 * f.nose_length * f.length + 0.20
     lip_area = smoothstep(nose_base - 0.02, nose_base + 0.08, grid.y) * smoothstep(0.0, -0.045, grid.y - upper)
     moustache = lip_area * smoothstep(1.28, 0.95, ax / half)
     ring = smoothstep(0.62, 0.48, ax) * smoothstep(-0.03, 0.05, grid.y - np.broadcast_to(lower, grid.shape))
-    legs = smoothstep(0.82, 1.02, ax / half) * smoothstep(1.42, 1.22, ax / half) * smoothstep(0.94, 1.06, grid.y / f.length)
+    legs = (
+        smoothstep(0.82, 1.02, ax / half)
+        * smoothstep(1.42, 1.22, ax / half)
+        * smoothstep(0.94, 1.06, grid.y / f.length)
+    )
     goatee = np.clip(np.maximum(ring, legs) * smoothstep(0.98, 1.08, grid.y / f.length), 0, 1)
     return full.astype(np.float32), np.maximum(moustache, goatee * (person.skin.beard > 0)).astype(np.float32)
 
@@ -134,7 +141,9 @@ def _facial_hair(grid: Grid, person: Person, rng: np.random.Generator) -> tuple[
     dense = np.maximum(dense, middle * skin.moustache)
     patch = value_noise(rng, grid.shape, (9, 9))
     dense = smoothstep(0.25, 0.85, np.clip(dense, 0, 1) + 0.13 * strands + 0.05 * patch) * np.clip(dense * 2.2, 0, 1)
-    speck = np.clip(0.72 + 0.22 * cv2.GaussianBlur(rng.standard_normal(grid.shape).astype(np.float32), (0, 0), 0.8) * 2.4, 0, 1.6)
+    speck = np.clip(
+        0.72 + 0.22 * cv2.GaussianBlur(rng.standard_normal(grid.shape).astype(np.float32), (0, 0), 0.8) * 2.4, 0, 1.6
+    )
     shade = np.maximum(full, middle) * speck * skin.stubble
     return dense.astype(np.float32), shade.astype(np.float32)
 
@@ -155,8 +164,9 @@ def _base_color(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
         grid.pair(0.55, 0.40, 0.45, 0.30) + grid.bump(0, 0.35, 0.25, 0.3), 0, 1
     )
     out = out * (1 - skin.freckles * dots[..., None] * np.array([0.22, 0.36, 0.42], np.float32))
-    patches = np.clip(value_noise(rng, grid.shape, (13, 15)) - 1.45, 0, 0.8)
-    out = out * (1 - skin.spots * patches[..., None] * np.array([0.34, 0.44, 0.48], np.float32))
+    patches = np.clip(value_noise(rng, grid.shape, (8, 9)) - 1.5, 0, 0.6)
+    patches = patches + 0.5 * np.clip(value_noise(rng, grid.shape, (17, 19)) - 1.5, 0, 0.5)
+    out = out * (1 - skin.spots * patches[..., None] * np.array([0.26, 0.36, 0.40], np.float32))
     rings = (0.14 + 0.30 * skin.bags) * grid.pair(0.43, 0.20, 0.24, 0.10) + 0.16 * grid.pair(0.24, 0.06, 0.10, 0.14)
     out = out * (1 - rings[..., None] * np.array([0.55, 0.72, 0.62], np.float32))
     if skin.makeup > 0:
@@ -171,50 +181,60 @@ def cavity(height: Array) -> Array:
     """Ambient light that reaches a hollow: below 1 where the relief lies under its surroundings."""
     fine = cv2.GaussianBlur(height, (0, 0), 0.035 * DENSITY) - height
     coarse = cv2.GaussianBlur(height, (0, 0), 0.13 * DENSITY) - height
-    return np.clip(1.0 - 6.0 * np.maximum(fine, 0) - 2.6 * np.maximum(coarse, 0) + 0.5 * np.minimum(coarse, 0), 0.35, 1.08)
+    return np.clip(
+        1.0 - 6.0 * np.maximum(fine, 0) - 2.6 * np.maximum(coarse, 0) + 0.5 * np.minimum(coarse, 0), 0.35, 1.08
+    )
+
+
+def _paint_lips(grid: Grid, person: Person, color: Array, height: Array, rng: np.random.Generator) -> Array:
+    """Lips with their fine lines, into `color` and `height`; returns the lips' mask."""
+    lips, seam = lip_masks(grid, person)
+    lines = line_noise(rng, np.broadcast_to(grid.x + 2, grid.shape), np.broadcast_to(grid.y + 2, grid.shape), 34.0)
+    height += lips * lines * 0.0022 * (1 + person.skin.wrinkles)
+    lip_color = np.array(person.skin.lip, np.float32) * (1 + 0.05 * lines[..., None])
+    color += (lip_color - color) * (0.92 * lips)[..., None]
+    color *= 1 - seam[..., None] * np.array([0.60, 0.70, 0.68], np.float32)
+    return lips
+
+
+def _paint_nostrils(grid: Grid, person: Person, color: Array) -> None:
+    tip_y = 0.56 * person.face.nose_length * person.face.length
+    holes = grid.disc(0.115 * person.face.nose_width, tip_y + 0.138, 0.055, 0.024, -24)
+    holes = np.clip((holes + holes[:, ::-1]) * 1.35, 0, 1)
+    color *= 1 - holes[..., None] * np.array([0.70, 0.78, 0.78], np.float32)
+
+
+def _paint_hairs(grid: Grid, person: Person, color: Array, height: Array, rng: np.random.Generator) -> Array:
+    """Stubble, beard and eyebrows, into `color` and `height`; returns where hair takes the skin's shine away."""
+    skin, hair = person.skin, person.hair
+    dense, stubble = _facial_hair(grid, person, rng)
+    shade = np.array(hair.brow_color, np.float32) * 0.6 + np.array(skin.tone, np.float32) * 0.4
+    color += (shade - color) * (0.48 * stubble)[..., None]
+    beard = np.array(hair.color, np.float32) * (1 - hair.grey) + 0.36 * hair.grey
+    tint = np.clip(0.85 + 0.25 * value_noise(rng, grid.shape, (2, 2)), 0.3, 1.6)
+    color += (beard * tint[..., None] - color) * (0.93 * dense)[..., None]
+    brows = brow_mask(grid, person, rng)
+    color += (np.array(hair.brow_color, np.float32) - color) * (0.94 * brows)[..., None]
+    thick = cv2.GaussianBlur(dense, (0, 0), 5.0)  # a beard swells gently; a step would catch the light
+    height += 0.045 * thick + 0.007 * dense * value_noise(rng, grid.shape, (3, 3)) + 0.014 * brows
+    return np.clip(dense + brows + 0.6 * stubble, 0, 1)
 
 
 def build_face(person: Person) -> FaceAtlas:
     """All face layers of `person`."""
     rng = np.random.default_rng([person.seed, 1])
-    grid = Grid.atlas()
-    skin = person.skin
+    grid, skin = Grid.atlas(), person.skin
     wrinkles = wrinkle_map(grid, person, rng)
-    height = relief(grid, person) - 0.020 * wrinkles
-    dense, stubble = _facial_hair(grid, person, rng)
-    lips, seam = lip_masks(grid, person)
     pores = value_noise(rng, grid.shape, (2.4, 2.4)) * 0.0007 + value_noise(rng, grid.shape, (7, 7)) * 0.0006
-    height = height + pores * (0.5 + 1.6 * skin.texture) * (1 - lips)
-    lip_lines = line_noise(rng, np.broadcast_to(grid.x + 2, grid.shape), np.broadcast_to(grid.y + 2, grid.shape), 34.0)
-    height = height + lips * lip_lines * 0.0022 * (1 + skin.wrinkles)
-    height = height + dense * (0.050 + 0.007 * value_noise(rng, grid.shape, (3, 3)))
+    height = relief(grid, person) - 0.023 * wrinkles + pores * (0.5 + 1.6 * skin.texture)
+    color = _base_color(grid, person, rng) * (1 - 0.19 * np.clip(wrinkles, 0, 1.2))[..., None]
+    lips = _paint_lips(grid, person, color, height, rng)
+    _paint_nostrils(grid, person, color)
+    hairy = _paint_hairs(grid, person, color, height, rng)
 
-    color = _base_color(grid, person, rng)
-    color = color * (1 - 0.16 * np.clip(wrinkles, 0, 1.2))[..., None]
-    shade_color = np.array(person.hair.brow_color, np.float32) * 0.6 + np.array(skin.tone, np.float32) * 0.4
-    color = mix(color, np.broadcast_to(shade_color, color.shape), 0.48 * stubble)
-    lip_color = np.array(skin.lip, np.float32) * (1 + 0.05 * lip_lines[..., None])
-    color = mix(color, lip_color.astype(np.float32), 0.92 * lips)
-    color = color * (1 - seam[..., None] * np.array([0.60, 0.70, 0.68], np.float32))
-    k = person.face.nose_length * person.face.length
-    holes = grid.disc(0.115 * person.face.nose_width, 0.56 * k + 0.138, 0.055, 0.024, -24)
-    holes = np.clip((holes + holes[:, ::-1]) * 1.35, 0, 1)
-    color = color * (1 - holes[..., None] * np.array([0.70, 0.78, 0.78], np.float32))
-
-    hairs = np.array(person.hair.brow_color, np.float32)
-    beard_color = np.array(person.hair.color, np.float32) * (1 - person.hair.grey) + 0.36 * person.hair.grey
-    tint = 0.85 + 0.25 * value_noise(rng, grid.shape, (2, 2))[..., None]
-    color = mix(color, (beard_color * np.clip(tint, 0.3, 1.6)).astype(np.float32), 0.93 * dense)
-    brows = brow_mask(grid, person, rng)
-    color = mix(color, np.broadcast_to(hairs, color.shape), 0.94 * brows)
-    height = height + 0.014 * brows
-
-    gloss = 0.30 + 0.45 * grid.bump(0, 0.5, 0.16, 0.30) + 0.30 * grid.bump(0, -0.70, 0.55, 0.30) + 0.25 * grid.pair(0.60, 0.36, 0.26, 0.16)
-    gloss = gloss * skin.shine * (1 - np.clip(dense + brows + 0.6 * stubble, 0, 1)) + lips * (0.55 + 0.5 * skin.makeup)
-    gloss = gloss * (1 + 0.25 * value_noise(rng, grid.shape, (2.2, 2.2)) * (1 - lips))
-    return FaceAtlas(
-        height.astype(np.float32), np.clip(color, 0, 1), np.clip(gloss, 0, 2).astype(np.float32), cavity(height).astype(np.float32)
-    )
-
-
-__all__ = ["FaceAtlas", "beard_mask", "brow_curve", "brow_mask", "build_face", "cavity", "head_profile", "lip_masks", "wrinkle_map"]
+    gloss = 0.30 + 0.45 * grid.bump(0, 0.5, 0.16, 0.30) + 0.30 * grid.bump(0, -0.70, 0.55, 0.30)
+    gloss = (gloss + 0.25 * grid.pair(0.60, 0.36, 0.26, 0.16)) * skin.shine * (1 - hairy)
+    gloss = gloss * (1 + 0.25 * value_noise(rng, grid.shape, (2.2, 2.2))) * (1 - lips)
+    gloss = np.clip(gloss + lips * (0.55 + 0.5 * skin.makeup), 0, 2)
+    layers = (height, np.clip(color, 0, 1), gloss, cavity(height))
+    return FaceAtlas(*(layer.astype(np.float32) for layer in layers))

@@ -12,7 +12,7 @@ from synth.portraits.geometry import EYE_X, MOUTH_Y, Profile, mouth_half_width
 from synth.portraits.person import Person, Shot
 
 WIDTH_PX, HEIGHT_PX = 384, 512
-OVERSAMPLE = 1.2  # layers are drawn this much larger and shrunk by the last resampling, which smooths edges
+OVERSAMPLE = 1.1  # layers are drawn this much larger and shrunk by the last resampling, which smooths edges
 PIVOT_Y = 2.3  # the head rolls about this point of the neck
 WARP_STEP = 8  # the expression field is stored on every 8th atlas pixel
 
