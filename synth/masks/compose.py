@@ -61,7 +61,8 @@ def read_scene(image: U8, landmarks_xy: NDArray[np.floating]) -> Scene:
     """Check image and landmarks and measure the light. Raises StageError with the reason in one line."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise StageError(f"image must be (H, W, 3) uint8 RGB. Got {image.shape} {image.dtype} instead.")
-    points = np.asarray(landmarks_xy, dtype=np.float64)
+    # Steps of 1/256 px are exact in float32 and under width - 1 - x: a mirrored face gives mirrored numbers.
+    points = np.rint(np.asarray(landmarks_xy, dtype=np.float64) * 256) / 256
     mirrored = _leans_left(points)
     if mirrored:
         points = np.column_stack([image.shape[1] - 1 - points[:, 0], points[:, 1]])[MIRROR_INDEX]

@@ -49,7 +49,7 @@ class Template:
 def draw(mask_type: str, variant: int, width_px: int) -> Template:
     """Draw one template, `width_px` wide between its side key points. Cached: each is drawn once a process."""
     kind = MASK_TYPES[mask_type]
-    over = 2 if width_px <= 500 else 1  # small templates are drawn at twice the size: stitches stay smooth
+    over = 2 if width_px <= 200 else 1  # small templates are drawn at twice the size: stitches stay smooth
     aspect, big = kind.aspect, width_px * over
     tall = round(width_px * aspect) * over
     pad_x, pad_y = round(MARGIN * width_px) * over, round(MARGIN * width_px) * over

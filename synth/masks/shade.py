@@ -68,7 +68,7 @@ def read_light(image: U8, face: Face, mirrored: bool) -> Light:
     spread = cv2.GaussianBlur(np.dstack([rest * weight, weight]), (0, 0), 2.5)
     residual = 0.4 * spread[..., 0] / (spread[..., 1] + 0.05)
     face_white = _rank(small[mask > 0] @ _LUMA, 0.97) if mask.any() else 160.0
-    thumb = image[::16, ::16].reshape(-1, 3).astype(np.float32)
+    thumb = image[::16, :: -16 if mirrored else 16].reshape(-1, 3).astype(np.float32)
     bright = thumb @ _LUMA
     picture_white = _rank(bright, 0.95)
     exposure = float(np.clip(0.7 * face_white * 1.13 + 0.3 * picture_white, 125.0, 250.0)) / 255

@@ -162,14 +162,14 @@ def _build(
         "user", ((255, 255, 255),), straps=straps, strap_colours=((red, green, blue),), anchor_t=(0.05, 0.95)
     )
     digest = hashlib.sha256(data + keys.tobytes()).hexdigest()
-    return UserTemplate(name, kind, _pyramid(rgba[..., [2, 1, 0, 3]], keys), digest)
+    return UserTemplate(name, kind, _pyramid(np.asarray(rgba[..., [2, 1, 0, 3]], np.uint8), keys), digest)
 
 
 def _pyramid(rgba: NDArray[np.uint8], keys: NDArray[np.float32]) -> tuple[Template, ...]:
     """Premultiplied sizes, each half of the one before: minifying in one step would alias."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
-    level = np.dstack([rgba[..., :3] * (alpha * HEADROOM), rgba[..., 3]]).astype(np.float32)
-    level = cv2.copyMakeBorder(level, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0.0)
+    flat = np.dstack([rgba[..., :3] * (alpha * HEADROOM), rgba[..., 3]]).astype(np.float32)
+    level = np.pad(flat, ((2, 2), (2, 2), (0, 0)))
     keys = keys + 2
     sizes = []
     while True:
@@ -180,4 +180,4 @@ def _pyramid(rgba: NDArray[np.uint8], keys: NDArray[np.float32]) -> tuple[Templa
         h, w = level.shape[:2]
         smaller = cv2.resize(level, ((w + 1) // 2, (h + 1) // 2), interpolation=cv2.INTER_AREA)
         ratio = np.array([smaller.shape[1] / w, smaller.shape[0] / h], np.float32)
-        keys, level = (keys + 0.5) * ratio - 0.5, smaller
+        keys, level = (keys + 0.5) * ratio - 0.5, np.asarray(smaller, np.float32)

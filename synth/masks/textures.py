@@ -14,16 +14,17 @@ Rng = np.random.Generator
 
 def smooth_noise(shape: tuple[int, int], cells: tuple[int, int], rng: Rng) -> F32:
     """(h, w) noise about 0 with unit spread, smooth over `cells` (across, down)."""
-    grid = rng.normal(0, 1, (cells[1] + 3, cells[0] + 3)).astype(np.float32)
+    grid = rng.standard_normal((cells[1] + 3, cells[0] + 3), dtype=np.float32)
     big = cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
     return np.asarray(big / max(float(big.std()), 1e-6), dtype=np.float32)
 
 
 def weave(shape: tuple[int, int], strength: float, rng: Rng) -> F32:
     """(h, w) fine grain of non-woven or woven fabric, about 0."""
-    fine = rng.normal(0, 1, shape).astype(np.float32)
-    fine = cv2.GaussianBlur(fine, (0, 0), 0.8) * 1.8 + cv2.GaussianBlur(fine, (0, 0), 2.5) * 3.0
-    return np.asarray(strength * fine, dtype=np.float32)
+    fine = rng.standard_normal(shape, dtype=np.float32)
+    fine = np.asarray(cv2.GaussianBlur(fine, (5, 5), 0.8), np.float32)
+    clumps = smooth_noise(shape, (shape[1] // 6, shape[0] // 6), rng)
+    return np.asarray(strength * (1.8 * fine + 0.5 * clumps), dtype=np.float32)
 
 
 def creases(shape: tuple[int, int], count: int, depth: float, rng: Rng) -> F32:
@@ -48,13 +49,12 @@ def creases(shape: tuple[int, int], count: int, depth: float, rng: Rng) -> F32:
 
 def stains(shape: tuple[int, int], rng: Rng) -> F32:
     """(h, w) factor near 1: a damp patch at the mouth and a few faint marks."""
-    h, w = shape
-    y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+    y, x = (np.linspace(0, 1, n, dtype=np.float32) for n in shape)
     factor = np.ones(shape, np.float32)
     for _ in range(int(rng.integers(0, 4))):
-        cx, cy = w * rng.uniform(0.25, 0.75), h * rng.uniform(0.2, 0.85)
-        rx, ry = w * rng.uniform(0.03, 0.16), h * rng.uniform(0.03, 0.14)
-        factor -= rng.uniform(0.01, 0.035) * np.exp(-(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2)).astype(np.float32)
+        across = np.exp(-(((x - rng.uniform(0.25, 0.75)) / rng.uniform(0.03, 0.16)) ** 2))
+        down = np.exp(-(((y - rng.uniform(0.2, 0.85)) / rng.uniform(0.03, 0.14)) ** 2))
+        factor -= np.float32(rng.uniform(0.01, 0.035)) * np.outer(down, across)
     return factor
 
 

