@@ -174,7 +174,7 @@ def _map_ray(make: Make, items: Iterator[Item], jobs: int) -> Iterator[tuple[int
     try:
         actor = ray.remote(num_cpus=1)(_RayWorker)
         pool = ray.util.ActorPool([actor.remote(make) for _ in range(jobs)])
-        chunks = iter(lambda: list(islice(items, CHUNK)), [])
+        chunks: Any = iter(lambda: list(islice(items, CHUNK)), [])  # lazy; Ray's annotation asks for a list
         for results in pool.map_unordered(lambda worker, chunk: worker.work.remote(chunk), chunks):
             yield from results
     finally:

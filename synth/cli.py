@@ -1,0 +1,136 @@
+"""`python -m synth …`: rendered people, and synthetic profiles that rebalance a data set."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import click
+import cv2
+import pandas as pd
+from tqdm import tqdm
+
+from data_manifests.cli_tools import ledger_line, open_store, parse_settings
+from data_manifests.errors import StageError
+from data_manifests.files import write_atomic
+from pipeline.config import load_settings
+from synth.config import SynthSettings
+from synth.plan import PLAN_COLUMNS, Plan, make_plan
+from synth.run import run_plan
+
+_config = click.option("--config", type=click.Path(path_type=Path), help="YAML file; its section `synth` is read.")
+_settings = click.argument("settings", nargs=-1)
+
+
+@click.group()
+def cli() -> None:
+    """Rendered people for trying things out, and synthetic profiles that rebalance a data set."""
+
+
+@cli.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--persons", type=click.IntRange(min=1), default=150, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+def demo(out: Path, persons: int, seed: int) -> None:
+    """Render a data set of drawn people in the competition's layout, with planted errors and their truth."""
+    from synth.portraits.demo import write_demo
+
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(mp_context=spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool,
+        tqdm(total=persons, desc="render people", unit="person") as bar,
+    ):
+        truth = write_demo(out, persons, seed, bar.update, pool.map)
+        bar.update(persons - bar.n)  # the same demo was there already
+    click.echo(truth.line())
+
+
+@cli.command()
+@click.argument("ref")
+@_config
+@click.option("--out", type=click.Path(path_type=Path), help="Write the plan as CSV, to read, edit and run.")
+@_settings
+def plan(ref: str, config: Path | None, out: Path | None, settings: tuple[str, ...]) -> None:
+    """Say which synthetic profiles would balance REF."""
+    made = _plan(ref, load_settings(SynthSettings, config, parse_settings(settings), "synth"))
+    for note in made.notes:
+        click.echo(note)
+    if out:
+        write_atomic(out, made.table.to_csv(index=False).encode())
+        click.echo(
+            f"wrote {len(made.table)} planned pictures to {out}; run it with: python -m synth run {ref} --plan {out}"
+        )
+
+
+@cli.command()
+@click.argument("ref")
+@_config
+@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="A plan written before, perhaps edited.")
+@click.option("--tag", help="Tag the new version.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; default: one per core.")
+@_settings
+def run(
+    ref: str, config: Path | None, plan_file: Path | None, tag: str | None, jobs: int | None, settings: tuple[str, ...]
+) -> None:
+    """Make the synthetic profiles that balance REF and write the next version."""
+    read = load_settings(SynthSettings, config, parse_settings(settings), "synth")
+    store = open_store()
+    made = Plan(_read_plan(plan_file), [f"plan read from {plan_file}"]) if plan_file else _plan(ref, read)
+    for note in made.notes:
+        click.echo(note)
+    done = run_plan(store, store.read(ref), made.table, read, jobs=jobs)
+    for line in done.lines():
+        click.echo(line)
+    if tag:
+        store.tag(done.version.ref, tag)
+    click.echo(ledger_line(done.version))
+
+
+@cli.command()
+@click.argument("ref")
+@click.option("--regenerate", is_flag=True, help="Render every picture again from its recipe and compare the bytes.")
+def verify(ref: str, regenerate: bool) -> None:
+    """Check the synthetic rows of REF: splits, labels against coverage, and with --regenerate the pictures."""
+    from synth.verify import verify as check
+
+    store = open_store()
+    found = check(store, store.read(ref), regenerate=regenerate)
+    for problem in found.problems:
+        click.echo(problem)
+    again = f", {found.regenerated} made again" if regenerate else ""
+    click.echo(f"{found.rows} synthetic rows{again}: {len(found.problems)} problems")
+    sys.exit(1 if found.problems else 0)
+
+
+@cli.command()
+@click.argument("ref")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder; default: gallery/NAME-N in the workspace.")
+def gallery(ref: str, out: Path | None) -> None:
+    """Write contact sheets of REF's synthetic pictures, one per mask type and wear."""
+    from synth.gallery import write_gallery
+
+    store = open_store()
+    manifest = store.read(ref)
+    folder = out or store.workspace / "gallery" / f"{manifest.version.name}-{manifest.version.number}"
+    paths = write_gallery(store, manifest, folder)
+    click.echo(f"wrote {len(paths)} sheets to {folder}")
+
+
+def _plan(ref: str, settings: SynthSettings) -> Plan:
+    manifest = open_store().read(ref)
+    return make_plan(manifest.table, settings, manifest.cuts)
+
+
+def _read_plan(file: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(file, dtype={"mask_type": str, "wear": str, "person_id": str}, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise StageError(f"plan {file} cannot be read: {error}") from None
+    missing = [name for name in PLAN_COLUMNS if name not in table.columns]
+    if missing:
+        raise StageError(
+            f"plan {file} lacks the columns {', '.join(missing)}. Make one with: python -m synth plan REF --out {file}"
+        )
+    return table

@@ -1,0 +1,42 @@
+"""Settings of synthesis, the section `synth` of a pipeline YAML."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from data_manifests.errors import ConfigError, must_be_one_of
+from pipeline.config import Settings
+from synth.masks import TYPES, WEARS
+
+WRONG_WEARS = tuple(wear for wear in WEARS if wear != "worn")
+
+
+class SynthSettings(Settings):
+    """What to make, how much of it, and from which seed."""
+
+    stage: Literal[1, 2] = 1  # 1: every age class up to the largest; 2: up to twice the largest
+    max_profiles_per_person: int = Field(default=12, ge=1)  # more copies of one face teach the face, not the age
+    types: tuple[str, ...] = TYPES
+    wears: tuple[str, ...] = WRONG_WEARS
+    seed: int = 0
+
+    @field_validator("types")
+    @classmethod
+    def _known_types(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _known("synth.types", TYPES, value)
+
+    @field_validator("wears")
+    @classmethod
+    def _known_wears(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _known("synth.wears", WRONG_WEARS, value)
+
+
+def _known(what: str, allowed: tuple[str, ...], value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise ConfigError(f"{what} must name at least one of {{{', '.join(allowed)}}}.")
+    for name in value:
+        if name not in allowed:
+            raise ConfigError(must_be_one_of(what, allowed, name))
+    return value

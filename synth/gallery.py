@@ -1,0 +1,65 @@
+"""Contact sheets of synthetic pictures, because people judge these by looking."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image, ImageDraw, ImageFont
+
+from data_manifests.errors import StageError
+from data_manifests.schema import USABLE
+from data_manifests.store import Store
+from data_manifests.version import Manifest
+from pipeline.images import load_rgb
+from pipeline.step import Record
+
+_PAPER, _INK, _FAINT = "#f6f5f2", "#22252a", "#8a8f98"
+_GAP_PX, _LABEL_PX = 10, 26
+
+
+def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int = 8, tile_px: int = 192) -> list[Path]:
+    """One PNG per kind of picture, `type-wear.png`, three rows of faces at most. Raises StageError if there is none."""
+    usable = pc.is_in(manifest.table.column("status"), value_set=pa.array(USABLE))
+    rows = manifest.table.filter(pc.and_(manifest.table.column("is_synthetic"), usable)).to_pylist()
+    if not rows:
+        raise StageError(f"{manifest.version.ref} has no synthetic picture. Run: python -m synth run REF")
+    kinds: dict[str, list[Record]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: str(row["sample_id"])):
+        recipe = json.loads(row["recipe"])
+        kinds[f"{recipe['mask_type']}-{recipe['wear']}" if recipe["wear"] else "unmasked"].append(row)
+    out.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for kind, members in sorted(kinds.items()):
+        shown = members[: 3 * columns]
+        pictures = [load_rgb(store.file_of(row["root"], row["path"])) for row in shown]
+        labels = [f"{row['gender'] or '?'} {row['age'] if row['age'] is not None else '?'}" for row in shown]
+        sheet = contact_sheet(pictures, labels, f"{kind}   {len(members)} pictures", columns=columns, tile_px=tile_px)
+        paths.append(out / f"{kind}.png")
+        sheet.save(paths[-1])
+    return paths
+
+
+def contact_sheet(
+    pictures: list[np.ndarray], labels: list[str], title: str, *, columns: int = 8, tile_px: int = 192
+) -> Image.Image:
+    """Pictures (H, W, 3) in rows of `columns`, each `tile_px` wide with its label below, all under a title."""
+    heights = [round(picture.shape[0] * tile_px / picture.shape[1]) for picture in pictures]
+    tall = max(heights) + _LABEL_PX
+    used = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    top = 48
+    size = (_GAP_PX + used * (tile_px + _GAP_PX), top + rows * (tall + _GAP_PX))
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_GAP_PX + 2, 14), title, _INK, font=ImageFont.load_default(18))
+    for index, (picture, label, height) in enumerate(zip(pictures, labels, heights, strict=True)):
+        x = _GAP_PX + index % columns * (tile_px + _GAP_PX)
+        y = top + index // columns * (tall + _GAP_PX)
+        sheet.paste(Image.fromarray(picture).resize((tile_px, height), Image.Resampling.LANCZOS), (x, y))
+        draw.text((x + 2, y + height + 5), label, _FAINT, font=ImageFont.load_default(13))
+    return sheet

@@ -1,0 +1,112 @@
+"""Carry out a plan: render its pictures and write the next version with them added."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from data_manifests.balance import check_no_leak
+from data_manifests.errors import StageError
+from data_manifests.hashing import sample_id
+from data_manifests.schema import COLUMNS, conform
+from data_manifests.store import WORKSPACE_ROOT, Store
+from data_manifests.taxonomy import SHOT_MASK, AgeCuts, age_class_of, class_id_of
+from data_manifests.version import Manifest, Version
+from pipeline.stage import IDENTITY, run_records
+from pipeline.step import Result
+from synth.config import SynthSettings
+from synth.plan import PLAN_COLUMNS
+from synth.render import RENDER
+
+_FROM_PARENT = ("person_id", "gender", "age", "split", "fold", "source_id")
+
+
+@dataclass(frozen=True)
+class SynthRun:
+    """What came of a plan: `ok + failed = planned`."""
+
+    version: Version
+    planned: int
+    failed: int
+    reused: int
+    reasons: dict[str, int]
+
+    def lines(self) -> list[str]:
+        """For people: the commonest reasons, then the ledger."""
+        lines = [f"  {count} × {reason}" for reason, count in Counter(self.reasons).most_common(8)]
+        ok = self.planned - self.failed
+        made = f"{ok - self.reused} made, {self.reused} there before"
+        return [*lines, f"synth: ok {ok} ({made}) + failed {self.failed} = {self.planned} planned"]
+
+
+def run_plan(
+    store: Store, manifest: Manifest, plan: pd.DataFrame, settings: SynthSettings, *, jobs: int | None = None
+) -> SynthRun:
+    """Render every row of the plan; a picture that cannot be made becomes a failed row with its reason.
+
+    Raises ManifestError if a synthetic row would leave its person's split, StageError if the plan names photos that
+    are not in the manifest.
+    """
+    todo = _work(manifest.table, plan)
+    results, reused = run_records("synth", [RENDER], todo, store, jobs=jobs)
+    table = manifest.table
+    if results:
+        table = pa.concat_tables([table, _new_rows(todo, results, manifest.cuts)])
+    check_no_leak(table)
+    version = store.write(
+        manifest.version.name,
+        table,
+        "synth",
+        parents=[manifest.version],
+        parameters={**settings.model_dump(mode="json"), "planned": len(plan), "step": RENDER.version},
+        seed=settings.seed,
+    )
+    failed = [result["reason"] for result in results if result["status"] == "failed"]
+    return SynthRun(version, len(results), len(failed), reused, Counter(failed))
+
+
+def _work(table: pa.Table, plan: pd.DataFrame) -> pa.Table:
+    """Plan rows beside the columns of the photo that each is made from."""
+    columns = list(dict.fromkeys((*IDENTITY, *_FROM_PARENT, "landmarks_xy")))
+    photos = table.select(columns).to_pandas(types_mapper=pd.ArrowDtype)
+    unknown = set(plan["parent_id"]) - set(photos["sample_id"])
+    if unknown:
+        raise StageError(f"the plan names {len(unknown)} photos that are not in the manifest, first {min(unknown)!r}.")
+    chosen = plan[list(PLAN_COLUMNS)].drop(columns="person_id").fillna("")
+    work = chosen.merge(photos, left_on="parent_id", right_on="sample_id", how="left", validate="many_to_one")
+    return pa.Table.from_pandas(work, preserve_index=False)
+
+
+def _new_rows(todo: pa.Table, results: list[Result], cuts: AgeCuts) -> pa.Table:
+    rows = [_new_row(record, result) for record, result in zip(todo.to_pylist(), results, strict=True)]
+    types = {column.name: column.type for column in COLUMNS}
+    table = pa.table({name: pa.array([row.get(name) for row in rows], type) for name, type in types.items()})
+    age_class = age_class_of(table.column("age"), cuts)
+    class_id = class_id_of(table.column("mask"), table.column("gender"), age_class)
+    table = table.drop_columns(["age_class", "class_id"])
+    return conform(table.append_column("age_class", age_class).append_column("class_id", class_id))
+
+
+def _new_row(record: dict[str, Any], result: Result) -> dict[str, Any]:
+    made = result["status"] != "failed"
+    picture = result["picture"] or {"path": f"images/synth/not-made/{record['profile_id']}/{record['shot']}.jpg"}
+    row = {name: record[name] for name in _FROM_PARENT} | {
+        "sample_id": sample_id(picture["path"], f"{record['profile_id']}/{record['shot']}", record["parent_id"]),
+        "parent_id": record["parent_id"],
+        "root": WORKSPACE_ROOT,
+        **{name: picture.get(name) for name in ("path", "sha256", "width_px", "height_px")},
+        "profile_id": record["profile_id"],
+        "shot": record["shot"],
+        "mask": SHOT_MASK[record["shot"]],
+        "label_source": "synth",
+        "status": result["status"],
+        "reason": result["reason"] or None,
+        "is_synthetic": True,
+    }
+    if made:
+        row["made_by"] = "; ".join(part for part in (record["made_by"], f"synth:{RENDER.version}") if part)
+    return row | result["columns"]
