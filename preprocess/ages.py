@@ -1,0 +1,89 @@
+"""Two published ways to treat the ages just below the old class, where labels and faces agree least.
+
+`exclude`   leaves the ages out of training: with 57, 58, 59 out, the model sees clear cases on either side of the cut.
+            Validation and test keep them, or a score would be measured on an easier task than the real one.
+`relabel`   moves the cut itself: with 58 and 59 the old class begins at 58. A row's age class always follows from its
+            age and its version's cuts, so this holds for every split of the version. To score such a model against the
+            original cut, evaluate it on the version before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_manifests.errors import ConfigError, ManifestError, must_be_one_of
+from data_manifests.schema import SPLITS, USABLE
+from data_manifests.taxonomy import MAX_AGE, MIN_AGE, AgeCuts, age_class_of, class_id_of
+
+POLICIES = ("exclude", "relabel")
+
+
+def parse_ages(text: str) -> tuple[int, ...]:
+    """ "57,58,59" or "57-59" → (57, 58, 59). Raises ConfigError."""
+    ages: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise ConfigError(f"ages are written 57,58,59 or 57-59. Got {text!r} instead.")
+        ages.update(range(int(first), int(last or first) + 1))
+    if not ages or min(ages) < MIN_AGE or max(ages) > MAX_AGE:
+        raise ConfigError(f"ages must be from {MIN_AGE} to {MAX_AGE}, the lower first. Got {text!r} instead.")
+    return tuple(sorted(ages))
+
+
+def drop_ages(table: pa.Table, ages: Sequence[int], splits: Sequence[str] = ("train",)) -> pa.Table:
+    """Set `status` to excluded, with a reason, in the usable rows of these ages and splits. Nothing is deleted.
+
+    Raises ConfigError for an unknown split and ManifestError if the manifest has not been split.
+    """
+    for split in splits:
+        if split not in SPLITS:
+            raise ConfigError(must_be_one_of("split", SPLITS, split))
+    chosen = pc.is_in(table.column("age"), pa.array(ages, table.schema.field("age").type))
+    if set(splits) != set(SPLITS):
+        if table.num_rows and table.column("split").null_count == table.num_rows:
+            raise ManifestError(
+                f"no row has a split, so none is in {{{', '.join(splits)}}}. "
+                "Run first: python -m data_manifests split REF, or choose all splits."
+            )
+        chosen = pc.and_(chosen, pc.is_in(table.column("split"), pa.array(splits)))
+    chosen = pc.fill_null(pc.and_(chosen, pc.is_in(table.column("status"), pa.array(USABLE))), False)
+    reason = pc.binary_join_element_wise(
+        table.column("reason"),
+        pc.binary_join_element_wise("drop-ages: age", pc.cast(table.column("age"), pa.string()), " "),
+        "; ",
+        null_handling="skip",
+    )
+    return _with(
+        table,
+        status=pc.if_else(chosen, "excluded", table.column("status")),
+        reason=pc.if_else(chosen, reason, table.column("reason")),
+    )
+
+
+def relabel_ages(table: pa.Table, ages: Sequence[int], cuts: AgeCuts) -> tuple[pa.Table, AgeCuts]:
+    """Move these ages into the old class: new `age_class` and `class_id` in every row, and the new cuts.
+
+    The ages must run without a gap up to the present cut, or no cut would describe the result; else ConfigError.
+    """
+    wanted = range(min(ages), cuts.old)
+    if sorted(set(ages)) != list(wanted) or min(ages) <= cuts.middle:
+        raise ConfigError(
+            f"policy relabel moves the old class's first age down from {cuts.old}: the ages must run without a gap "
+            f"up to {cuts.old - 1} and lie above {cuts.middle}, such as {cuts.old - 2},{cuts.old - 1}. "
+            f"Got {','.join(map(str, ages))} instead."
+        )
+    moved = AgeCuts(cuts.middle, min(ages))
+    age_class = age_class_of(table.column("age"), moved)
+    class_id = class_id_of(table.column("mask"), table.column("gender"), age_class)
+    return _with(table, age_class=age_class, class_id=class_id), moved
+
+
+def _with(table: pa.Table, **columns: pa.ChunkedArray) -> pa.Table:
+    for name, values in columns.items():
+        position = table.column_names.index(name)
+        table = table.set_column(position, table.schema.field(name), values)
+    return table

@@ -1,0 +1,99 @@
+"""`python -m preprocess …`: thin commands over the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from data_manifests.cli_tools import ledger_line, open_store, parse_settings
+from pipeline.config import load_settings
+from pipeline.stage import StageRun
+from preprocess.ages import POLICIES
+from preprocess.settings import PreprocessSettings
+
+SECTION = "preprocess"
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """`--config FILE` and `key=value …`, which every command takes."""
+    command = click.argument("settings", nargs=-1, metavar="[key=value …]")(command)
+    return click.option("--config", type=_FILE, help="YAML file; its section `preprocess` holds the settings.")(command)
+
+
+def _load(config: Path | None, words: tuple[str, ...], more: dict[str, str] | None = None) -> PreprocessSettings:
+    return load_settings(PreprocessSettings, config, parse_settings(words) | (more or {}), SECTION)
+
+
+@click.group(context_settings={"max_content_width": 100})
+def cli() -> None:
+    """Find the face, place landmarks, crop, take the background away, treat ambiguous ages.
+
+    REF is a manifest version (faces, faces@3, faces@tag). Every command writes the next version; a second run does only
+    what is missing. Settings such as crop.margin=0.4 or background.backend=grabcut are listed in docs/backends.md.
+    """
+
+
+@cli.command()
+@click.argument("ref")
+@_with_settings
+def run(ref: str, config: Path | None, settings: tuple[str, ...]) -> None:
+    """Detect, landmarks and crop in one pass, then background, then drop-ages."""
+    from preprocess.stages import run_all
+
+    for done in run_all(ref, open_store(), _load(config, settings)):
+        lines = done.lines() if isinstance(done, StageRun) else [f"drop-ages: {ledger_line(done)}"]
+        click.echo("\n".join(lines))
+
+
+def _one_step(name: str, help_text: str) -> None:
+    @cli.command(name, help=help_text)
+    @click.argument("ref")
+    @_with_settings
+    def command(ref: str, config: Path | None, settings: tuple[str, ...]) -> None:
+        from preprocess.stages import run_one
+
+        click.echo("\n".join(run_one(name, ref, open_store(), _load(config, settings)).lines()))
+
+
+_one_step("detect", "Find the person's face: box, five points, score.")
+_one_step("landmarks", "Place 68 landmarks on the face that detect found.")
+_one_step("crop", "Cut out the face with a margin; landmarks move along.")
+_one_step("background", "Put the person before a plain colour.")
+
+
+@cli.command("drop-ages")
+@click.argument("ref")
+@click.option("--ages", help="Such as 57,58,59 or 57-59.")
+@click.option("--splits", help="Where to exclude: train (default), or several such as train,val,test.")
+@click.option("--policy", type=click.Choice(POLICIES), help="exclude the rows, or relabel: move the old class's cut.")
+@_with_settings
+def drop_ages(ref: str, config: Path | None, settings: tuple[str, ...], **options: Any) -> None:
+    """Exclude ages from training, or move them into the old class. Nothing is deleted."""
+    from preprocess.stages import run_drop_ages
+
+    if options["splits"]:
+        options["splits"] = f"[{options['splits']}]"
+    if options["ages"]:
+        options["ages"] = f'"{options["ages"]}"'
+    given = {f"drop_ages.{key}": value for key, value in options.items() if value}
+    version = run_drop_ages(ref, open_store(), _load(config, settings, given).drop_ages)
+    click.echo(ledger_line(version))
+
+
+@cli.command()
+@click.argument("src", type=_FOLDER)
+@click.argument("out", type=_FOLDER)
+@_with_settings
+def images(src: Path, out: Path, config: Path | None, settings: tuple[str, ...]) -> None:
+    """Crop faces and remove backgrounds in a plain folder SRC; OUT gets the same tree and preprocess.csv."""
+    from preprocess.folder import run_folder
+    from preprocess.stages import folder_steps
+
+    loaded = _load(config, settings)
+    done = run_folder(folder_steps(loaded), src, out, open_store(), jobs=loaded.jobs, executor=loaded.executor)
+    click.echo(done.line(out))

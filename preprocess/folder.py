@@ -1,0 +1,125 @@
+"""Steps over a plain folder of pictures: no manifest, the tree is kept, a CSV says what became of each file."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+
+from data_manifests.errors import StageError
+from data_manifests.files import write_atomic
+from data_manifests.hashing import file_sha256
+from data_manifests.store import Store
+from pipeline.images import SUFFIXES
+from pipeline.stage import IDENTITY, run_records
+from pipeline.step import SEVERITY, Result, Step
+
+REPORT = "preprocess.csv"
+COLUMNS = ("file", "output", "status", "reason", "faces", "detection_score", "box_xyxy", "width_px", "height_px")
+
+
+@dataclass(frozen=True)
+class FolderRun:
+    """How many files came out how, and how many were known from an earlier run."""
+
+    ledger: Counter[str]
+    reused: int
+
+    def line(self, out: Path) -> str:
+        counts = " + ".join(f"{status} {self.ledger[status]}" for status in SEVERITY)
+        return f"images: {counts} = {self.ledger.total()} files in; {self.reused} reused; wrote {out / REPORT}"
+
+
+def find_pictures(src: Path) -> list[str]:
+    """Paths relative to `src`, POSIX, in order; hidden files (macOS leaves `._name.jpg`) and folders are not pictures.
+
+    Raises StageError if there are none.
+    """
+    paths = (path.relative_to(src) for path in src.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    if not found:
+        raise StageError(f"no picture ({', '.join(SUFFIXES)}) in {src}.")
+    return found
+
+
+def output_names(files: Sequence[str]) -> list[str]:
+    """`a/b.png` → `a/b.jpg`; where two files would meet (`b.png`, `b.webp`), the old suffix stays: `a/b.png.jpg`."""
+    plain = [str(PurePosixPath(file).with_suffix(".jpg")) for file in files]
+    meets = Counter(name.lower() for name in plain)  # some file systems do not tell B.jpg from b.jpg
+    return [f"{file}.jpg" if meets[name.lower()] > 1 else name for file, name in zip(files, plain, strict=True)]
+
+
+def run_folder(
+    steps: Sequence[Step], src: Path, out: Path, store: Store, *, jobs: int | None = None, executor: str = "pool"
+) -> FolderRun:
+    """Run steps over every picture below `src`, write the results below `out`, and `out/preprocess.csv`.
+
+    Results are kept in the store's workspace, so a second run does only what is new. `out` must not lie in `src`.
+    """
+    src, out = src.resolve(), out.resolve()
+    if not src.is_dir():
+        raise StageError(f"{src} is not a folder.")
+    if out == src or src in out.parents:
+        raise StageError(f"OUT must lie outside SRC, or its pictures would be taken for new ones. Got {out} instead.")
+    files = find_pictures(src)
+    results, reused = run_records("images", steps, _as_table(files, src, store), store, jobs=jobs, executor=executor)
+    rows = []
+    for file, name, result in zip(files, output_names(files), results, strict=True):
+        written = _copy_out(file, name, result, src, out, store)
+        rows.append(_report_row(file, written, result))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(out / REPORT, text.getvalue().encode("utf-8-sig"))  # with the mark that Excel needs to read UTF-8
+    return FolderRun(Counter(result["status"] for result in results), reused)
+
+
+def _as_table(files: Sequence[str], src: Path, store: Store) -> pa.Table:
+    root = f"folder-{hashlib.sha256(str(src).encode()).hexdigest()[:8]}"
+    store.set_root(root, src)
+    values: dict[str, list[str | None]] = {
+        "sample_id": list(files),
+        "root": [root] * len(files),
+        "path": list(files),
+        "sha256": [file_sha256(src / file) for file in files],
+    }
+    rest = {name: pa.nulls(len(files), pa.string()) for name in IDENTITY if name not in values}
+    geometry = {"box_xyxy": 4, "points_xy": 10, "landmarks_xy": 136}
+    empty = {name: pa.nulls(len(files), pa.list_(pa.float32(), size)) for name, size in geometry.items()}
+    return pa.table({**values, **rest, **empty, "faces": pa.nulls(len(files), pa.int32())})
+
+
+def _copy_out(file: str, name: str, result: Result, src: Path, out: Path, store: Store) -> str:
+    """Put a result's picture under its own name. A picture that no step changed stays as it was, suffix and all."""
+    if result["status"] == "failed":
+        return ""
+    picture = result["picture"]
+    source, name = (store.workspace / picture["path"], name) if picture else (src / file, file)
+    data = source.read_bytes()
+    target = out / name
+    if not target.is_file() or target.read_bytes() != data:
+        write_atomic(target, data)
+    return name
+
+
+def _report_row(file: str, written: str, result: Result) -> dict[str, object]:
+    columns, picture = result["columns"], result["picture"] or {}
+    box = columns.get("box_xyxy") or []
+    return {
+        "file": file,
+        "output": written,
+        "status": result["status"],
+        "reason": result["reason"],
+        "faces": columns.get("faces", ""),
+        "detection_score": columns.get("detection_score", ""),
+        "box_xyxy": " ".join(f"{value:.1f}" for value in box),
+        "width_px": picture.get("width_px", ""),
+        "height_px": picture.get("height_px", ""),
+    }

@@ -1,0 +1,83 @@
+"""The geometry of a crop: which part of the picture, and where every point of it goes.
+
+A transform is a (2, 3) float64 matrix from pixels of the old picture to pixels of the new one; pixel centres lie at
+whole numbers in both. It is a turn, a scale and a shift, so it can be undone.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+BORDERS = {"replicate": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT_101, "black": cv2.BORDER_CONSTANT}
+
+
+def roll_of(points_xy: np.ndarray) -> float:
+    """Roll of the head in radians from five points (5, 2): the angle of the line through the eyes, 0 if level."""
+    across = points_xy[1].astype(float) - points_xy[0]
+    return math.atan2(across[1], across[0])
+
+
+def crop_transform(
+    box_xyxy: np.ndarray, margin: float, size_wh: tuple[int, int] | None = None, roll: float = 0.0
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """The transform of a crop around a face, and its size in pixels.
+
+    The window is the smallest one with the proportions of `size_wh` (a square without it) that holds the box and, on
+    every side, `margin` times the box's longer side. Without `size_wh` it keeps the picture's own pixels: no scale and,
+    without roll, a shift by whole pixels. `roll` (radians) turns the picture so that the eyes come to lie level.
+    """
+    low, high = np.array(box_xyxy[:2], float), np.array(box_xyxy[2:], float)
+    needed = (high - low) + 2 * margin * (high - low).max()
+    if size_wh is None:
+        side = max(1, round(float(needed.max())))
+        size_wh, scale = (side, side), 1.0
+    else:
+        scale = float((np.array(size_wh) / needed).min())
+    cos, sin = math.cos(roll), math.sin(roll)
+    turn = scale * np.array([[cos, sin], [-sin, cos]])
+    shift = (np.array(size_wh) - 1) / 2 - turn @ ((low + high) / 2)
+    if scale == 1.0 and roll == 0.0:
+        shift = np.round(shift)
+    return np.column_stack([turn, shift]), size_wh
+
+
+def warp(image: np.ndarray, transform: np.ndarray, size_wh: tuple[int, int], border: str) -> np.ndarray:
+    """Apply a transform. `border` (a key of BORDERS) says what lies beyond the picture.
+
+    A plain shift copies pixels. When shrinking, the picture is first brought to at most twice the final scale by area
+    means, because bilinear sampling alone would skip pixels.
+    """
+    scale = float(np.hypot(*transform[:, 0]))
+    if scale < 0.5:
+        height, width = image.shape[:2]
+        small_wh = max(1, round(width * scale * 2)), max(1, round(height * scale * 2))
+        image = cv2.resize(image, small_wh, interpolation=cv2.INTER_AREA)
+        zoom = np.array([small_wh[0] / width, small_wh[1] / height])
+        transform = compose(transform, np.column_stack([np.diag(1 / zoom), 0.5 / zoom - 0.5]))
+    return cv2.warpAffine(image, transform, size_wh, flags=cv2.INTER_LINEAR, borderMode=BORDERS[border])
+
+
+def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The transform that does `first`, then `second`."""
+    return second @ np.vstack([first, [0, 0, 1]])
+
+
+def invert(transform: np.ndarray) -> np.ndarray:
+    """The transform back."""
+    return np.linalg.inv(np.vstack([transform, [0, 0, 1]]))[:2]
+
+
+def move_points(points_xy: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """Points (N, 2) in the new picture's pixels, float32."""
+    return (points_xy @ transform[:, :2].T + transform[:, 2]).astype(np.float32)
+
+
+def move_box(box_xyxy: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """The upright box (4,) float32 with the moved centre and the scaled sides: a roll does not make it grow."""
+    low, high = np.array(box_xyxy[:2], float), np.array(box_xyxy[2:], float)
+    centre = move_points(((low + high) / 2)[None], transform)[0]
+    reach = (high - low) / 2 * np.hypot(*transform[:, 0])
+    return np.concatenate([centre - reach, centre + reach]).astype(np.float32)
