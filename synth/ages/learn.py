@@ -1,0 +1,176 @@
+"""Learn prototypes from real, unmasked faces; three walks over the pictures, memory that does not grow with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.errors import StageError
+from data_manifests.taxonomy import GENDERS, MAX_AGE, MIN_AGE
+from synth.ages.bands import N_DETAIL, amplitudes, split
+from synth.ages.frame import F32, F64, FRAME_WH, apply, mean_shape, mirrored, similarity, to_frame
+from synth.ages.prototypes import DETAIL_STEP, Prototypes, index_of
+from synth.ages.skin import U8, skin_score, skin_tone, to_lab, zones_of
+
+Picture = tuple[U8, NDArray[np.float32], str, int]
+
+MIN_PEOPLE = 8  # a mean of fewer still looks like somebody
+N_DETAIL_FACES = 6
+LOG_FLOOR = 0.15  # L* units; under it a band holds sensor noise and JPEG only
+MAX_STROKE = 3.0  # times the usual absolute value of a band at a place
+_MIN_BARE_SCORE = 0.7  # of each quarter of the face's skin must be bare of fringe, frames, beard and deep shadow
+
+
+@dataclass(frozen=True)
+class _Face:
+    """One picture in the frame.
+
+    `detail` (N_DETAIL, H, W) holds its fine bands where there is bare skin, `bare_score` the least share of bare skin
+    in any quarter of the face.
+    """
+
+    cell: tuple[int, int]
+    age: float
+    shape: F64
+    colour: F32
+    weight: F32
+    texture: F32
+    detail: F32
+    bare_score: float
+
+
+def learn_prototypes(
+    pictures: Iterable[Picture], band_starts: Sequence[int], *, min_people: int = MIN_PEOPLE
+) -> Prototypes:
+    """Average faces of real, unmasked people: (image (H, W, 3) uint8 RGB, landmarks_xy (68, 2), gender, age in years).
+
+    One picture per person and band. `pictures` is walked three times (shapes, averages, typical details), so it must
+    not be a generator. `band_starts` are the first ages of the second band and on, such as (45, 60). Each face counts
+    with its mirror image, which takes the side of the light out; hair, glasses and beards over the skin count little.
+    Raises StageError if a band has fewer than `min_people` people altogether.
+    """
+    if iter(pictures) is pictures:
+        raise StageError("pictures are walked three times: give a list, or an object that can be iterated again.")
+    starts = np.array([MIN_AGE, *band_starts])
+    if len(starts) < 2 or (np.diff(starts) <= 0).any() or starts[-1] > MAX_AGE:
+        raise StageError(f"age bands must start at rising ages up to {MAX_AGE}. Got {list(band_starts)} instead.")
+    known = [(np.asarray(landmarks, np.float64), age) for _, landmarks, _, age in pictures]
+    people = np.bincount(np.searchsorted(starts, [age for _, age in known], side="right") - 1, minlength=len(starts))
+    if people.min() < min_people:
+        few = int(people.argmin())
+        raise StageError(
+            f"the age band from {starts[few]} has {people[few]} people with an unmasked face; at least {min_people} "
+            "are needed. Choose other bands or add people."
+        )
+    mean_xy = mean_shape([shape for shape, _ in known])
+    sums = _Sums(len(starts))
+    for picture in pictures:
+        sums.add(_read(picture, mean_xy, starts))
+    textures = sums.mean(sums.textures)
+    typical = _Typical(sums.mean(sums.details), np.exp(textures).sum(axis=3) - 2 * LOG_FLOOR)
+    for picture in pictures:
+        typical.add(_read(picture, mean_xy, starts))
+    details, detail_shapes = typical.arrays()
+    return Prototypes(
+        starts=starts,
+        min_people=np.array(min_people),
+        mean_xy=mean_xy,
+        counts=sums.counts,
+        ages=sums.mean(sums.ages),
+        shapes=sums.mean(sums.shapes).astype(np.float32),
+        colours=(sums.colours / np.maximum(sums.weights, 1e-3)[..., None]).astype(np.float32),
+        textures=textures.astype(np.float32),
+        details=details,
+        detail_shapes=detail_shapes,
+    )
+
+
+def _read(picture: Picture, mean_xy: F64, starts: NDArray[np.int64]) -> _Face:
+    image, landmarks_xy, gender, age = picture
+    zones = zones_of(mean_xy)
+    lab = to_lab(to_frame(image, landmarks_xy, mean_xy))
+    tone = skin_tone(lab, zones)
+    bands, _ = split(lab[..., 0])
+    bare = skin_score(lab, tone)
+    on_skin = bare * zones.lines
+    return _Face(
+        cell=(index_of(gender), int(np.searchsorted(starts, age, side="right") - 1)),
+        age=age,
+        shape=apply(similarity(landmarks_xy, mean_xy), np.asarray(landmarks_xy, np.float64)),
+        colour=lab - tone,
+        weight=np.asarray(zones.features + (1 - zones.features) * (bare + 0.02), np.float32),
+        texture=np.log(amplitudes(bands) + LOG_FLOOR),
+        detail=np.stack([band * on_skin for band in bands[:N_DETAIL]]),
+        bare_score=min(float((bare * part).sum() / part.sum()) for part in zones.quarters),
+    )
+
+
+class _Sums:
+    """Running sums per gender and band."""
+
+    def __init__(self, n_bands: int) -> None:
+        cells = (len(GENDERS), n_bands)
+        hw = FRAME_WH[::-1]
+        self.counts = np.zeros(cells, np.int64)
+        self.ages = np.zeros(cells)
+        self.shapes = np.zeros((*cells, 68, 2))
+        self.weights = np.zeros((*cells, *hw))
+        self.colours = np.zeros((*cells, *hw, 3))
+        self.details = np.zeros((*cells, N_DETAIL, *hw))
+        texture = amplitudes(split(np.zeros(hw, np.float32))[0])
+        self.textures = np.zeros((*cells, *texture.shape))
+
+    def add(self, face: _Face) -> None:
+        self.counts[face.cell] += 1
+        self.ages[face.cell] += face.age
+        self.shapes[face.cell] += (face.shape + mirrored(face.shape)) / 2
+        weighted = face.colour * face.weight[..., None]
+        self.weights[face.cell] += (face.weight + face.weight[:, ::-1]) / 2
+        self.colours[face.cell] += (weighted + weighted[:, ::-1]) / 2
+        self.details[face.cell] += (face.detail + face.detail[..., ::-1]) / 2
+        self.textures[face.cell] += (face.texture + face.texture[..., ::-1]) / 2
+
+    def mean(self, total: F64) -> F64:
+        people = np.maximum(self.counts, 1).reshape(self.counts.shape + (1,) * (total.ndim - 2))
+        return np.asarray(total / people, np.float64)
+
+
+class _Typical:
+    """The faces of each gender and band whose fine detail agrees best with the band's mean.
+
+    Strokes far above the usual amplitude of a place are what the mean cannot vouch for: a strand of hair, the frame of
+    glasses. They count against a face, and are cut to MAX_STROKE times the usual.
+    """
+
+    def __init__(self, mean_details: F64, usual: F64) -> None:
+        """(G, B, N_DETAIL, H, W) mean detail and (G, B, N_BANDS, h, w) mean absolute value of the bands."""
+        self.mean_details = mean_details
+        self.usual = usual[:, :, :N_DETAIL].astype(np.float32)
+        self.best: dict[tuple[int, int], list[tuple[float, NDArray[np.int8], F64]]] = {
+            cell: [] for cell in np.ndindex(*usual.shape[:2])
+        }
+
+    def add(self, face: _Face) -> None:
+        if face.bare_score < _MIN_BARE_SCORE:
+            return
+        mean = self.mean_details[face.cell]
+        limit = MAX_STROKE * np.stack([cv2.resize(level, FRAME_WH) for level in self.usual[face.cell]])
+        detail = np.clip(face.detail, -limit, limit)
+        agreement = float((detail * mean).sum() / (np.linalg.norm(detail) * np.linalg.norm(mean) + 1e-9))
+        cut = float(np.linalg.norm(face.detail - detail) / (np.linalg.norm(face.detail) + 1e-9))
+        levels = np.clip(np.rint(detail / DETAIL_STEP), -127, 127).astype(np.int8)
+        kept = [*self.best[face.cell], (agreement - cut, levels, face.shape)]
+        self.best[face.cell] = sorted(kept, key=lambda entry: -entry[0])[:N_DETAIL_FACES]
+
+    def arrays(self) -> tuple[NDArray[np.int8], F32]:
+        cells = self.usual.shape[:2]
+        details = np.zeros((*cells, N_DETAIL_FACES, N_DETAIL, *FRAME_WH[::-1]), np.int8)
+        shapes = np.full((*cells, N_DETAIL_FACES, 68, 2), np.nan, np.float32)
+        for cell, kept in self.best.items():
+            for place, (_, levels, shape) in enumerate(kept):
+                details[*cell, place], shapes[*cell, place] = levels, shape
+        return details, shapes

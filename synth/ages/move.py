@@ -1,0 +1,184 @@
+"""Move a face from one age to another: shape, colour and fine texture by the difference of two prototypes.
+
+Rowland and Perrett (1995) for shape and colour; `texture.py` for the lines. The change is computed in the frame and
+carried back as a difference, so that wherever it is nought the photo stays what it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.errors import StageError
+from synth.ages.bands import amplitudes
+from synth.ages.frame import (
+    F32,
+    F64,
+    Warp,
+    apply,
+    border,
+    forehead,
+    invert,
+    mirrored,
+    sample,
+    similarity,
+    to_frame,
+    with_forehead,
+)
+from synth.ages.prototypes import DETAIL_STEP, Prototypes
+from synth.ages.skin import U8, Zones, skin_score, skin_tone, to_lab, zones_of
+from synth.ages.texture import TextureChange, aged_lightness
+from synth.masks.fit import read_face
+
+VERSION = "1"
+MAX_STRENGTH = 2.0
+
+_COLOUR_SIGMA_PX = 2.5  # finer differences of two averages are noise of who was in them
+_HIGHLIGHT = 25.0  # L* below white in which skin stops getting lighter: a glow is not an age
+
+
+@dataclass(frozen=True)
+class AgeMove:
+    """`image` (H, W, 3) uint8 RGB and `landmarks_xy` (68, 2) float32 px after the move, and what was done.
+
+    `pooled` says that both genders' difference stood in for this one's.
+    """
+
+    image: U8
+    landmarks_xy: NDArray[np.float32]
+    source_band: str
+    target_band: str
+    pooled: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """Target less source band: shape (68, 2) frame px, colour (H, W, 3) Lab, texture; its typical faces' shapes."""
+
+    shape: F64
+    colour: F32
+    texture: TextureChange
+    detail_shapes: list[F64]
+
+
+def move_age(
+    image: U8,
+    landmarks_xy: NDArray[np.floating],
+    gender: str,
+    from_age: float,
+    to_age: float,
+    prototypes: Prototypes,
+    *,
+    strength: float = 1.0,
+) -> AgeMove:
+    """Make a face (H, W, 3) uint8 RGB with 68 landmarks look as old as the band of `to_age` (years).
+
+    `strength` 1 is the difference between the bands' averages, 2 twice that. Only the face, from chin to hairline,
+    changes; pixels away from it stay byte for byte. The same input gives the same output. Raises StageError, with the
+    reason, for a face without usable geometry, for equal bands, and for a strength outside 0 to MAX_STRENGTH.
+    """
+    if not 0 <= strength <= MAX_STRENGTH:
+        raise StageError(f"strength must be within 0 to {MAX_STRENGTH}. Got {strength} instead.")
+    source, target = prototypes.band_of(from_age), prototypes.band_of(to_age)
+    if source == target:
+        raise StageError(
+            f"ages {from_age} and {to_age} both lie in the band {prototypes.name_of(source)}: nothing to move."
+        )
+    read_face(landmarks_xy, (image.shape[0], image.shape[1]))
+    points, mean_xy = np.asarray(landmarks_xy, np.float64), prototypes.mean_xy
+    change = _change(prototypes, tuple(prototypes.weights(gender, source, target).tolist()), source, target)
+    to_mean = similarity(points, mean_xy)
+    moved = points + strength * change.shape @ invert(to_mean)[:, :2].T
+    choice = _nearest(apply(to_mean, points), change.detail_shapes)
+    delta = frame_delta(to_frame(image, points, mean_xy), change, choice, zones_of(mean_xy), strength)
+    return AgeMove(
+        _carried_back(image, delta, points, moved, mean_xy),
+        moved.astype(np.float32),
+        prototypes.name_of(source),
+        prototypes.name_of(target),
+        prototypes.is_pooled(gender, source, target),
+    )
+
+
+@lru_cache(maxsize=12)
+def _change(p: Prototypes, weights: tuple[float, ...], source: int, target: int) -> Change:
+    def between(values: F32) -> np.ndarray:
+        return np.asarray(np.tensordot(weights, values[:, target] - values[:, source], axes=1))
+
+    def at(values: F32, band: int) -> F32:
+        return np.asarray(np.tensordot(weights, values[:, band], axes=1), np.float32)
+
+    colour = np.asarray(cv2.GaussianBlur(between(p.colours), (0, 0), _COLOUR_SIGMA_PX), np.float32)
+    colour[..., 1:] = cv2.GaussianBlur(colour[..., 1:], (0, 0), 2 * _COLOUR_SIGMA_PX)
+    gender = int(np.argmax(weights))
+    there = np.isfinite(p.detail_shapes[gender, target]).all(axis=(1, 2)) & (target > source)
+    details = p.details[gender, target][there].astype(np.float32) * DETAIL_STEP
+    local = np.array([amplitudes(list(face)).mean(axis=1) for face in details], np.float32)
+    texture = TextureChange(
+        between(p.textures).astype(np.float32), at(p.textures, source), at(p.textures, target), details, local
+    )
+    shapes = [np.asarray(shape, np.float64) for shape in p.detail_shapes[gender, target][there]]
+    return Change(between(p.shapes), colour, texture, shapes)
+
+
+def _nearest(shape: F64, others: list[F64]) -> int | None:
+    """Index of the nearest of the shapes in the frame; ~index if its mirror image is; None without any."""
+    apart = {k: float(((shape - other) ** 2).sum()) for k, other in enumerate(others)}
+    apart |= {~k: float(((shape - mirrored(other)) ** 2).sum()) for k, other in enumerate(others)}
+    return min(apart, key=apart.__getitem__) if apart else None
+
+
+def frame_delta(face: U8, change: Change, choice: int | None, zones: Zones, strength: float) -> F32:
+    """What to add to a face in the frame, (H, W, 3) RGB levels, 0 outside of the face."""
+    lab = to_lab(face)
+    bare = skin_score(lab, skin_tone(lab, zones))
+    weight = zones.face * (zones.features + (1 - zones.features) * bare)
+    delta = (strength * (1 - 0.85 * zones.eyes))[..., None] * change.colour
+    delta[..., 0] += aged_lightness(lab[..., 0], change.texture, choice, zones, strength)
+    delta *= weight[..., None]
+    lighter = np.clip((100 - lab[..., 0]) / _HIGHLIGHT, 0, 1)
+    delta[..., 0] = np.where(delta[..., 0] > 0, delta[..., 0] * lighter, delta[..., 0])
+    aged = cv2.cvtColor(lab + delta, cv2.COLOR_LAB2RGB)
+    return np.asarray(aged * 255 - face, np.float32)
+
+
+def _carried_back(image: U8, delta: F32, points: F64, moved: F64, mean_xy: F64) -> U8:
+    """Warp the photo from `points` to `moved` and add the delta of the frame; only a box around the face is touched."""
+    x0, y0, x1, y1 = _box(np.vstack([points, moved]), image.shape)
+    corner, size_wh = np.array([x0, y0], np.float64), (x1 - x0, y1 - y0)
+    rim = border(*size_wh)
+    rim_in_frame = apply(similarity(moved, mean_xy), rim + corner)
+    warp = Warp(np.vstack([with_forehead(moved) - corner, rim]), size_wh)
+    photo_map, frame_map = warp.maps(
+        np.vstack([with_forehead(points), rim + corner]), np.vstack([with_forehead(mean_xy), rim_in_frame])
+    )
+    own = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1).astype(np.float32)
+    photo_map = own + (photo_map - own) * _window(size_wh)[..., None]
+    warped = sample(image, photo_map, cv2.INTER_CUBIC).astype(np.float32)
+    added = sample(delta, frame_map, border_mode=cv2.BORDER_CONSTANT)
+    out = image.copy()
+    out[y0:y1, x0:x1] = np.rint(np.clip(warped + added, 0, 255))
+    return out
+
+
+def _box(points: F64, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Around the face with a third of its size to spare, inside the picture."""
+    outline = np.vstack([points, forehead(points[:68]), forehead(points[68:])])
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    spare = 0.33 * float((high - low).max())
+    x0, y0 = np.maximum(np.floor(low - spare), 0).astype(int)
+    x1, y1 = np.minimum(np.ceil(high + spare).astype(int) + 1, [shape[1], shape[0]])
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def _window(size_wh: tuple[int, int]) -> F32:
+    """1 inside, smoothly 0 at the rim, so that the warp leaves the box without a seam."""
+    sides = []
+    for size in size_wh:
+        share = np.clip(np.minimum(np.arange(size), np.arange(size)[::-1]) / (0.12 * size), 0, 1)
+        sides.append(share * share * (3 - 2 * share))
+    return np.asarray(np.outer(sides[1], sides[0]), np.float32)

@@ -1,0 +1,129 @@
+"""What faces of an age look like on average: shape, colour and fine texture per gender and age band.
+
+Prototypes as in Rowland and Perrett (1995, "Manipulating facial appearance through shape and color"), with the local
+amplitude of wavelet bands as in Tiddeman, Burt and Perrett (2001, "Prototyping and transforming facial textures"),
+because an average has lost its wrinkles. `learn.py` makes them, `move.py` uses the difference of two bands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.errors import StageError, must_be_one_of
+from data_manifests.files import write_atomic
+from data_manifests.taxonomy import GENDERS, MAX_AGE, MIN_AGE
+from synth.ages.frame import F32, F64
+
+DETAIL_STEP = 0.1  # L* units of one level of the stored details
+
+
+@dataclass(frozen=True, eq=False)
+class Prototypes:
+    """The average faces, G genders (in the order of GENDERS) × B bands. Colour is Lab less the person's own skin tone.
+
+    starts (B,) first age of each band, years · mean_xy (68, 2) the frame's shape · counts (G, B) people ·
+    ages (G, B) their mean age · shapes (G, B, 68, 2) px of the frame · colours (G, B, H, W, 3) ·
+    textures (G, B, N_BANDS, 2, H/4, W/4) mean log amplitude of the dark and the bright side ·
+    details (G, B, K, N_DETAIL, H, W) int8 DETAIL_STEP L*, the fine bands of the K most typical faces of a band ·
+    detail_shapes (G, B, K, 68, 2) their shapes, NaN where there are fewer than K.
+    """
+
+    starts: NDArray[np.int64]
+    min_people: NDArray[np.int64]
+    mean_xy: F64
+    counts: NDArray[np.int64]
+    ages: F64
+    shapes: F32
+    colours: F32
+    textures: F32
+    details: NDArray[np.int8]
+    detail_shapes: F32
+
+    def band_of(self, age: float) -> int:
+        """Index of the band that an age (years) lies in."""
+        if not MIN_AGE <= age <= MAX_AGE:
+            raise StageError(f"age must be within {MIN_AGE} to {MAX_AGE}. Got {age} instead.")
+        return int(np.searchsorted(self.starts, age, side="right") - 1)
+
+    def name_of(self, band: int) -> str:
+        """Such as "45-59"."""
+        last = self.starts[band + 1] - 1 if band + 1 < len(self.starts) else MAX_AGE
+        return f"{self.starts[band]}-{last}"
+
+    def is_pooled(self, gender: str, source: int, target: int) -> bool:
+        """Whether this gender has too few people in one of the two bands, so that both genders stand in for it."""
+        return bool(self.counts[index_of(gender), [source, target]].min() < self.min_people)
+
+    def weights(self, gender: str, source: int, target: int) -> F64:
+        """(G,) how much each gender's own difference between the bands counts; sums to 1.
+
+        Pooling averages differences within a gender, never faces across genders: else a band with more men would add
+        manliness to the age. Raises StageError if even both together are too few.
+        """
+        own = np.zeros(len(GENDERS))
+        if not self.is_pooled(gender, source, target):
+            own[index_of(gender)] = 1.0
+            return own
+        pairs = self.counts[:, [source, target]].min(axis=1).astype(np.float64)
+        if pairs.sum() < self.min_people:
+            raise StageError(
+                f"ages {self.name_of(source)} and {self.name_of(target)} have {int(pairs.sum())} pairs of people of "
+                f"one gender; at least {int(self.min_people)} are needed. Choose wider bands or add people."
+            )
+        return np.asarray(pairs / pairs.sum(), np.float64)
+
+    def notes(self) -> list[str]:
+        """For people: how many there are, and where both genders stand in for one."""
+        lines = []
+        for gender, counts in zip(GENDERS, self.counts.tolist(), strict=True):
+            named = ", ".join(f"{self.name_of(band)}: {count}" for band, count in enumerate(counts))
+            few = [self.name_of(band) for band, count in enumerate(counts) if count < self.min_people]
+            pooled = f"; too few of {', '.join(few)}: both genders' difference is used there" if few else ""
+            lines.append(f"{gender} people {named}{pooled}")
+        return lines
+
+    def save(self, path: Path) -> str:
+        """Write a .npz atomically; gives its sha256, by which recipes name it. Equal prototypes give equal bytes."""
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {field.name: _packed(getattr(self, field.name)) for field in fields(self)}
+        np.savez_compressed(buffer, **arrays)
+        data = buffer.getvalue()
+        write_atomic(path, data)
+        return hashlib.sha256(data).hexdigest()
+
+
+def load_prototypes(path: Path, sha256: str | None = None) -> Prototypes:
+    """Read a file of `save`. Raises StageError if it is missing, damaged or not the one that was recorded."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StageError(f"age prototypes {path.name} cannot be read: {error.strerror}. Learn them again.") from None
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        raise StageError(f"age prototypes {path.name} have changed: their sha256 is no longer {sha256[:12]}…")
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return Prototypes(**{field.name: _unpacked(arrays[field.name]) for field in fields(Prototypes)})
+    except Exception as error:  # numpy's and zipfile's many words for a damaged file
+        raise StageError(f"{path.name} is not a file of age prototypes: {' '.join(str(error).split())}") from None
+
+
+def index_of(gender: str) -> int:
+    """Position of a gender in GENDERS."""
+    if gender not in GENDERS:
+        raise StageError(must_be_one_of("gender", GENDERS, gender))
+    return GENDERS.index(gender)
+
+
+def _packed(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float16) if array.dtype == np.float32 else array  # steps of a 50th of an L* are not seen
+
+
+def _unpacked(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
