@@ -138,9 +138,11 @@ def _write_labels(table: pa.Table, said: Corrections, edits: Edits, cuts: AgeCut
         codes = pa.array(new, mask=new == NOTHING)
         values = codes.cast(pa.int32()) if which == AGE else pa.array(WORDS[which]).take(codes)
         table = _put(table, name, edits.row[here], values)
+        if which == AGE:
+            table = _put(table, "age_class", edits.row[here], age_class_of(values, cuts))
     rows, latest = _latest(edits.row[labels], edits.correction[labels])
-    part = table.select(["mask", "gender", "age"]).take(rows)
-    age_class = age_class_of(part["age"], cuts)
+    part = table.select(["mask", "gender", "age", "age_class"]).take(rows)
+    age_class = pc.coalesce(age_class_of(part["age"], cuts), part["age_class"])  # some photos have a class but no age
     table = _put(table, "age_class", rows, age_class)
     table = _put(table, "class_id", rows, class_id_of(part["mask"], part["gender"], age_class))
     return _put(table, "label_source", rows, said.table["correction_id"].take(latest))

@@ -88,7 +88,8 @@ def _codes(field: np.ndarray, values: pa.ChunkedArray) -> np.ndarray:
 def matches(values: np.ndarray, codes: np.ndarray, cuts: AgeCuts) -> np.ndarray:
     """Whether values (M,) are what codes (M,) mean: the same, or an age in the class that the code names."""
     age_class = (values >= cuts.middle).astype(np.int64) + (values >= cuts.old)
-    return (values == codes) | ((codes >= AGE_CLASS) & (values >= 0) & (age_class == codes - AGE_CLASS))
+    is_age = (values >= 0) & (values < AGE_CLASS)
+    return (values == codes) | ((codes >= AGE_CLASS) & is_age & (age_class == codes - AGE_CLASS))
 
 
 def place(
@@ -211,15 +212,18 @@ def _narrow(
 
 
 def _current(table: pa.Table, row: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """The value (M,) that each row has for the field it is asked about, as a code."""
-    part = table.select(["mask", "gender", "age", "status", "reason"]).take(row)
+    """The value (M,) that each row has for the field it is asked about, as a code.
+
+    Where only the age class is known (folders named after classes tell no ages), it stands for the age.
+    """
+    part = table.select(["mask", "gender", "age", "age_class", "status", "reason"]).take(row)
     by_us = pc.and_(
         pc.equal(part["status"], "excluded"), pc.fill_null(pc.match_substring(part["reason"], EXCLUDED_BY), False)
     )
     codes = (
         pc.index_in(part["mask"], pa.array(MASKS)),
         pc.index_in(part["gender"], pa.array(GENDERS)),
-        part["age"],
+        pc.coalesce(part["age"], pc.add(part["age_class"].cast(pa.int32()), AGE_CLASS)),
         by_us.cast(pa.int32()),
     )
     return np.choose(field, [pc.fill_null(code, NOTHING).to_numpy().astype(np.int64) for code in codes])

@@ -67,7 +67,7 @@ def resolve(
     differs = ~matches(talk.value, target, cuts)
     for at in np.flatnonzero(back & differs & (target >= AGE_CLASS)).tolist():
         conflicts.setdefault(
-            int(talk.correction[at]), "cannot be taken back: the log knows the old class, not the age."
+            int(talk.correction[at]), "the log knows the old class, not the age: say which age instead."
         )
 
     in_force = (active | back) & ~np.isin(talk.correction, list(conflicts))
