@@ -1,0 +1,88 @@
+"""A network on disk: tensors and plain values only, so that it loads with `weights_only=True` and can run no code."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data_manifests.errors import BackendError, ManifestError
+from data_manifests.taxonomy import AgeCuts, class_names
+from train.config import TrainSettings
+from train.data import Normalise
+from train.models import build_model
+from train.runs import Run
+
+KIND = "face-curation-toolkit checkpoint 1"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with what is needed to use it."""
+
+    model: torch.nn.Module
+    normalise: Normalise
+    settings: TrainSettings
+    cuts: AgeCuts
+    epoch: int
+    scores: dict[str, float]
+
+    def check_taxonomy(self, cuts: AgeCuts, ref: str) -> None:
+        """Raise ManifestError if a manifest's classes are not the network's."""
+        if class_names(cuts) != class_names(self.cuts):
+            raise ManifestError(
+                f"the checkpoint tells the ages {', '.join(self.cuts.names)} apart, but {ref} has "
+                f"{', '.join(cuts.names)}. Train on {ref}, or ingest it with the age cuts "
+                f"{self.cuts.middle},{self.cuts.old}."
+            )
+
+
+def save_checkpoint(run: Run, name: str, trained: Trained, **more: Any) -> None:
+    """Write a checkpoint into a run; `more` are tensors and plain values. Raises StageError when the disk is full."""
+    buffer = io.BytesIO()
+    values = {
+        "kind": KIND,
+        "model": trained.model.state_dict(),
+        "classes": class_names(trained.cuts),
+        "age_cuts": [trained.cuts.middle, trained.cuts.old],
+        "settings": trained.settings.model_dump(mode="json"),
+        "mean": list(trained.normalise.mean),
+        "std": list(trained.normalise.std),
+        "epoch": trained.epoch,
+        "scores": trained.scores,
+    }
+    torch.save(values | more, buffer)
+    run.write(name, buffer.getvalue())
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The values of a checkpoint, on the CPU. Raises BackendError if it is absent, broken or not ours."""
+    if not path.is_file():
+        raise BackendError(f"checkpoint {path} does not exist. Make one with: python -m train fit REF")
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a broken file
+        text = " ".join(str(error).split())[:160]
+        raise BackendError(f"checkpoint {path} is broken ({type(error).__name__}: {text}). Train again.") from None
+    if not isinstance(values, dict) or values.get("kind") != KIND:
+        raise BackendError(f"{path} is not a checkpoint of this toolkit ({KIND!r}).")
+    return values
+
+
+def load_trained(path: Path, device: torch.device) -> Trained:
+    """The network of a checkpoint, ready to predict. Raises BackendError if it is broken."""
+    values = read_checkpoint(path)
+    settings = TrainSettings.model_validate(values["settings"])
+    model, _ = build_model(settings.model, len(values["classes"]), settings.data.size, weights=False)
+    try:
+        model.load_state_dict(values["model"])
+    except RuntimeError as error:
+        raise BackendError(f"checkpoint {path} does not fit {settings.model.backbone}: {str(error)[:160]}") from None
+    cuts = AgeCuts(*values["age_cuts"])
+    if class_names(cuts) != values["classes"]:
+        raise BackendError(f"checkpoint {path} knows other classes than this toolkit: {values['classes'][:3]} …")
+    normalise = Normalise(tuple(values["mean"]), tuple(values["std"]))
+    return Trained(model.to(device).eval(), normalise, settings, cuts, values["epoch"], values["scores"])

@@ -1,0 +1,78 @@
+"""The settings of a run: a YAML file below `configs/train/`, with `key=value` words laid over it.
+
+Nothing here needs torch, so that a wrong setting is told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from pipeline.config import Settings, load_settings
+
+Size = tuple[Annotated[int, Field(ge=16, le=2048)], Annotated[int, Field(ge=16, le=2048)]]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class DataSettings(Settings):
+    """Which rows are used, how pictures are prepared (once, then cached) and varied (at every draw)."""
+
+    size: Size = (224, 224)  # height, width in px
+    prepare: dict[str, float | list[float]] = {}  # train/prepare.py lists the names
+    augment: dict[str, float] = {"flip": 0.5, "crop": 0.15, "rotate": 5, "color": 0.2}  # train/augment.py lists them
+    batch_size: int = Field(32, ge=2)
+    sampler: str = "class"  # train/sampling.py lists them
+    workers: int = Field(0, ge=0)  # loader processes; the pictures are decoded before, so 0 serves small machines
+    synthetic_val: bool = False  # whether synthetic rows of the validation split count in the validation scores
+    allow_shared_persons: bool = False  # a person in train and in val: refused, except to show what the leak claims
+
+
+class ModelSettings(Settings):
+    """The network."""
+
+    backbone: str = "resnet18"  # any timm name
+    pretrained: bool = True
+    drop_rate: Share = 0.0
+    drop_path_rate: Share = 0.0
+
+
+class LossSettings(Settings):
+    """What is minimised."""
+
+    name: str = "cross_entropy"  # train/losses.py lists them
+    label_smoothing: Share = 0.0
+
+
+class OptimSettings(Settings):
+    """How it is minimised, and when to stop."""
+
+    name: str = "adamw"  # any timm optimiser
+    lr: float = Field(3e-4, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    schedule: str = "cosine"  # train/optim.py lists them
+    warmup_epochs: int = Field(0, ge=0)
+    decay_epochs: int = Field(10, ge=1)  # schedule `step`: how often the rate falls; `plateau`: how long it waits
+    decay_rate: float = Field(0.1, gt=0, le=1)
+    epochs: int = Field(20, ge=1)
+    patience: int = Field(5, ge=1)  # stop after so many epochs without a better validation macro F1
+    clip_norm: float = Field(0.0, ge=0)  # 0: gradients are not clipped
+
+
+class TrainSettings(Settings):
+    """All of a run."""
+
+    seed: int = Field(0, ge=0)
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+    threads: int = Field(0, ge=0)  # CPU threads of torch; 0: one per core
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    optim: OptimSettings = OptimSettings()
+
+
+def load_train_settings(file: Path | None = None, overrides: Mapping[str, str] | None = None) -> TrainSettings:
+    """Read and check the settings. Raises ConfigError with the choices."""
+    return load_settings(TrainSettings, file, overrides)

@@ -1,0 +1,136 @@
+"""From manifest rows to batches.
+
+    rows ─ pixels (decoded once, memory-mapped) ─ augment (train only) ─ normalise ─▶ Batch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+
+from data_manifests.errors import StageError
+from data_manifests.store import Store
+from train.augment import make_augment
+from train.config import DataSettings
+from train.pixels import Pixels, open_pixels
+from train.sampling import Draw, EpochSampler
+
+
+class Batch(NamedTuple):
+    """What a loader gives."""
+
+    image: torch.Tensor  # float32 (B, 3, H, W), normalised
+    target: torch.Tensor  # int64 (B,), class 0 to 17
+    sample_id: list[str]
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """Mean and standard deviation per channel of pictures in [0, 1]; kept in the checkpoint."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """uint8 (B, 3, H, W) → float32, same shape."""
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (self.mean, self.std))
+        return (image.float() - mean) / std
+
+
+class Pictures(Dataset[Batch]):
+    """Prepared pictures with targets. Fetched by the batch, because one read and one stack serve many pictures."""
+
+    def __init__(
+        self,
+        pixels: Pixels,
+        target: np.ndarray,
+        sample_id: Sequence[str],
+        normalise: Normalise,
+        augment: torch.nn.Module | None = None,
+    ) -> None:
+        self.pixels, self.sample_id, self.normalise, self.augment = pixels, list(sample_id), normalise, augment
+        self.target = torch.from_numpy(target.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitems__(self, draws: Sequence[Draw]) -> Batch:
+        rows = [row for _, row in draws]
+        image = torch.from_numpy(self.pixels.take(rows)).permute(0, 3, 1, 2)
+        if self.augment is not None:
+            with torch.random.fork_rng(devices=[]):
+                image = torch.stack([self._vary(one, seed) for one, (seed, _) in zip(image, draws, strict=True)])
+        return Batch(self.normalise(image), self.target[rows], [self.sample_id[row] for row in rows])
+
+    def _vary(self, image: torch.Tensor, seed: int) -> torch.Tensor:
+        assert self.augment is not None
+        torch.default_generator.manual_seed(seed)
+        return self.augment(image)
+
+
+class InOrder(Sampler[Draw]):
+    """Every row once."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Any:
+        return ((0, row) for row in range(self.length))
+
+
+def read_pixels(table: pa.Table, store: Store, settings: DataSettings, ref: str) -> Pixels:
+    """Prepared pictures of rows with root, path and sha256. Raises StageError when any cannot be read."""
+    columns = (table.column(name).to_pylist() for name in ("root", "path", "sha256"))
+    pictures = [(store.file_of(root, path), sha or "") for root, path, sha in zip(*columns, strict=True)]
+    pixels, failed = open_pixels(pictures, store.workspace, size=settings.size, prepare=settings.prepare)
+    if failed:
+        first = next(iter(failed.values()))
+        raise StageError(
+            f"{len(failed)} of {len(pictures)} pictures of {ref} cannot be read, the first: {first}. "
+            f"See: python -m data_manifests verify {ref}"
+        )
+    return pixels
+
+
+def make_loader(
+    table: pa.Table,
+    store: Store,
+    settings: DataSettings,
+    normalise: Normalise,
+    *,
+    train: bool,
+    seed: int = 0,
+    ref: str = "the manifest",
+) -> DataLoader[Batch]:
+    """Batches of `table`'s rows: sampled and varied for training, else each row once, in order and as it is.
+
+    For training, set `loader.batch_sampler.sampler.epoch` before each epoch. The last, smaller batch of a training
+    epoch is dropped when it has a single picture, of which batch normalisation can make nothing.
+    """
+    class_id = np.asarray(table.column("class_id").to_pylist(), np.int64)
+    augment = make_augment(settings.augment, settings.size) if train else None
+    dataset = Pictures(
+        read_pixels(table, store, settings, ref), class_id, table.column("sample_id").to_pylist(), normalise, augment
+    )
+    sampler = EpochSampler(class_id, settings.sampler, seed) if train else InOrder(len(dataset))
+    lonely = train and len(dataset) % settings.batch_size == 1
+    return DataLoader(
+        dataset,
+        batch_sampler=BatchSampler(sampler, settings.batch_size, drop_last=lonely),
+        num_workers=settings.workers,
+        persistent_workers=settings.workers > 0,
+        collate_fn=_as_is,
+    )
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch
