@@ -90,7 +90,8 @@ def _already_there(out: Path, truth: DemoTruth) -> bool:
         found = None
     if found == _identity(truth):
         return True
-    what = "something else" if found is None else f"a demo of {found.get('persons')} people, seed {found.get('seed')}"
+    demo = isinstance(found, dict) and "persons" in found
+    what = f"a demo of {found['persons']} people, seed {found.get('seed')}" if demo else "something else"
     raise ConfigError(
         f"the output folder must be new, empty or hold the same demo. {str(out)!r} holds {what}; "
         "remove it or name another folder."

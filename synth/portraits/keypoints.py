@@ -16,7 +16,7 @@ from synth.portraits.view import WARP_STEP, View, turn_radii
 
 # Heights of the jaw points 0 to 8 (ear to chin) as shares of the way from the eyes to the chin.
 JAW_Y = (0.005, 0.155, 0.31, 0.46, 0.61, 0.735, 0.83, 0.905, 0.925)
-JAW_ANGLE_DEG = (82, 82, 82, 82, 80, 74, 62, 38, 0)
+JAW_ANGLE_DEG = (76, 76, 75, 75, 73, 66, 55, 35, 0)
 
 
 @dataclass(frozen=True)
