@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_manifests import show as texts
+from data_manifests.apply import apply_to_store
 from data_manifests.cli_tools import ledger_line, open_store
 from data_manifests.diff import diff as compare
 from data_manifests.errors import ConfigError, ManifestError
 from data_manifests.export import FORMATS
 from data_manifests.export import export as write_export
 from data_manifests.hashing import table_sha256
-from data_manifests.ingest import LAYOUTS, ingest_folder, ingest_profiles, ingest_table, ingest_utkface
+from data_manifests.ingest import LAYOUTS
+from data_manifests.ingest.settings import layout_settings
+from data_manifests.keep_splits import count_people, keep_splits, newest_with_splits, without_splits
 from data_manifests.lineage import lineage as trace
 from data_manifests.lineage import lineage_lines
 from data_manifests.schema import STATUSES, USABLE, as_markdown
+from data_manifests.splits import assign_splits
 from data_manifests.store import Store
 from data_manifests.taxonomy import MASKS, AgeCuts
 from data_manifests.verify import verify as check_files
@@ -29,13 +32,6 @@ from data_manifests.version import Version
 
 PHOTOS = "photos"  # the tag that preprocessing starts from
 _PATH = click.Path(path_type=Path)
-_INGEST: dict[str, Callable[..., pa.Table]] = {
-    "profiles": ingest_profiles,
-    "table": ingest_table,
-    "utkface": ingest_utkface,
-    "folder": ingest_folder,
-}
-_OPTIONS_OF = {"table": ("map", "value", "csv", "images", "mask"), "utkface": ("mask",)}
 
 
 @click.group(context_settings={"max_content_width": 110})
@@ -49,7 +45,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("source", type=_PATH, metavar="SRC")
-@click.option("--layout", required=True, type=click.Choice(LAYOUTS), help="How the photo folder SRC is laid out.")
+@click.option("--layout", required=True, type=click.Choice(list(LAYOUTS)), help="How the photo folder SRC is laid out.")
 @click.option("--name", required=True, help="Name of the manifest, and of the photo folder in roots.json.")
 @click.option("--age-cuts", default="30,60", show_default=True, help="First age of the middle and of the old class.")
 @click.option("--map", multiple=True, metavar="FIELD=COLUMN", help="table: the CSV's column for a field.")
@@ -85,7 +81,7 @@ def ingest(source: Path, layout: str, name: str, age_cuts: str, **options: Any) 
     given = {key: value for key, value in options.items() if value}
     cuts = AgeCuts.parse(age_cuts)
     cache = store.workspace / "cache" / f"photos-{name}.parquet"
-    table = _INGEST[layout](source, root_name=name, cuts=cuts, cache=cache, **_layout_settings(layout, given))
+    table = LAYOUTS[layout](source, root_name=name, cuts=cuts, cache=cache, **layout_settings(layout, given))
     for line in texts.failure_lines(table):
         click.echo(line)
     if not pc.any(pc.is_in(table.column("status"), pa.array(USABLE))).as_py():
@@ -145,18 +141,20 @@ def diff(a: str, b: str) -> None:
 @cli.command()
 @click.argument("ref")
 @click.argument("csvs", nargs=-1, required=True, type=_PATH, metavar="CSV...")
-def apply(ref: str, csvs: tuple[Path, ...]) -> None:
+@click.option("--seed", default=0, show_default=True, help="Draws the ages of corrections that name an age class.")
+@click.option("--report", type=_PATH, metavar="FILE", help="Write what became of each correction to a CSV.")
+def apply(ref: str, csvs: tuple[Path, ...], seed: int, report: Path | None) -> None:
     """Apply correction CSVs to a version.
 
     Conflicts and corrections that find no row are told, never guessed; applying twice changes nothing.
     """
-    from data_manifests.corrections import apply_to_store
-
     store = open_store()
     newest = _newest(store, store.version(ref).name)
-    version, report = apply_to_store(store, ref, csvs)
-    for line in report.lines():
-        click.echo(line)
+    version, outcome = apply_to_store(store, ref, csvs, seed=seed)
+    click.echo("\n".join(outcome.lines()))
+    if report:
+        outcome.write_csv(report)
+        click.echo(f"report: {report}")
     _finish(store, version, newest)
 
 
@@ -165,25 +163,33 @@ def apply(ref: str, csvs: tuple[Path, ...]) -> None:
 @click.option("--ratios", default="train=8,val=2", show_default=True, help="Shares of train, val and test.")
 @click.option("--folds", type=click.IntRange(min=2), help="Also number K cross-validation folds.")
 @click.option("--seed", default=0, show_default=True)
-def split(ref: str, ratios: str, folds: int | None, seed: int) -> None:
+@click.option("--anew", is_flag=True, help="Deal again to everyone, also to people who have a split.")
+def split(ref: str, ratios: str, folds: int | None, seed: int, anew: bool) -> None:
     """Give every person a split.
 
-    Stratified by gender and age class; people who are added later move nobody.
+    Stratified by gender and age class. People who have a split, here or in an earlier version of the manifest, keep it:
+    photos that are added later move nobody.
     """
-    from data_manifests.splits import assign_splits
-
     store = open_store()
     manifest = store.read(ref)
     shares = _ratios(ratios)
-    table = assign_splits(manifest.table, ratios=shares, folds=folds, seed=seed)
-    if table_sha256(table) == manifest.version.content_hash:  # split like this already
+    parents = [manifest.version]
+    table = without_splits(manifest.table) if anew else manifest.table
+    if not anew and (earlier := newest_with_splits(store, manifest.version)):
+        table = keep_splits(table, store.read(earlier.ref, ["person_id", "split", "fold"]).table)
+        parents.append(earlier)
+    kept = count_people(table)
+    if kept:
+        click.echo(f"{kept:,} people keep the split that they have; --anew deals again")
+    table = assign_splits(table, ratios=shares, folds=folds, seed=seed)
+    click.echo("\n".join(texts.split_lines(table)))
+    if table_sha256(table) == manifest.version.content_hash:
         _finish(store, manifest.version, manifest.version.number)
         return
     newest = _newest(store, manifest.version.name)
-    parameters = {"ratios": shares, "folds": folds}
-    version = store.write(
-        manifest.version.name, table, "split", parents=[manifest.version], parameters=parameters, seed=seed
-    )
+    parameters = {"ratios": shares, "folds": folds, "anew": anew}
+    name = manifest.version.name
+    version = store.write(name, table, "split", parents=parents, parameters=parameters, seed=seed)
     _finish(store, version, newest)
 
 
@@ -297,34 +303,6 @@ def _refuse_other_root(store: Store, name: str, source: Path) -> None:
             f"the photos of {name!r} lie in {str(known)!r}, not in {str(source)!r}. Choose another --name; or, if the "
             f"folder has moved: python -m data_manifests root {name} {source}"
         )
-
-
-def _layout_settings(layout: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as the layout's function takes them. Raises ConfigError for one that is not its own."""
-    for option in given:
-        if option not in _OPTIONS_OF.get(layout, ()):
-            fitting = [name for name, options in _OPTIONS_OF.items() if option in options]
-            raise ConfigError(f"--{option} belongs to --layout {' or '.join(fitting)}. Got --layout {layout} instead.")
-    settings: dict[str, Any] = {name: given[name] for name in ("csv", "images") if name in given}
-    if "mask" in given:
-        settings["mask"] = None if given["mask"] == "unknown" else given["mask"]
-    if "map" in given:
-        settings["columns"] = dict(_pair(text, "--map FIELD=COLUMN") for text in given["map"])
-    if "value" in given:
-        pairs = [_pair(text, "--value FIELD:WORD=OURS") for text in given["value"]]
-        if any(":" not in left for left, _ in pairs):
-            raise ConfigError(
-                f"--value is written FIELD:WORD=OURS, such as mask:Masked=worn. Got {given['value']} instead."
-            )
-        settings["words"] = {tuple(left.split(":", 1)): right for left, right in pairs}
-    return settings
-
-
-def _pair(text: str, usage: str) -> tuple[str, str]:
-    left, sign, right = text.rpartition("=")
-    if not sign or not left or not right:
-        raise ConfigError(f"an option must be written {usage}. Got {text!r} instead.")
-    return left, right
 
 
 def _ratios(text: str) -> dict[str, float]:

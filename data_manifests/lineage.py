@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from data_manifests.errors import ManifestError
+from data_manifests.schema import BY_NAME
 from data_manifests.store import Store
 from data_manifests.version import Version
 
@@ -35,6 +36,7 @@ def lineage(store: Store, ref: str, sample_id: str) -> list[LineageStep]:
     if row is None:
         raise ManifestError(f"sample {sample_id!r} is not in {ref}; ids stand in its column sample_id.")
     steps: list[LineageStep] = []
+    seen = {(ref, sample_id)}
     while True:
         origin = _origin(store, ref, row)
         before = origin[1] if origin else row
@@ -43,9 +45,10 @@ def lineage(store: Store, ref: str, sample_id: str) -> list[LineageStep]:
         steps.append(LineageStep(store.version(ref), row, is_new, changes))
         if not origin:
             return steps
-        if any(step.row["sample_id"] == origin[1]["sample_id"] for step in steps[:-1] if is_new):
+        if (origin[0], origin[1]["sample_id"]) in seen:
             raise ManifestError(f"sample {row['sample_id']!r} descends from itself: its parent_id is wrong.")
         ref, row = origin
+        seen.add((ref, row["sample_id"]))
 
 
 def _origin(store: Store, ref: str, row: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
@@ -57,10 +60,20 @@ def _origin(store: Store, ref: str, row: Mapping[str, Any]) -> tuple[str, dict[s
     if row["parent_id"] is None:
         return None
     for sample_id in (row["parent_id"], row["source_id"]):
-        for candidate in (*parents, ref):
+        for candidate in (*parents, ref, *_ancestors(store, ref)):
             if found := _find(store, candidate, sample_id):
                 return candidate, found
-    raise ManifestError(f"parent {row['parent_id']!r} of sample {row['sample_id']!r} is in no version before {ref}.")
+    raise ManifestError(f"neither parent nor photo of sample {row['sample_id']!r} is in {ref} or a version before it.")
+
+
+def _ancestors(store: Store, ref: str) -> list[str]:
+    """All versions that a version goes back to, nearest first."""
+    found: list[str] = []
+    level = [ref]
+    while level:
+        level = [parent for child in level for parent in _parents(store, child) if parent not in found]
+        found += level
+    return list(dict.fromkeys(found))
 
 
 def _parents(store: Store, ref: str) -> list[str]:
@@ -75,7 +88,8 @@ def _parents(store: Store, ref: str) -> list[str]:
 
 def _find(store: Store, ref: str, sample_id: str) -> dict[str, Any] | None:
     rows = pq.read_table(store.resolve(ref), filters=[("sample_id", "=", sample_id)]).to_pylist()
-    return rows[0] if rows else None
+    # A column without any value is not stored.
+    return dict.fromkeys(BY_NAME) | rows[0] if rows else None
 
 
 def lineage_lines(steps: list[LineageStep]) -> list[str]:

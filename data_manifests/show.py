@@ -57,6 +57,15 @@ def class_lines(manifest: Manifest) -> list[str]:
     return lines
 
 
+def split_lines(table: pa.Table) -> list[str]:
+    """People and rows of each split."""
+    lines = []
+    for name, rows in count_values(table, "split").items():
+        people = pc.count_distinct(table.column("person_id").filter(pc.equal(table.column("split"), name))).as_py()
+        lines.append(f"{name:6} {people:>7,} people {rows:>9,} rows")
+    return lines
+
+
 def row_lines(table: pa.Table, most: int) -> list[str]:
     """Rows with what one wants to know first: id, path, labels, status, reason."""
     columns = ("sample_id", "path", "mask", "gender", "age", "status", "reason")

@@ -9,11 +9,20 @@ Every photo that a source speaks of becomes a row. What is wrong with one stands
 `failed`; only a source that cannot be read at all (no train.csv, a missing column) raises ManifestError.
 """
 
+from collections.abc import Callable
+
+import pyarrow as pa
+
 from data_manifests.ingest.folder import ingest_folder
 from data_manifests.ingest.profiles import ingest_profiles
 from data_manifests.ingest.table import ingest_table
 from data_manifests.ingest.utkface import ingest_utkface
 
-LAYOUTS = ("profiles", "table", "utkface", "folder")
+LAYOUTS: dict[str, Callable[..., pa.Table]] = {
+    "profiles": ingest_profiles,
+    "table": ingest_table,
+    "utkface": ingest_utkface,
+    "folder": ingest_folder,
+}
 
 __all__ = ["LAYOUTS", "ingest_folder", "ingest_profiles", "ingest_table", "ingest_utkface"]

@@ -22,7 +22,7 @@ from data_manifests.files import write_atomic
 MAX_PIXELS = 64_000_000  # 8000 × 8000; a few kilobytes can unpack to gigabytes
 MAX_BYTES = 256 * 2**20
 # PIL's other readers (EPS, PDF, …) are no photo formats, and some start other programs.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = (
     ".jpg",
     ".jpeg",

@@ -33,7 +33,7 @@ def ingest_utkface(
 
 def _photo(listed: str, mask: str | None) -> Photo:
     photo = found_photo(listed, mask)
-    name = listed.split("/")[-1]
+    name = photo.path.split("/")[-1]
     parts = name.split(".")[0].split("_")  # some copies end in .jpg.chip.jpg
     if len(parts) != len(_PARTS):
         photo.problems.append(f"name must be [age]_[gender]_[race]_[date], got {name!r}")
