@@ -148,7 +148,7 @@ class Warp:
         for at, size in ((at_x, width), (at_y, height)):
             last = (size - 2) // _STEP_PX
             at[last * _STEP_PX :] = last + np.linspace(0, 1, size - last * _STEP_PX)
-        where = np.stack(np.meshgrid(at_x, at_y), axis=-1)
+        where = np.stack(np.meshgrid(at_x, at_y), axis=-1).astype(np.float32)
         return np.asarray(sample(grid, where), np.float32)
 
 

@@ -14,7 +14,7 @@ from data_manifests.taxonomy import GENDERS, MAX_AGE, MIN_AGE
 from synth.ages.bands import N_DETAIL, amplitudes, split
 from synth.ages.frame import F32, F64, FRAME_WH, apply, mean_shape, mirrored, similarity, to_frame
 from synth.ages.prototypes import DETAIL_STEP, Prototypes, index_of
-from synth.ages.skin import U8, skin_score, skin_tone, to_lab, zones_of
+from synth.ages.skin import U8, Zones, skin_score, skin_tone, to_lab, zones_of
 
 Picture = tuple[U8, NDArray[np.float32], str, int]
 
@@ -22,6 +22,8 @@ MIN_PEOPLE = 8  # a mean of fewer still looks like somebody
 N_DETAIL_FACES = 6
 LOG_FLOOR = 0.15  # L* units; under it a band holds sensor noise and JPEG only
 MAX_STROKE = 3.0  # times the usual absolute value of a band at a place
+_CREASE_PX = 6.0  # shorter lines across the forehead are not taken for creases
+_MAX_BRIDGE = 1.3  # times the mean of the band: beyond it people wear glasses
 _MIN_BARE_SCORE = 0.7  # of each quarter of the face's skin must be bare of fringe, frames, beard and deep shadow
 
 
@@ -29,8 +31,8 @@ _MIN_BARE_SCORE = 0.7  # of each quarter of the face's skin must be bare of frin
 class _Face:
     """One picture in the frame.
 
-    `detail` (N_DETAIL, H, W) holds its fine bands where there is bare skin, `bare_score` the least share of bare skin
-    in any quarter of the face.
+    `detail` (N_DETAIL, H, W) holds its fine bands where there is bare skin, `bridge` how dark its lines are
+    between the eyes, L*, and `bare_score` the least share of bare skin in any quarter of the face.
     """
 
     cell: tuple[int, int]
@@ -40,6 +42,7 @@ class _Face:
     weight: F32
     texture: F32
     detail: F32
+    bridge: float
     bare_score: float
 
 
@@ -71,7 +74,7 @@ def learn_prototypes(
     for picture in pictures:
         sums.add(_read(picture, mean_xy, starts))
     textures = sums.mean(sums.textures)
-    typical = _Typical(sums.mean(sums.details), np.exp(textures).sum(axis=3) - 2 * LOG_FLOOR)
+    typical = _Typical(sums.mean(sums.details), np.exp(textures).sum(axis=3) - 2 * LOG_FLOOR, sums.mean(sums.bridges))
     for picture in pictures:
         typical.add(_read(picture, mean_xy, starts))
     details, detail_shapes = typical.arrays()
@@ -104,9 +107,16 @@ def _read(picture: Picture, mean_xy: F64, starts: NDArray[np.int64]) -> _Face:
         colour=lab - tone,
         weight=np.asarray(zones.features + (1 - zones.features) * (bare + 0.02), np.float32),
         texture=np.log(amplitudes(bands) + LOG_FLOOR),
-        detail=np.stack([band * on_skin for band in bands[:N_DETAIL]]),
+        detail=np.stack([_across_forehead(band * on_skin, zones) for band in bands[:N_DETAIL]]),
+        bridge=float((np.maximum(-bands[1] - bands[2], 0) * zones.bridge).sum() / zones.bridge.sum()),
         bare_score=min(float((bare * part).sum() / part.sum()) for part in zones.quarters),
     )
+
+
+def _across_forehead(detail: F32, zones: Zones) -> F32:
+    """Keep on the forehead only what runs across it: creases do; what runs down is hair, often as fair as skin."""
+    across = cv2.GaussianBlur(detail, (0, 0), sigmaX=_CREASE_PX, sigmaY=0.5)
+    return np.asarray(detail + (across - detail) * zones.forehead, np.float32)
 
 
 class _Sums:
@@ -117,6 +127,7 @@ class _Sums:
         hw = FRAME_WH[::-1]
         self.counts = np.zeros(cells, np.int64)
         self.ages = np.zeros(cells)
+        self.bridges = np.zeros(cells)
         self.shapes = np.zeros((*cells, 68, 2))
         self.weights = np.zeros((*cells, *hw))
         self.colours = np.zeros((*cells, *hw, 3))
@@ -127,6 +138,7 @@ class _Sums:
     def add(self, face: _Face) -> None:
         self.counts[face.cell] += 1
         self.ages[face.cell] += face.age
+        self.bridges[face.cell] += face.bridge
         self.shapes[face.cell] += (face.shape + mirrored(face.shape)) / 2
         weighted = face.colour * face.weight[..., None]
         self.weights[face.cell] += (face.weight + face.weight[:, ::-1]) / 2
@@ -146,16 +158,16 @@ class _Typical:
     glasses. They count against a face, and are cut to MAX_STROKE times the usual.
     """
 
-    def __init__(self, mean_details: F64, usual: F64) -> None:
-        """(G, B, N_DETAIL, H, W) mean detail and (G, B, N_BANDS, h, w) mean absolute value of the bands."""
-        self.mean_details = mean_details
+    def __init__(self, mean_details: F64, usual: F64, bridges: F64) -> None:
+        """(G, B, N_DETAIL, H, W) mean detail, (G, B, N_BANDS, h, w) mean |band|, (G, B) mean bridge."""
+        self.mean_details, self.bridges = mean_details, bridges
         self.usual = usual[:, :, :N_DETAIL].astype(np.float32)
         self.best: dict[tuple[int, int], list[tuple[float, NDArray[np.int8], F64]]] = {
             cell: [] for cell in np.ndindex(*usual.shape[:2])
         }
 
     def add(self, face: _Face) -> None:
-        if face.bare_score < _MIN_BARE_SCORE:
+        if face.bare_score < _MIN_BARE_SCORE or face.bridge > _MAX_BRIDGE * self.bridges[face.cell]:
             return
         mean = self.mean_details[face.cell]
         limit = MAX_STROKE * np.stack([cv2.resize(level, FRAME_WH) for level in self.usual[face.cell]])
@@ -163,7 +175,7 @@ class _Typical:
         agreement = float((detail * mean).sum() / (np.linalg.norm(detail) * np.linalg.norm(mean) + 1e-9))
         cut = float(np.linalg.norm(face.detail - detail) / (np.linalg.norm(face.detail) + 1e-9))
         levels = np.clip(np.rint(detail / DETAIL_STEP), -127, 127).astype(np.int8)
-        kept = [*self.best[face.cell], (agreement - cut, levels, face.shape)]
+        kept = [*self.best[face.cell], (agreement - cut + face.bare_score, levels, face.shape)]
         self.best[face.cell] = sorted(kept, key=lambda entry: -entry[0])[:N_DETAIL_FACES]
 
     def arrays(self) -> tuple[NDArray[np.int8], F32]:

@@ -26,6 +26,8 @@ class Zones:
     eyes      the open eyes, whose colour is the person's
     lines     skin that age draws lines on: all of the face but features and nose
     quarters  `lines` left and right of the nose, above and under the brows
+    forehead  1 above the brows, 0 from them down
+    bridge    between the eyes, where only glasses draw strong dark lines
     cheeks    (H, W) bool, the skin that is nearly always bare: cheeks and nose
     """
 
@@ -35,9 +37,12 @@ class Zones:
         self.eyes = _soft([mean_xy[36:42], mean_xy[42:48]], 1.0)
         inner = _filled([mean_xy[_CHEEKS_AND_NOSE]])
         self.cheeks = (inner > 0) & (self.face == 1) & (self.features < 0.02)
-        nose = _soft([mean_xy[[27, 31, 33, 35]]], _GROW_PX)
+        nose = _soft([mean_xy[[21, 22, 31, 33, 35]]], _GROW_PX)
+        self.bridge = _soft([mean_xy[[39, 42, 29, 21, 22]]], 0.0)
         self.lines = np.asarray(self.face * (1 - np.maximum(self.features, nose)), np.float32)
         middle, brows = FRAME_WH[0] // 2, int(mean_xy[17:27, 1].mean())
+        rows = np.arange(FRAME_WH[1], dtype=np.float32)[:, None]
+        self.forehead = np.broadcast_to(np.clip((brows - rows) / 16, 0, 1), self.face.shape)
         halves = (slice(None), slice(None, middle)), (slice(None), slice(middle, None))
         levels = (slice(None, brows), slice(None)), (slice(brows, None), slice(None))
         self.quarters = [_only(_only(self.lines, half), level) for half in halves for level in levels]
