@@ -7,6 +7,7 @@ import numpy as np
 
 from synth.portraits.fields import Array, smoothstep
 from synth.portraits.geometry import EYE_WIDTH, EYE_X
+from synth.portraits.hair import STYLES
 from synth.portraits.person import Person, Shot
 
 
@@ -115,6 +116,8 @@ def glasses_overlay(person: Person, project: object, shape: tuple[int, int], sca
         draw(rim if kind != "half" else rim[24:], thick)
         if kind == "half":
             draw(rim[:25], 1)
+        if STYLES[person.hair.style].cover > 0:
+            continue  # the arms are under the hair
         arm = np.array([[side * 0.90, -0.06, depth - 0.10], [side * 1.04, -0.07, 1.0], [side * 1.13, -0.06, 0.45]])
         draw(arm, thick)
     t = np.linspace(-1, 1, 9)

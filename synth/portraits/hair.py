@@ -154,7 +154,7 @@ def _strands(person: Person, rng: np.random.Generator, x: Array, y: Array, a: Ar
     wobble = 0.03 * value_noise(rng, x.shape, (60, 60)) + 0.012 * value_noise(rng, x.shape, (22, 22))
     wave = 0.075 * look.wave * np.sin(y * 2 * np.pi / look.wave_length + 2.2 * value_noise(rng, x.shape, (120, 60)))
     if look.style == "long_wavy":
-        wave = wave * 1.5 + 0.065 * np.sin(y * 2 * np.pi / look.wave_length + np.sign(x) * 0.6)
+        wave = wave * 1.2 + 0.050 * np.sin(y * 2 * np.pi / look.wave_length + np.sign(x) * 0.6)
     if style.flow == "curl":
         turn_x, turn_y = value_noise(rng, x.shape, (11, 11)), value_noise(rng, x.shape, (11, 11))
         across, along = theta + 0.045 * turn_x + 4, y + 0.045 * turn_y + 4
@@ -219,7 +219,7 @@ def _coverage(person: Person, profile: Profile, x: Array, y: Array, fine: Array,
 def _color(look: HairLook, x: Array, y: Array, fine: Array, locks: Array) -> Array:
     """Strands of the natural colour and grey ones, first at the temples; roots darker than tips."""
     root = 1.0 - 0.22 * smoothstep(-0.9, -1.6, y) + 0.10 * smoothstep(0.2, 2.2, y)
-    tone = np.clip((1.0 + 0.20 * fine + 0.15 * locks) * root, 0.30, 2.2)
+    tone = np.clip((1.0 + 0.24 * fine + 0.15 * locks) * root, 0.30, 2.2)
     temples = 0.25 * np.exp(-(((np.abs(x) - 1.0) / 0.3) ** 2 + ((y + 0.2) / 0.5) ** 2))
     mixed = 0.26 * fine * (1 - abs(2 * look.grey - 1))
     grey = np.clip(2.6 * (look.grey * (1.15 + temples) - 0.5) + 0.5 + mixed, 0, 1) * min(1.0, 3 * look.grey)
@@ -236,7 +236,8 @@ def build_hair(person: Person) -> HairAtlas:
     x, y = _grid()
     fine, locks = _strands(person, rng, x, y, profile.at(y[:, 0])[0][:, None])
     alpha, fall = _coverage(person, profile, x, y, fine, locks)
-    relief = (0.014 * fine + 0.035 * locks) * (0.3 if person.hair.style in ("buzz", "bald_top") else 1.0)
+    depth = {"curl": 0.036, "parted": 0.022, "over": 0.026}.get(style.flow, 0.030)
+    relief = (0.013 * fine + depth * locks) * (0.3 if person.hair.style in ("buzz", "bald_top") else 1.0)
     outline = cv2.GaussianBlur((0.030 * locks + 0.012 * fine).astype(np.float32), (0, 0), 1.2)
     outline = outline * style.rough * (1.3 if style.flow == "curl" else 1.0) + 0.006 * fine
     drawn = (alpha, fall, _color(person.hair, x, y, fine, locks), relief, outline)

@@ -23,7 +23,7 @@ _TONES: Final = np.array(
     [[226, 190, 169], [217, 175, 147], [201, 154, 122], [173, 123, 92], [134, 91, 66], [94, 62, 48]], np.float64
 )
 _HAIR: Final = {
-    "black": (24, 20, 20),
+    "black": (34, 29, 28),
     "dark_brown": (48, 33, 25),
     "brown": (84, 56, 38),
     "auburn": (112, 56, 32),
@@ -260,7 +260,7 @@ def sample_shot(rng: np.random.Generator) -> Shot:
         scale_px=float(rng.uniform(64, 74)),
         eye_x_px=float(192 + rng.normal(0, 7)),
         eye_y_px=float(232 + rng.normal(0, 8)),
-        smile=float(np.clip(rng.normal(0.3, 0.4), -0.35, 1.0)),
+        smile=float(np.clip(rng.normal(0.42, 0.38), -0.3, 1.1)),
         brow_raise=float(np.clip(rng.normal(0, 0.35), -0.8, 1.0)),
         squint=float(np.clip(rng.normal(0.05, 0.15), -0.2, 0.5)),
         gaze=float(rng.normal(0, 0.10)),
@@ -269,7 +269,7 @@ def sample_shot(rng: np.random.Generator) -> Shot:
         ambient=float(rng.uniform(0.24, 0.42)),
         exposure=float(np.exp(rng.normal(-0.02, 0.09))),
         warmth=float(rng.normal(0.0, 0.035)),
-        noise=float(rng.uniform(0.004, 0.014)),
+        noise=float(rng.uniform(0.003, 0.011)),
         blur_px=float(rng.uniform(0.25, 0.75)),
         jpeg_quality=int(rng.integers(84, 96)),
     )

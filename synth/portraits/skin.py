@@ -95,8 +95,8 @@ def brow_mask(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
     across = (grid.y - middle) / half
     body = np.exp(-(np.abs(across) ** 2.6)) * smoothstep(-0.06, 0.12, t) * smoothstep(1.06, 0.80, t)
     across_hairs = np.abs(grid.x) + grid.y * (0.9 - 1.2 * np.clip(t, 0, 1))  # upright at the nose, then outwards
-    strands = line_noise(rng, across_hairs + 2.0, np.broadcast_to(grid.y, grid.shape), 46.0)
-    hairy = np.clip(body * (0.92 + 0.34 * strands), 0, 1) * np.clip(body * 1.8, 0, 1)
+    strands = line_noise(rng, across_hairs + 2.0, np.broadcast_to(grid.y, grid.shape), 60.0)
+    hairy = np.clip(body * (0.94 + 0.22 * strands), 0, 1) * np.clip(body * 1.8, 0, 1)
     return (hairy * eyes.brow_density).astype(np.float32)
 
 
