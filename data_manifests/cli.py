@@ -47,7 +47,7 @@ def cli() -> None:
 @click.argument("source", type=_PATH, metavar="SRC")
 @click.option("--layout", required=True, type=click.Choice(list(LAYOUTS)), help="How the photo folder SRC is laid out.")
 @click.option("--name", required=True, help="Name of the manifest, and of the photo folder in roots.json.")
-@click.option("--age-cuts", default="30,60", show_default=True, help="First age of the middle and of the old class.")
+@click.option("--age-cuts", help="First age of the middle and the old class.  [default: as before, at first 30,60]")
 @click.option("--map", multiple=True, metavar="FIELD=COLUMN", help="table: the CSV's column for a field.")
 @click.option("--value", multiple=True, metavar="FIELD:WORD=OURS", help="table: what a word in the CSV means.")
 @click.option("--csv", metavar="FILE", help="table: which CSV, when SRC holds several.")
@@ -57,7 +57,7 @@ def cli() -> None:
     type=click.Choice([*MASKS, "unknown"]),
     help="table, utkface: how masks are worn where nothing says so.  [default: none]",
 )
-def ingest(source: Path, layout: str, name: str, age_cuts: str, **options: Any) -> None:
+def ingest(source: Path, layout: str, name: str, age_cuts: str | None, **options: Any) -> None:
     """Read a folder of labelled photos into a new version.
 
     \b
@@ -79,17 +79,20 @@ def ingest(source: Path, layout: str, name: str, age_cuts: str, **options: Any) 
         raise ManifestError(f"photo folder {str(source)!r} does not exist.")
     _refuse_other_root(store, name, source)
     given = {key: value for key, value in options.items() if value}
-    cuts = AgeCuts.parse(age_cuts)
+    before = store.log(name) if name in store.names() else []
+    cuts = AgeCuts.parse(age_cuts) if age_cuts else AgeCuts(*before[-1].age_cuts) if before else AgeCuts()
     cache = store.workspace / "cache" / f"photos-{name}.parquet"
     table = LAYOUTS[layout](source, root_name=name, cuts=cuts, cache=cache, **layout_settings(layout, given))
     for line in texts.failure_lines(table):
         click.echo(line)
     if not pc.any(pc.is_in(table.column("status"), pa.array(USABLE))).as_py():
         raise ManifestError(f"none of the {table.num_rows} photos of {str(source)!r} can be used; nothing was written.")
-    newest = _newest(store, name)
     version = store.write(name, table, "ingest", parameters={"layout": layout, **given}, cuts=cuts)
     store.set_root(name, source)
     click.echo("\n".join(texts.class_lines(store.read(version.ref))))
+    newest = before[-1].number if before else 0
+    if version.number > newest and any(one.operation == "apply" for one in before):
+        click.echo(f"corrections of earlier versions are not in it; next: python -m data_manifests apply {name} CSV…")
     _finish(store, version, newest)
 
 

@@ -47,15 +47,15 @@ class Diff:
     def lines(self, examples: int = 3) -> list[str]:
         """The summary as text."""
         moved = f"{len(self.added):,} added, {len(self.removed):,} removed"
-        shown = [f"rows     {self.a.num_rows:,} → {self.b.num_rows:,}: {moved}"]
+        shown = [f"{'rows':10} {self.a.num_rows:,} → {self.b.num_rows:,}: {moved}"]
         for name in FIELDS:
             count = len(self.changed[name][0])
             if not count:
                 continue
             if name == "sha256":
-                shown.append(f"bytes    {count:,} changed")
+                shown.append(f"{'bytes':10} {count:,} changed")
                 continue
-            shown.append(f"{name:8} {count:,} changed: {self._transitions(name)}")
+            shown.append(f"{name:10} {count:,} changed: {self._transitions(name)}")
             if name in LABEL_FIELDS:
                 shown += self._examples(name, examples)
         return shown if self else ["no difference"]

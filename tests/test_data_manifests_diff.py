@@ -78,9 +78,9 @@ def test_each_kind_of_change_is_seen_once() -> None:
     ]
     text = "\n".join(found.lines())
     assert "6 → 6: 1 added, 1 removed" in text
-    assert "gender   1 changed: male → female (1)" in text
-    assert "age      1 changed: 30 → empty (1)" in text
-    assert "split    1 changed: empty → train (1)" in text
+    assert "gender     1 changed: male → female (1)" in text
+    assert "age        1 changed: 30 → empty (1)" in text
+    assert "split      1 changed: empty → train (1)" in text
 
 
 def test_a_crop_matches_its_photo_and_synthetic_shots_are_new() -> None:
@@ -116,9 +116,9 @@ def test_a_photo_that_was_replaced_on_disk_has_changed_bytes() -> None:
     found = diff(a, b)
     assert (len(found.added), len(found.removed), len(found.changed["sha256"][0])) == (0, 0, 1)
     assert found.lines() == [
-        "rows     1 → 1: 0 added, 0 removed",
-        "person_id 1 changed: aaaaaaaaaaaaaaaa → bbbbbbbbbbbbbbbb (1)",
-        "bytes    1 changed",
+        "rows       1 → 1: 0 added, 0 removed",
+        "person_id  1 changed: aaaaaaaaaaaaaaaa → bbbbbbbbbbbbbbbb (1)",
+        "bytes      1 changed",
     ]
 
 
