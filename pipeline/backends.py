@@ -17,6 +17,11 @@ BACKENDS: dict[str, dict[str, str]] = {
     "detector": {"mtcnn": "preprocess.backends.mtcnn"},
     "landmarker": {"dlib68": "preprocess.backends.dlib68", "five_points": "preprocess.backends.five_points"},
     "embedder": {"dlib_face": "pipeline.embedders.dlib_face"},
+    "describer": {
+        "dlib_layers": "audit.backends.dlib_layers",
+        "timm": "audit.backends.timm_face",
+        "onnx": "audit.backends.onnx_face",
+    },
     "ager": {"torchscript": "synth.backends.age_torchscript", "onnx": "synth.backends.age_onnx"},
     "remover": {"rembg": "preprocess.backends.rembg_remover", "grabcut": "preprocess.backends.grabcut"},
 }
