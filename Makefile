@@ -21,7 +21,7 @@ help: ## list the targets
 
 setup: $(INSTALLED) ## make .venv with the pinned requirements (EXTRAS=ray adds an optional part)
 ifneq ($(strip $(EXTRAS)),)
-	$(VENV)/bin/uv pip install --python $(PY) --quiet $(foreach extra,$(EXTRAS),-r requirements-$(extra).txt)
+	$(VENV)/bin/uv pip install --python $(PY) --quiet --no-deps $(foreach extra,$(EXTRAS),-r requirements-$(extra).txt)
 endif
 
 $(INSTALLED): requirements.txt

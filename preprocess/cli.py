@@ -40,14 +40,20 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("ref")
+@click.option("--tag", help="Tag the last version written.")
 @_with_settings
-def run(ref: str, config: Path | None, settings: tuple[str, ...]) -> None:
+def run(ref: str, config: Path | None, settings: tuple[str, ...], tag: str | None) -> None:
     """Detect, landmarks and crop in one pass, then background, then drop-ages."""
     from preprocess.stages import run_all
 
-    for done in run_all(ref, open_store(), _load(config, settings)):
-        lines = done.lines() if isinstance(done, StageRun) else [f"drop-ages: {ledger_line(done)}"]
-        click.echo("\n".join(lines))
+    store = open_store()
+    for done in run_all(ref, store, _load(config, settings)):
+        if isinstance(done, StageRun):
+            click.echo("\n".join(done.lines()))
+        ref = (done.version if isinstance(done, StageRun) else done).ref
+    if tag:
+        store.tag(ref, tag)
+    click.echo(ledger_line(store.version(ref)))
 
 
 def _one_step(name: str, help_text: str) -> None:
