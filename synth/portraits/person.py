@@ -126,7 +126,6 @@ class Shot:
 
     seed: int
     yaw_deg: float
-    pitch_deg: float
     roll_deg: float
     scale_px: float  # pixels per head unit
     eye_x_px: float

@@ -255,7 +255,6 @@ def sample_shot(rng: np.random.Generator) -> Shot:
     return Shot(
         seed=int(rng.integers(2**31)),
         yaw_deg=float(np.clip(rng.normal(0, 8.0), -18, 18)),
-        pitch_deg=float(np.clip(rng.normal(0, 2.5), -6, 6)),
         roll_deg=float(np.clip(rng.normal(0, 3.2), -8, 8)),
         scale_px=float(rng.uniform(64, 74)),
         eye_x_px=float(192 + rng.normal(0, 7)),

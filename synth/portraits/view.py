@@ -1,4 +1,4 @@
-"""From head units to picture pixels and back: turn, place, roll and tip the head."""
+"""From head units to picture pixels and back: turn, place and roll the head."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def expression_field(person: Person, shot: Shot) -> Array:
 
 
 def twist_map(shot: Shot) -> tuple[Array, Array]:
-    """For every picture pixel, where on the canvas it comes from: roll that fades below the neck, and tip (pitch).
+    """For every picture pixel, where on the canvas it comes from: roll that fades below the neck.
 
     Two (H, W) float32 maps in canvas pixels.
     """
