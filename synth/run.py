@@ -12,9 +12,9 @@ import pyarrow as pa
 from data_manifests.balance import check_no_leak
 from data_manifests.errors import StageError
 from data_manifests.hashing import sample_id
-from data_manifests.schema import COLUMNS, conform
+from data_manifests.schema import EXTRA_PREFIX
 from data_manifests.store import WORKSPACE_ROOT, Store
-from data_manifests.taxonomy import SHOT_MASK, AgeCuts, age_class_of, class_id_of
+from data_manifests.taxonomy import SHOT_MASK, age_class_of, class_id_of
 from data_manifests.version import Manifest, Version
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Result
@@ -55,7 +55,7 @@ def run_plan(
     results, reused = run_records("synth", [RENDER], todo, store, jobs=jobs)
     table = manifest.table
     if results:
-        table = pa.concat_tables([table, _new_rows(todo, results, manifest.cuts)])
+        table = pa.concat_tables([table, _new_rows(todo, results, manifest)])
     check_no_leak(table)
     version = store.write(
         manifest.version.name,
@@ -71,7 +71,7 @@ def run_plan(
 
 def _work(table: pa.Table, plan: pd.DataFrame) -> pa.Table:
     """Plan rows beside the columns of the photo that each is made from."""
-    columns = list(dict.fromkeys((*IDENTITY, *_FROM_PARENT, "landmarks_xy")))
+    columns = list(dict.fromkeys((*IDENTITY, *_FROM_PARENT, *_extras(table), "landmarks_xy")))
     photos = table.select(columns).to_pandas(types_mapper=pd.ArrowDtype)
     unknown = set(plan["parent_id"]) - set(photos["sample_id"])
     if unknown:
@@ -81,14 +81,23 @@ def _work(table: pa.Table, plan: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(work, preserve_index=False)
 
 
-def _new_rows(todo: pa.Table, results: list[Result], cuts: AgeCuts) -> pa.Table:
+def _extras(table: pa.Table) -> list[str]:
+    """The user's own columns, which a synthetic row takes from its photo."""
+    return [name for name in table.column_names if name.startswith(EXTRA_PREFIX)]
+
+
+def _new_rows(todo: pa.Table, results: list[Result], manifest: Manifest) -> pa.Table:
     rows = [_new_row(record, result) for record, result in zip(todo.to_pylist(), results, strict=True)]
-    types = {column.name: column.type for column in COLUMNS}
-    table = pa.table({name: pa.array([row.get(name) for row in rows], type) for name, type in types.items()})
-    age_class = age_class_of(table.column("age"), cuts)
-    class_id = class_id_of(table.column("mask"), table.column("gender"), age_class)
-    table = table.drop_columns(["age_class", "class_id"])
-    return conform(table.append_column("age_class", age_class).append_column("class_id", class_id))
+    columns = {
+        field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in manifest.table.schema
+    }
+    columns |= {name: todo.column(name) for name in _extras(manifest.table)}
+    table = pa.table(columns)
+    age_class = age_class_of(table["age"], manifest.cuts)
+    class_id = class_id_of(table["mask"], table["gender"], age_class)
+    for name, values in (("age_class", age_class), ("class_id", class_id)):
+        table = table.set_column(table.column_names.index(name), name, values)
+    return table.select(manifest.table.column_names)
 
 
 def _new_row(record: dict[str, Any], result: Result) -> dict[str, Any]:

@@ -53,6 +53,7 @@ def _draw(folder: Path) -> pa.Table:
     age_class = age_class_of(table["age"], AgeCuts())
     class_id = class_id_of(table["mask"], table["gender"], age_class)
     kept = table.drop_columns(["age_class", "class_id"])
+    kept = kept.append_column("x_note", pa.array([f"about {person}" for person in AGES]))
     return conform(kept.append_column("age_class", age_class).append_column("class_id", class_id))
 
 
@@ -122,7 +123,7 @@ def test_the_run_balances_and_rows_inherit(people: Store, balanced: str) -> None
     assert len(made) == 4 * 7
     for row in made:
         photo = photos[row["parent_id"]]
-        for column in ("person_id", "split", "gender", "age", "age_class", "source_id"):
+        for column in ("person_id", "split", "gender", "age", "age_class", "source_id", "x_note"):
             assert row[column] == photo[column]
         assert (row["status"], row["root"]) == ("ok", "workspace")
         assert row["mask"] == {"": "none", "worn": "worn"}.get(json.loads(row["recipe"])["wear"], "incorrect")
