@@ -146,6 +146,8 @@ def _lay(face: Face, kind: MaskType, recipe: Mapping[str, Any]) -> tuple[Array, 
     width_px = float(recipe["strap_share"]) * face.scale_px
     if recipe["wear"] == "hanging":
         hang = Hang(**recipe["placement"])
+        if abs(face.yaw_deg) > 20:  # the far ear cannot be seen
+            hang = replace(hang, side=-1 if face.yaw_deg > 0 else 1)
         patch = lay_hanging(face, hang, ear_points(face, hang.side)[1])
         straps = hanging_straps(face, patch, kind, width_px, hang.side, hang.loop)
     else:
@@ -172,7 +174,7 @@ def _warp(face: Face, patch: Array, roi: Roi, template: Template) -> tuple[U8, U
     """Fabric (h, w, 4) premultiplied and its slope (h, w) on the ROI."""
     ss, tt = np.meshgrid(S_GRID, T_GRID)
     at = face.to_image_xy(patch.reshape(-1, 2))
-    lookup = dense_map(Spline(at, template.to_px(ss.ravel(), tt.ravel())), roi)
+    lookup = dense_map(Spline(at, template.to_px(ss.ravel(), tt.ravel())), roi, template.rgba[..., 3])
     empty = np.empty((0, 0))
     fabric = cv2.remap(template.rgba, lookup, empty, cv2.INTER_LINEAR)
     slope = cv2.remap(template.slope, lookup, empty, cv2.INTER_LINEAR)

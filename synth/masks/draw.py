@@ -58,7 +58,8 @@ def draw(mask_type: str, variant: int, width_px: int) -> Template:
     rng = np.random.default_rng([sum(map(ord, mask_type)), variant])
     shape = SHAPES[kind.shape](s, t, aspect, rng)
     size = (tall + 2 * pad_y, big + 2 * pad_x)
-    alpha = np.clip(0.5 + shape.inside * big / 2 / over, 0, 1).astype(np.float32)
+    # An edge of 1.8 px: sides are foreshortened to half and less, and a sharper edge would alias there.
+    alpha = np.clip(0.5 + shape.inside * (big / 2 / over / 1.8), 0, 1).astype(np.float32)
     height = shape.height + 0.012 * np.clip(shape.inside / 0.02, 0, 1)  # the edge has a thickness
     height = height + textures.creases(size, int(rng.integers(3, 11)), 0.020, rng)
     height = height + rng.uniform(0.004, 0.014) * textures.smooth_noise(size, (7, 5), rng)

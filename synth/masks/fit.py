@@ -20,8 +20,8 @@ Array = NDArray[np.float64]
 MIN_SCALE_PX = 40.0
 """Smallest jaw width that still shows a strap one pixel wide (a strap is about 2.5 % of the face)."""
 MAX_ROLL_DEG = 60.0
-MAX_SIDE_RATIO = 4.5
-"""Wider half of the face over the narrower one; 4.5 is about 50 degrees of yaw, where one cheek is gone."""
+MAX_SIDE_RATIO = 8.0
+"""Wider half of the face over the narrower one; 8 is about 50 degrees of yaw by `_yaw`, where one cheek is gone."""
 MAX_RESIDUAL_SCORE = 0.16
 """RMS distance to the mean proportions over the face scale; see `tests/test_synth_masks.py` for the spread."""
 HALF_ANGLE = np.deg2rad(68.0)

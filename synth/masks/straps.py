@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from synth.masks.fit import Array, Face
 from synth.masks.types import MaskType
 
-_STEPS = 14
+_FADE = 0.12
+# Shares of the path at which it is drawn: an even run, then close steps where it fades behind the ear.
+_ALONG = np.concatenate([np.linspace(0, 1 - _FADE, 10), np.linspace(1 - _FADE, 1, 7)[1:]])[:, None]
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Strap:
 
     path_xy: Array
     width_px: float
-    fade: float  # share of the path over which it goes behind the ear; 0 keeps it whole
+    fades: bool  # its far end goes behind the ear
     taper: float = 1.0  # width at the far end over the width at the fabric
 
 
@@ -37,20 +39,23 @@ def patch_at(patch: Array, s: float, t: float) -> Array:
 
 def ear_points(face: Face, sign: int) -> tuple[Array, Array]:
     """Upright px where a loop goes behind the ear, above and at the lobe; on the far side, the edge of the face."""
-    k = (0.0, 1.0, 2.0, 2.6) if sign < 0 else (16.0, 15.0, 14.0, 13.4)
-    end, second, _, low = (face.jaw(x) for x in k)
-    mid_x = float(np.mean(face.points_xy[[27, 30, 33, 8], 0]))
-    half = abs(face.jaw(k[2])[0] - mid_x)
-    other = abs(face.jaw(16.0 - k[2])[0] - mid_x)
-    near = np.clip((half - other) / max(half + other, 1e-6), -0.4, 0.4)  # the nearer ear stands further out
+    near = _nearness(face, sign)  # the nearer ear stands further out
+    end, second, low = (face.jaw(k if sign < 0 else 16.0 - k) for k in (0.0, 1.0, 2.6))
     out = face.scale_px * float(np.clip(0.042 + 0.22 * near, 0.0, 0.12))
     outwards = np.array([float(sign), 0.0])
     return end + 0.15 * (end - second) + out * outwards, low + (0.6 * out + 0.008 * face.scale_px) * outwards
 
 
+def _nearness(face: Face, sign: int) -> float:
+    """How much wider this half of the face is than the other, over both: 0 frontal, negative on the far side."""
+    mid_x = float(np.mean(face.points_xy[[27, 30, 33, 8], 0]))
+    half, other = (abs(face.jaw(2.0 if side < 0 else 14.0)[0] - mid_x) for side in (sign, -sign))
+    return float(np.clip((half - other) / max(half + other, 1e-6), -0.8, 0.4))
+
+
 def _bow(start: Array, end: Array, bow: float) -> Array:
     """(n, 2) quadratic curve from start to end; `bow` is its sagitta over its length, positive downwards."""
-    f = np.linspace(0, 1, _STEPS)[:, None]
+    f = _ALONG
     length = float(np.linalg.norm(end - start))
     return np.asarray(start + (end - start) * f + [0.0, bow * length] * (4 * f * (1 - f)), dtype=np.float64)
 
@@ -60,13 +65,16 @@ def worn_straps(face: Face, patch: Array, kind: MaskType, width_px: float, bow: 
     straps = []
     for sign in (-1, 1):
         ear_top, ear_low = ear_points(face, sign)
+        shown = float(np.clip(1 + 2.2 * (_nearness(face, sign) + 0.15), 0, 1))  # the far ear turns out of sight
         if kind.straps == "bands":
             up = np.array([sign * 0.03, -0.16]) * face.scale_px
             ear_top, ear_low = ear_top + up, ear_low + np.array([sign * 0.02, 0.10]) * face.scale_px
+        edge_top, edge_low = (face.jaw(k if sign < 0 else 16.0 - k) for k in (2.2, 3.2))
+        ear_top, ear_low = ear_top * shown + edge_top * (1 - shown), ear_low * shown + edge_low * (1 - shown)
         for t, ear, lean in ((kind.anchor_t[0], ear_top, bow), (kind.anchor_t[1], ear_low, 1.6 * bow)):
             start = patch_at(patch, sign * (kind.anchor_s - 0.05), t)
             path = _bow(start, ear, lean)
-            straps.append(Strap(path, width_px, 0.12, 0.45 if kind.straps == "cut" else 1.0))
+            straps.append(Strap(path, width_px, True, 0.45 if kind.straps == "cut" else 1.0))
     return straps
 
 
@@ -75,14 +83,14 @@ def hanging_straps(face: Face, patch: Array, kind: MaskType, width_px: float, si
     _, ear = ear_points(face, sign)
     ear = ear - [0.0, 0.06 * face.scale_px]
     top, bottom = (patch_at(patch, sign * 0.92, t) for t in kind.anchor_t)
-    straps = [Strap(_bow(point, ear, 0.03), width_px, 0.15) for point in (top, bottom)]
+    straps = [Strap(_bow(point, ear, 0.03), width_px, True) for point in (top, bottom)]
     if kind.straps != "cut":
         a, b = (patch_at(patch, -sign * 0.92, t) for t in kind.anchor_t)
-        f = np.linspace(0, 1, _STEPS)[:, None]
+        f = np.linspace(0, 1, 14)[:, None]
         low = 0.5 * (a + b) + [0.0, drop * face.scale_px]
         loop = (1 - f) ** 3 * a + 3 * f * (1 - f) ** 2 * (low + (a - b) * 0.3)
         loop = loop + 3 * f**2 * (1 - f) * (low - (a - b) * 0.3) + f**3 * b
-        straps.append(Strap(loop, width_px, 0.0))
+        straps.append(Strap(loop, width_px, False))
     return straps
 
 
@@ -102,17 +110,17 @@ def draw_straps(straps: list[Strap], roi_xyxy: tuple[int, int, int, int]) -> NDA
         width = strap.width_px * np.linspace(1.0, strap.taper, len(path))[:, None]
         # LINE_AA widens a polygon by about half a pixel on each side; take that off again.
         offset = normal * np.maximum(0.5 * width - 0.35, 0.12)
-        _fill(alpha, path, offset, strap.fade)
-        _fill(core, path, normal * np.maximum(0.22 * width - 0.35, 0.12), 0.0)
+        _fill(alpha, path, offset, strap.fades)
+        _fill(core, path, normal * np.maximum(0.22 * width - 0.35, 0.12), False)
     return np.asarray(cv2.merge([alpha, core]), np.uint8)
 
 
-def _fill(layer: NDArray[np.uint8], path: Array, offset: Array, fade: float) -> None:
-    """Fill one ribbon; the last `fade` of it in steps of falling alpha, drawn first so that the rest covers it."""
+def _fill(layer: NDArray[np.uint8], path: Array, offset: Array, fades: bool) -> None:
+    """Fill one ribbon; its last steps with falling alpha, drawn first so that the rest covers them."""
     left = np.rint((path + offset) * 16).astype(np.int32)
     right = np.rint((path - offset) * 16).astype(np.int32)
     n = len(path)
-    solid = n - max(1, round(fade * n)) if fade > 0 else n
+    solid = n - 6 if fades else n
     parts = [(i, i + 2, round(255 * (n - 1 - i) / (n - solid + 1))) for i in range(n - 2, solid - 2, -1)]
     for start, stop, level in (*parts, (0, solid, 255)):
         ring = np.concatenate([left[start:stop], right[start:stop][::-1]])

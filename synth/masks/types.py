@@ -76,7 +76,7 @@ MASK_TYPES: dict[str, MaskType] = {
     "sponge": MaskType(
         "sponge", ((70, 71, 74), (36, 36, 38), (150, 151, 153), (206, 186, 168), (222, 190, 190), (236, 235, 232)),
         aspect=0.64, shift={"top_k": 0.1, "bottom_k": -0.5, "reach": 0.01, "top_v": 0.05, "out": -0.006}, straps="cut",
-        strap_share=(0.06, 0.08), anchor_t=(0.14, 0.84), anchor_s=0.93, relief_gain=0.9,
+        strap_share=(0.06, 0.08), anchor_t=(0.23, 0.76), anchor_s=0.90, relief_gain=0.9,
     ),
 }  # fmt: skip
 

@@ -82,11 +82,15 @@ _HANG: dict[str, tuple[float, float]] = {
     "drop": (0.10, 0.06), "away": (0.05, 0.05), "curl": (0.0, 0.06), "loop": (0.16, 0.07),
 }  # fmt: skip
 
-# The gate: least and most of nose, mouth and chin that may be covered. From 600 portraits with 13 types each
-# (see tests/test_synth_masks.py for the check): the ranges leave a clear gap between the classes.
+# The gate: least and most of nose, mouth and chin that may be covered. Measured on 205 portraits with four or five
+# types each, 1 % and 99 % quantiles of (nose, mouth, chin):
+#   worn        .86–1   1–1     1–1        chin        0–0     0–.39   1–1
+#   nose_out    0–.42   .77–1   1–1        under_chin  0–0     0–0     0–.31
+#   chin_out    .99–1   1–1     0–.27      hanging     0–0     0–0     0–0
+# Bounds lie between the classes: nose .60 parts worn from nose_out (most .56), mouth .45/.60 parts chin from nose_out.
 GATE: dict[str, dict[str, tuple[float, float]]] = {
     "worn": {"nose_score": (0.60, 1.0), "mouth_score": (0.97, 1.0), "chin_score": (0.80, 1.0)},
-    "nose_out": {"nose_score": (0.0, 0.55), "mouth_score": (0.60, 1.0), "chin_score": (0.80, 1.0)},
+    "nose_out": {"nose_score": (0.0, 0.58), "mouth_score": (0.60, 1.0), "chin_score": (0.80, 1.0)},
     "chin": {"nose_score": (0.0, 0.02), "mouth_score": (0.0, 0.45), "chin_score": (0.55, 1.0)},
     "under_chin": {"nose_score": (0.0, 0.02), "mouth_score": (0.0, 0.02), "chin_score": (0.0, 0.45)},
     "chin_out": {"nose_score": (0.60, 1.0), "mouth_score": (0.80, 1.0), "chin_score": (0.0, 0.60)},
