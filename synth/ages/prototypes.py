@@ -89,12 +89,16 @@ class Prototypes:
             lines.append(f"{gender} people {named}{pooled}")
         return lines
 
-    def save(self, path: Path) -> str:
-        """Write a .npz atomically; gives its sha256, by which recipes name it. Equal prototypes give equal bytes."""
+    def to_bytes(self) -> bytes:
+        """A .npz file; equal prototypes give equal bytes."""
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {field.name: _packed(getattr(self, field.name)) for field in fields(self)}
         np.savez_compressed(buffer, **arrays)
-        data = buffer.getvalue()
+        return buffer.getvalue()
+
+    def save(self, path: Path) -> str:
+        """Write the .npz atomically; gives its sha256, by which recipes name it."""
+        data = self.to_bytes()
         write_atomic(path, data)
         return hashlib.sha256(data).hexdigest()
 
