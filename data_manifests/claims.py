@@ -3,13 +3,13 @@
 A correction names a picture; its label belongs to the photo that the picture descends from, so the whole family is
 meant, whatever stages made of it:
 
-    field     scope sample                                  scope person
-    gender    every row of the photo                        every row of the person
-    age       rows of the photo as old as the named one     rows of the person as old as the named one
-    mask      rows of the photo that are not synthetic      rows of the person, not synthetic, worn as the named one
-    exclude   every row of the photo                        every row of the person
+    gender, age   every row of the photo, or with scope person every row of the person
+    mask          the rows of the photo that are not synthetic (scope person is refused: a person's shots differ)
+    exclude       every row of the photo or of the person
 
-A synthetic picture wears a mask of its own: `mask` and `exclude` that name one mean it and what was made from it.
+A synthetic picture has some truths of its own. It wears its own mask: `mask` and `exclude` that name one mean it and
+what was made from it. One that was given another age than its photo keeps it: `age` passes it by, and an `age` that
+names it means its profile.
 """
 
 from __future__ import annotations
@@ -194,21 +194,39 @@ def _family(
 def _narrow(
     table: pa.Table, said: Corrections, owner: np.ndarray, row: np.ndarray, named_row: np.ndarray, own: np.ndarray
 ) -> Claims:
-    """Leave the rows that the field means (see the table above), and find the row that each `old` is about."""
+    """Leave the rows that the field means (see the top of this file), and find the row that each `old` is about."""
     synthetic = table["is_synthetic"].take(row).to_numpy()
-    keep = (said.field[owner] != MASK) | own[owner] | ~synthetic
-    owner, row, synthetic = owner[keep], row[keep], synthetic[keep]
     value = _current(table, row, said.field[owner])
+    named = row == named_row[owner]
+    keep = (said.field[owner] != MASK) | own[owner] | ~synthetic
+    ages = np.flatnonzero(said.field[owner] == AGE)
+    asks_for_aged = named[ages] & ~said.person_scope[owner[ages]]
+    keep[ages] = _keep_ages(table, owner[ages], row[ages], synthetic[ages], value[ages], asks_for_aged)
+    owner, row, synthetic, value, named = (array[keep] for array in (owner, row, synthetic, value, named))
     photo = pc.equal(table["sample_id"].take(row), table["source_id"].take(row)).to_numpy()
     by_value = said.person_scope[owner] & (value != said.old[owner])
-    order = np.lexsort((row, ~photo, by_value, synthetic, row != named_row[owner], owner))
+    order = np.lexsort((row, ~photo, by_value, synthetic, ~named, owner))
     anchor = np.zeros(len(row), bool)
     anchor[order[np.flatnonzero(np.diff(owner[order], prepend=-1))]] = True
-    anchor_value = np.full(len(said.field), NOTHING)
-    anchor_value[owner[anchor]] = value[anchor]
-    alike = (said.field[owner] == AGE) | ((said.field[owner] == MASK) & said.person_scope[owner])
-    keep = ~alike | (value == anchor_value[owner])
-    return Claims(owner[keep], row[keep], value[keep], anchor[keep])
+    return Claims(owner, row, value, anchor)
+
+
+def _keep_ages(
+    table: pa.Table, owner: np.ndarray, row: np.ndarray, synthetic: np.ndarray, value: np.ndarray, named: np.ndarray
+) -> np.ndarray:
+    """Which claims about ages (M,) hold: not on rows with an age of their own, unless such a row is the named one."""
+    if not synthetic.any():
+        return np.ones(len(row), bool)
+    source, profile = (
+        table[name].take(row).combine_chunks().dictionary_encode().indices.to_numpy()
+        for name in ("source_id", "profile_id")
+    )
+    of_photo = np.full(source.max() + 1, NOTHING - 1)
+    np.maximum.at(of_photo, source[~synthetic], value[~synthetic])
+    aged = synthetic & (of_photo[source] >= NOTHING) & (of_photo[source] != value)
+    wanted = np.full(owner.max() + 1, -1)  # the profile that a correction is about, if it has an age of its own
+    wanted[owner[named & aged]] = profile[named & aged]
+    return np.where(wanted[owner] < 0, ~aged, aged & (profile == wanted[owner]))
 
 
 def _current(table: pa.Table, row: np.ndarray, field: np.ndarray) -> np.ndarray:

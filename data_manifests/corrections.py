@@ -81,6 +81,8 @@ def problem_of(record: Correction) -> str:
         return f"{record.scope}_id must not be empty when scope is {record.scope}."
     if record.field not in FIELDS:
         return must_be_one_of("field", FIELDS, record.field)
+    if (record.scope, record.field) == ("person", "mask"):
+        return "scope must be sample when field is mask: a person's shots differ in it."
     for name, value in (("old", record.old), ("new", record.new)):
         if problem := _value_problem(record.field, name, value):
             return problem

@@ -37,7 +37,7 @@ class _Talk:
     group: np.ndarray  # 0 to groups - 1
     groups: int
     last: np.ndarray  # an annotator's latest word in its group
-    first_old: np.ndarray  # `old` of the same annotator's first word in the group
+    first_old: np.ndarray  # `old` of the first word of all in the group: what was there before the log
     repeats: np.ndarray  # not the first word
 
 
@@ -96,7 +96,8 @@ def _in_order(said: Corrections, claims: Claims) -> _Talk:
     follows = (group[1:] == group[:-1]) & (annotator[1:] == annotator[:-1])
     repeats, last = np.zeros(len(order), bool), np.ones(len(order), bool)
     repeats[1:], last[:-1] = follows, ~follows
-    first = np.maximum.accumulate(np.where(repeats, 0, np.arange(len(order))))
+    first = np.full(len(keys), len(said.field))
+    np.minimum.at(first, group, correction)
     return _Talk(
         correction=correction,
         row=claims.row[order],
@@ -105,7 +106,7 @@ def _in_order(said: Corrections, claims: Claims) -> _Talk:
         group=group,
         groups=len(keys),
         last=last,
-        first_old=said.old[correction[first]],
+        first_old=said.old[first[group]],
         repeats=repeats,
     )
 
