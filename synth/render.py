@@ -12,7 +12,7 @@ from synth.masks import compose
 from synth.masks.recipe import VERSION as MASKS_VERSION
 from synth.variation import vary
 
-VERSION = f"1.{MASKS_VERSION}"
+VERSION = f"2.{MASKS_VERSION}"  # raised when the same plan row would give other bytes
 PLANNED = ("mask_type", "wear", "look_seed", "seed")
 
 

@@ -237,3 +237,15 @@ def test_a_second_look_keeps_landmarks_on_the_face() -> None:
         for index in (8, 30, 45 if mirrored else 36):
             x, y = np.rint(points[index]).astype(int)
             assert moved[y, x].mean() > 100
+
+
+def test_a_painted_background_keeps_its_colour() -> None:
+    rng = np.random.default_rng(0)
+    portrait = render_shot(build_model(sample_person(1, "female", 30, rng)), sample_shot(rng))
+    painted = portrait.image.copy()
+    painted[:120] = 127
+    for seed in range(4):
+        moved, _ = vary(painted, portrait.landmarks_xy, np.random.default_rng(seed))
+        natural, _ = vary(portrait.image, portrait.landmarks_xy, np.random.default_rng(seed))
+        assert np.abs(moved[:60, 120:260].astype(int) - 127).max() <= 1
+        assert np.abs(natural[300:400, 150:230].astype(int) - portrait.image[300:400, 150:230]).mean() > 1
