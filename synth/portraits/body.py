@@ -138,7 +138,7 @@ def build_body(person: Person) -> Patch:
     )
     bone = np.exp(-(((y - 2.62 - 0.10 * np.abs(x)[None, :]) / 0.075) ** 2)) * smoothstep(0.16, 0.4, np.abs(x))[None, :]
     apple = np.exp(-((x[None, :] / 0.10) ** 2 + ((y - 2.12) / 0.14) ** 2)) * (
-        0.05 if person.gender == "male" else 0.008
+        float(np.clip(0.008 + 0.35 * (person.face.neck - 0.97), 0.0, 0.06))
     )
     bands = (
         0.022 * person.skin.sag * np.cos(x * 22)[None, :] * smoothstep(1.7, 2.0, y) * np.exp(-((x / 0.4) ** 2))[None, :]

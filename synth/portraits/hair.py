@@ -126,7 +126,7 @@ def hairline(person: Person, x: Array) -> Array:
         line = line - 0.10 * np.sign(look.part) * x + 0.02
     if look.style == "bald_top":
         line = line - 9.0  # only the sides have hair
-    if look.fringe > 0 and style.flow in ("parted", "tuft", "over", "curl"):
+    if look.fringe > 0 and style.flow != "back" and look.style != "buzz":
         low = -0.56 - 0.10 * (1 - look.fringe) + 0.10 * (x * 1.1) ** 2 + 0.04 * look.part * x
         line = np.where(ax < 0.9, np.maximum(line, low), line)
     return line.astype(np.float32)
@@ -164,7 +164,9 @@ def _strands(person: Person, rng: np.random.Generator, x: Array, y: Array, a: Ar
     if look.style == "buzz":
         fine = value_noise(rng, x.shape, (1.4, 1.3))
         return fine, 0.6 * value_noise(rng, x.shape, (4, 4)) + 0.5 * value_noise(rng, x.shape, (40, 40))
-    if style.flow == "parted":
+    if style.flow == "parted" and look.fringe > 0:
+        across, along = theta * 1.1 + 3, y * 0.55  # combed straight down from the crown
+    elif style.flow == "parted":
         level = np.sqrt(((theta - look.part * 0.6) / 0.95) ** 2 + (np.minimum(y + 0.35, 0.0) / 1.0) ** 2)
         across, along = level * np.where(x > look.part, 1, -1) + 3, y * 0.55
     elif style.flow == "over":
@@ -208,7 +210,7 @@ def _coverage(person: Person, profile: Profile, x: Array, y: Array, fine: Array,
     else:
         fall = _tail(person, x, y, locks) if style.tail else fall
         bottom = 0.42 if style.flow != "back" or look.style == "swept_back" else 0.15
-        bottom -= 0.12 * (person.gender == "female")
+        bottom -= 0.12 * (person.skin.stubble == 0)  # no sideburns where no beard grows
         alpha = alpha * smoothstep(bottom, bottom - 0.28, y + 0.05 * fine)
     if look.style == "buzz":
         alpha = alpha * (0.72 + 0.10 * fine)

@@ -173,10 +173,7 @@ def body_layer(patch: Patch, view: View) -> Layer:
     x0 = (0.5 - view.ox) * squeeze + (BODY_X_HALF + shift) * BODY_DENSITY - 0.5
     y0 = (top + 0.5 - view.oy) * k - BODY_TOP * BODY_DENSITY - 0.5
     patch_affine = np.array([[squeeze, 0, x0], [0, k, y0]], np.float32)
-    layer = _place(patch, patch_affine, roi, "cloth")
-    inside = np.arange(view.height - top) * k + y0 <= patch.alpha.shape[0] - 1
-    layer.alpha[~inside] = layer.alpha[inside][-1]
-    return layer
+    return _place(patch, patch_affine, roi, "cloth")
 
 
 def ear_layer(person: Person, patch: Patch, profile: Profile, view: View, side: int) -> Layer:

@@ -56,6 +56,11 @@ def _amount(value: float) -> float:
     return float(np.clip(value, 0.0, 1.0))
 
 
+def _leaning(latent: float) -> float:
+    """How far somebody leans towards the habits of a group, in (0, 1), 0.5 in between."""
+    return float(1.0 / (1.0 + np.exp(-3.0 * latent)))
+
+
 def _factor(rng: np.random.Generator, mean: float, spread: float, low: float, high: float) -> float:
     return float(np.clip(rng.normal(mean, spread), low, high))
 
@@ -109,13 +114,13 @@ def _eyes(rng: np.random.Generator, male: float, old: float, dark: float) -> Eye
 def _skin(rng: np.random.Generator, gender: str, male: float, old: float, tone: np.ndarray, dark: float) -> SkinLook:
     beard = moustache = stubble = 0.0
     if gender == "male":
-        stubble = _amount(rng.normal(0.38, 0.24))
+        stubble = _amount(rng.normal(0.10 + 0.12 * male, 0.22))
         kind = rng.choice(["shaved", "stubble", "full", "goatee", "moustache"], p=[0.56, 0.17, 0.13, 0.07, 0.07])
         if kind == "stubble":
             stubble = float(rng.uniform(0.65, 1.0))
         beard = {"full": 1.0, "goatee": 0.5}.get(str(kind), 0.0)
         moustache = 1.0 if kind in ("full", "goatee", "moustache") else 0.0
-    made_up = gender == "female" and rng.random() < 0.52
+    made_up = rng.random() < 0.52 * _leaning(-male)
     makeup = float(rng.uniform(0.25, 1.0)) if made_up else 0.0
     lip = tone * np.array([0.90, 0.66, 0.66]) * (1.0 - 0.10 * dark)
     if makeup > 0.45:
@@ -144,10 +149,11 @@ _LONG: Final = ("long_straight", "long_wavy", "bob", "curly_long", "tied_back", 
 _SHORT: Final = ("short_side", "crop", "textured", "swept_back", "buzz", "curly_short")
 
 
-def _style(rng: np.random.Generator, gender: str, old: float, dark: float) -> str:
-    short_share = 0.12 + 0.32 * old if gender == "female" else 0.91
+def _style(rng: np.random.Generator, male: float, old: float, dark: float) -> str:
+    soft = _leaning(-male)
+    short_share = 0.90 + (0.10 + 0.32 * old - 0.90) * soft
     if rng.random() < short_share:
-        if gender == "female":
+        if soft > 0.5:
             weights = np.array([0.24, 0.20, 0.24, 0.12, 0.02, 0.18])
         else:
             weights = np.array([0.28, 0.20, 0.19, 0.13, 0.10, 0.10])
@@ -158,20 +164,19 @@ def _style(rng: np.random.Generator, gender: str, old: float, dark: float) -> st
     return str(rng.choice(_LONG, p=weights / weights.sum()))
 
 
-def _hair(rng: np.random.Generator, gender: str, male: float, looks: float, old: float, dark: float) -> HairLook:
+def _hair(rng: np.random.Generator, male: float, looks: float, old: float, dark: float) -> HairLook:
     weights = np.array([0.30, 0.26, 0.19, 0.06, 0.11, 0.08])
     weights = weights * np.array([1 + 4 * dark, 1 + dark, 1 - 0.6 * dark, 1 - dark, 1 - dark, 1 - dark])
     name = str(rng.choice(list(_HAIR), p=weights / weights.sum()))
     base = np.array(_HAIR[name], np.float64) * rng.uniform(0.82, 1.18)
     turn = rng.normal(53.0, 8.0)
     grey = 1.0 / (1.0 + np.exp(-(looks - turn) / 4.5))
-    if rng.random() < (0.36 if gender == "female" else 0.06):
+    if rng.random() < 0.06 + 0.30 * _leaning(-male):
         grey *= rng.uniform(0.05, 0.35)  # dyed
-    recede = thinning = 0.0
-    if gender == "male":
-        recede = _amount(rng.normal(0.10 + 0.45 * old, 0.26))
-        thinning = _amount(rng.normal(-0.35 + 0.75 * old, 0.30))
-    style = _style(rng, gender, old, dark)
+    strength = _leaning(male)
+    recede = _amount(rng.normal((0.10 + 0.45 * old) * strength, 0.10 + 0.16 * strength))
+    thinning = _amount(rng.normal(-0.35 + 0.75 * old, 0.30)) * strength
+    style = _style(rng, male, old, dark)
     if thinning > 0.55 and style in _SHORT:
         style = "bald_top" if thinning > 0.68 else "buzz"
     brow = base * (0.72 if base.mean() > 60 else 0.95) + 8
@@ -185,7 +190,7 @@ def _hair(rng: np.random.Generator, gender: str, male: float, looks: float, old:
         hairline=float(rng.normal(0.0, 0.06) + 0.10 * thinning),
         recede=recede,
         part=float(rng.choice([-0.36, 0.36, 0.0], p=[0.4, 0.35, 0.25]) + rng.normal(0, 0.06)),
-        fringe=float(rng.uniform(0.7, 1.0)) if rng.random() < (0.26 if gender == "female" else 0.10) else 0.0,
+        fringe=float(rng.uniform(0.7, 1.0)) if rng.random() < 0.10 + 0.16 * _leaning(-male) else 0.0,
         wave=_amount(rng.normal(0.3, 0.2)),
         wave_length=float(rng.uniform(0.45, 0.9)),
         length=float(rng.uniform(0.0, 1.0)),
@@ -193,9 +198,9 @@ def _hair(rng: np.random.Generator, gender: str, male: float, looks: float, old:
     )
 
 
-def _outfit(rng: np.random.Generator, gender: str, male: float, old: float) -> Outfit:
+def _outfit(rng: np.random.Generator, male: float, old: float) -> Outfit:
     kinds = ["crew", "vneck", "shirt", "blazer", "hoodie", "turtleneck"]
-    if gender == "female":
+    if male < 0:
         weights = np.array([0.28, 0.26, 0.14, 0.14, 0.09, 0.09])
     else:
         weights = np.array([0.28, 0.08, 0.24, 0.20, 0.15, 0.05])
@@ -229,14 +234,14 @@ def _glasses_weights(old: float) -> np.ndarray:
 
 def sample_person(number: int, gender: str, age: int, rng: np.random.Generator) -> Person:
     """Draw one person of the given true gender ("male" or "female") and age in years."""
-    male = float(rng.normal(1.0 if gender == "male" else -1.0, 0.55))
-    looks = float(np.clip(age + rng.normal(0.0, 4.5), 15, 90))  # nobody looks exactly their age
+    male = float(rng.normal(1.0 if gender == "male" else -1.0, 0.66))
+    looks = float(np.clip(age + rng.normal(0.0, 3.5), 15, 90))  # nobody looks exactly their age
     old = float(np.clip((looks - 24.0) / 50.0, 0.0, 1.15)) ** 1.25
     dark = float(np.clip(rng.beta(1.25, 1.75), 0.0, 1.0))
     steps = np.linspace(0, 1, len(_TONES))
     tone = np.array([np.interp(dark, steps, _TONES[:, c]) for c in range(3)])
     tone = tone * (1 + rng.normal(0, [0.015, 0.02, 0.03]))
-    hair = _hair(rng, gender, male, looks, old, dark)
+    hair = _hair(rng, male, looks, old, dark)
     return Person(
         number=number,
         gender=gender,
@@ -246,7 +251,7 @@ def sample_person(number: int, gender: str, age: int, rng: np.random.Generator) 
         eyes=_eyes(rng, male, old, dark),
         skin=_skin(rng, gender, male, old, tone, dark),
         hair=hair,
-        outfit=_outfit(rng, gender, male, old),
+        outfit=_outfit(rng, male, old),
     )
 
 
@@ -257,8 +262,8 @@ def sample_shot(rng: np.random.Generator) -> Shot:
         yaw_deg=float(np.clip(rng.normal(0, 8.0), -18, 18)),
         roll_deg=float(np.clip(rng.normal(0, 3.2), -8, 8)),
         scale_px=float(rng.uniform(64, 74)),
-        eye_x_px=float(192 + rng.normal(0, 7)),
-        eye_y_px=float(232 + rng.normal(0, 8)),
+        eye_x_px=float(192 + np.clip(rng.normal(0, 7), -20, 20)),
+        eye_y_px=float(232 + np.clip(rng.normal(0, 8), -20, 20)),
         smile=float(np.clip(rng.normal(0.42, 0.38), -0.3, 1.1)),
         brow_raise=float(np.clip(rng.normal(0, 0.35), -0.8, 1.0)),
         squint=float(np.clip(rng.normal(0.05, 0.15), -0.2, 0.5)),

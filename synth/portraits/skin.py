@@ -128,7 +128,7 @@ def beard_mask(grid: Grid, person: Person) -> tuple[Array, Array]:
 def _facial_hair(grid: Grid, person: Person, rng: np.random.Generator) -> tuple[Array, Array]:
     """(dense hair, stubble shade), both (H, W) in [0, 1]."""
     skin = person.skin
-    if person.gender != "male":
+    if max(skin.stubble, skin.beard, skin.moustache) == 0:
         return np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
     full, middle = beard_mask(grid, person)
     strands = line_noise(

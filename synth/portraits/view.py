@@ -13,6 +13,7 @@ from synth.portraits.person import Person, Shot
 
 WIDTH_PX, HEIGHT_PX = 384, 512
 OVERSAMPLE = 1.1  # layers are drawn this much larger and shrunk by the last resampling, which smooths edges
+BELOW_PX = 16  # drawn below the picture, so that a rolled one has something to show at its lower corners
 PIVOT_Y = 2.3  # the head rolls about this point of the neck
 WARP_STEP = 8  # the expression field is stored on every 8th atlas pixel
 
@@ -36,7 +37,7 @@ class View:
             shot.eye_x_px * OVERSAMPLE,
             shot.eye_y_px * OVERSAMPLE,
             round(WIDTH_PX * OVERSAMPLE),
-            round(HEIGHT_PX * OVERSAMPLE),
+            round((HEIGHT_PX + BELOW_PX) * OVERSAMPLE),
             float(np.radians(shot.yaw_deg)),
         )
 
