@@ -21,11 +21,11 @@ class DataSettings(Settings):
     """Which rows are used, how pictures are prepared (once, then cached) and varied (at every draw)."""
 
     size: Size = (224, 224)  # height, width in px
-    prepare: dict[str, float | list[float]] = {}  # train/prepare.py lists the names
-    augment: dict[str, float] = {"flip": 0.5, "crop": 0.15, "rotate": 5, "color": 0.2}  # train/augment.py lists them
-    batch_size: int = Field(32, ge=2)
+    prepare: dict[str, float | list[float]] = Field(default_factory=dict)  # names: train/prepare.py
+    augment: dict[str, float] = Field(default_factory=lambda: {"flip": 0.5, "crop": 0.15})  # train/augment.py
+    batch_size: int = Field(default=32, ge=2)
     sampler: str = "class"  # train/sampling.py lists them
-    workers: int = Field(0, ge=0)  # loader processes; the pictures are decoded before, so 0 serves small machines
+    workers: int = Field(default=0, ge=0)  # loader processes; pictures are decoded before, so 0 will do
     synthetic_val: bool = False  # whether synthetic rows of the validation split count in the validation scores
     allow_shared_persons: bool = False  # a person in train and in val: refused, except to show what the leak claims
 
@@ -50,23 +50,23 @@ class OptimSettings(Settings):
     """How it is minimised, and when to stop."""
 
     name: str = "adamw"  # any timm optimiser
-    lr: float = Field(3e-4, gt=0)
-    weight_decay: float = Field(0.02, ge=0)
+    lr: float = Field(default=3e-4, gt=0)
+    weight_decay: float = Field(default=0.02, ge=0)
     schedule: str = "cosine"  # train/optim.py lists them
-    warmup_epochs: int = Field(0, ge=0)
-    decay_epochs: int = Field(10, ge=1)  # schedule `step`: how often the rate falls; `plateau`: how long it waits
-    decay_rate: float = Field(0.1, gt=0, le=1)
-    epochs: int = Field(20, ge=1)
-    patience: int = Field(5, ge=1)  # stop after so many epochs without a better validation macro F1
-    clip_norm: float = Field(0.0, ge=0)  # 0: gradients are not clipped
+    warmup_epochs: int = Field(default=0, ge=0)
+    decay_epochs: int = Field(default=10, ge=1)  # `step`: how often the rate falls; `plateau`: how long it waits
+    decay_rate: float = Field(default=0.1, gt=0, le=1)
+    epochs: int = Field(default=20, ge=1)
+    patience: int = Field(default=5, ge=1)  # stop after so many epochs without a better validation macro F1
+    clip_norm: float = Field(default=0.0, ge=0)  # 0: gradients are not clipped
 
 
 class TrainSettings(Settings):
     """All of a run."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    threads: int = Field(0, ge=0)  # CPU threads of torch; 0: one per core
+    threads: int = Field(default=0, ge=0)  # CPU threads of torch; 0: one per core
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()

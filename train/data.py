@@ -1,6 +1,6 @@
 """From manifest rows to batches.
 
-    rows ─ pixels (decoded once, memory-mapped) ─ augment (train only) ─ normalise ─▶ Batch
+rows ─ pixels (decoded once, memory-mapped) ─ augment (train only) ─ normalise ─▶ Batch
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def make_loader(
 ) -> DataLoader[Batch]:
     """Batches of `table`'s rows: sampled and varied for training, else each row once, in order and as it is.
 
-    For training, set `loader.batch_sampler.sampler.epoch` before each epoch. The last, smaller batch of a training
+    For training, call `set_epoch` before each epoch. The last, smaller batch of a training
     epoch is dropped when it has a single picture, of which batch normalisation can make nothing.
     """
     class_id = np.asarray(table.column("class_id").to_pylist(), np.int64)
@@ -121,16 +121,23 @@ def make_loader(
     dataset = Pictures(
         read_pixels(table, store, settings, ref), class_id, table.column("sample_id").to_pylist(), normalise, augment
     )
-    sampler = EpochSampler(class_id, settings.sampler, seed) if train else InOrder(len(dataset))
+    sampler: Any = EpochSampler(class_id, settings.sampler, seed) if train else InOrder(len(dataset))
     lonely = train and len(dataset) % settings.batch_size == 1
     return DataLoader(
         dataset,
         batch_sampler=BatchSampler(sampler, settings.batch_size, drop_last=lonely),
         num_workers=settings.workers,
         persistent_workers=settings.workers > 0,
-        collate_fn=_as_is,
+        collate_fn=as_is,
     )
 
 
-def _as_is(batch: Batch) -> Batch:
+def set_epoch(loader: DataLoader[Any], epoch: int) -> None:
+    """Choose the draws of a training loader's next pass."""
+    batch_sampler: Any = loader.batch_sampler
+    batch_sampler.sampler.epoch = epoch
+
+
+def as_is(batch: Any) -> Any:
+    """A batch is made whole by the data set; there is nothing left to collate."""
     return batch

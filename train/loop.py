@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,18 +17,18 @@ from tqdm import tqdm
 
 from data_manifests.errors import StageError
 from data_manifests.store import Store
-from data_manifests.taxonomy import N_CLASSES, AgeCuts
+from data_manifests.taxonomy import N_CLASSES
 from data_manifests.version import Manifest
 from train.checkpoint import Trained, read_checkpoint, save_checkpoint
 from train.config import TrainSettings
-from train.data import Batch, make_loader
+from train.data import Batch, make_loader, set_epoch
 from train.losses import make_loss
 from train.metrics import EpochCounts, macro_f1, scores_of
 from train.models import build_model, choose_device
 from train.optim import Schedule, make_optimizer
 from train.runs import Run
 from train.sampling import epoch_seed
-from train.select import Selection, select_rows
+from train.select import select_rows
 
 Row = dict[str, float]  # one line of metrics.csv
 
@@ -62,7 +61,7 @@ def fit(
     model, normalise = build_model(
         settings.model, N_CLASSES, settings.data.size, weights=not (run.path / "last.pt").is_file()
     )
-    model = model.to(device, memory_format=torch.channels_last)  # a third faster on CPU and GPU alike
+    model = model.to(device).to(memory_format=torch.channels_last)  # a third faster on CPU and GPU alike
     optimizer = make_optimizer(settings.optim, model)
     criterion = make_loss(settings.loss)
 
@@ -76,7 +75,7 @@ def fit(
     while progress.epoch < settings.optim.epochs and progress.epoch - progress.best_epoch < settings.optim.patience:
         started = time.monotonic()
         torch.manual_seed(epoch_seed(seed, progress.epoch))  # dropout; the same after a resume
-        train.batch_sampler.sampler.epoch = progress.epoch
+        set_epoch(train, progress.epoch)
         bar = f"epoch {progress.epoch + 1}/{settings.optim.epochs}"
         row: Row = {"epoch": progress.epoch + 1, "lr": schedule.lr}
         row |= _named("train", train_epoch(model, train, criterion, optimizer, schedule, settings, bar))

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torchmetrics.functional.classification import multiclass_calibration_error
 from torchmetrics.classification import MulticlassConfusionMatrix
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES, N_CLASSES, split_class_id
 
@@ -102,6 +102,4 @@ def bootstrap_intervals(
 
 def calibration_error(probability: np.ndarray, target: np.ndarray) -> float:
     """Expected calibration error over 15 bins of confidence (Guo et al. 2017), from probabilities (N, 18)."""
-    return float(
-        multiclass_calibration_error(torch.from_numpy(probability), torch.from_numpy(target), N_CLASSES, n_bins=15)
-    )
+    return float(multiclass_calibration_error(torch.tensor(probability), torch.tensor(target), N_CLASSES, n_bins=15))

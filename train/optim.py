@@ -64,7 +64,11 @@ class Schedule:
             self._set()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"updates": self.updates, "share": self.share.param_groups[0]["lr"], "plateau": self.plateau.state_dict()}
+        return {
+            "updates": self.updates,
+            "share": self.share.param_groups[0]["lr"],
+            "plateau": self.plateau.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.updates = state["updates"]

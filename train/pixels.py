@@ -81,7 +81,8 @@ def open_pixels(
 
 def _known(folder: Path) -> tuple[list[Path], dict[str, tuple[int, int]]]:
     """The parts in a folder, and where each picture stands."""
-    parts, known = [], {}
+    parts: list[Path] = []
+    known: dict[str, tuple[int, int]] = {}
     for names in sorted(folder.glob("*.txt")):
         for row, sha in enumerate(names.read_text("ascii").split()):
             known[sha] = (len(parts), row)

@@ -1,12 +1,12 @@
 """The folder of a run: `workspace/runs/<manifest>-<serial>`. It holds everything needed to repeat and to judge it.
 
-    config.yaml           every setting, also those left at their default
-    run.json              manifest (ref, hash, lineage), tool versions, state
-    metrics.csv           one line an epoch
-    best.pt  last.pt      the best epoch's network; the last epoch with all that is needed to go on
-    predictions.parquet   every row used, with the probabilities of the 18 classes
-    scores.json           the figures of the report
-    confusion.png  report.html
+config.yaml           every setting, also those left at their default
+run.json              manifest (ref, hash, lineage), tool versions, state
+metrics.csv           one line an epoch
+best.pt  last.pt      the best epoch's network; the last epoch with all that is needed to go on
+predictions.parquet   every row used, with the probabilities of the 18 classes
+scores.json           the figures of the report
+confusion.png  report.html
 """
 
 from __future__ import annotations

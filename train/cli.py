@@ -1,0 +1,79 @@
+"""`python -m train …`: train on a manifest, judge, predict, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from data_manifests.cli_tools import open_store, parse_settings
+from data_manifests.errors import ManifestError
+from train.config import load_train_settings
+from train.pretrained import require_weights
+
+DEFAULT_CONFIG = Path("configs/train/default.yaml")
+
+
+@click.group()
+def cli() -> None:
+    """Train on a manifest and report what its data is worth."""
+
+
+@cli.command()
+@click.argument("ref")
+@click.argument("settings", nargs=-1)
+@click.option("--config", type=click.Path(path_type=Path), help="A YAML file, such as configs/train/demo.yaml.")
+@click.option("--once", is_flag=True, help="Take the run that has the same rows, settings and tools, if there is one.")
+def fit(ref: str, settings: tuple[str, ...], config: Path | None, once: bool) -> None:
+    """Train on the manifest REF. SETTINGS are key=value words, such as optim.epochs=30."""
+    chosen = load_train_settings(config, parse_settings(settings))
+    if chosen.model.pretrained:
+        require_weights(chosen.model.backbone)
+    from train.work import train_and_report
+
+    train_and_report(open_store(), ref, chosen, once=once, say=click.echo)
+
+
+@cli.command()
+@click.argument("name", metavar="RUN")
+def resume(name: str) -> None:
+    """Go on with a RUN that was interrupted, as if it had not been."""
+    from train.work import resume_and_report
+
+    resume_and_report(open_store(), name, say=click.echo)
+
+
+@cli.command()
+@click.argument("name", metavar="RUN")
+@click.argument("ref", required=False)
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="val", show_default=True)
+def evaluate(name: str, ref: str | None, split: str) -> None:
+    """Judge the best checkpoint of RUN on a split of REF (default: the manifest that it was trained on)."""
+    from train.work import evaluate_run
+
+    evaluate_run(open_store(), name, ref, split, say=click.echo)
+
+
+@cli.command()
+@click.argument("name", metavar="RUN")
+@click.argument("source", metavar="REF|FOLDER")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The CSV to write.")
+@click.option("--probabilities", is_flag=True, help="Add the sample id and the probabilities of the 18 classes.")
+def predict(name: str, source: str, out: Path, probabilities: bool) -> None:
+    """Predict every usable row of a manifest, or every picture below a folder: CSV with ImageID,ans."""
+    from train.work import predict_to_csv
+
+    if Path(source).exists() and not Path(source).is_dir() and not source.endswith(".parquet"):
+        raise ManifestError(f"{source!r} is neither a manifest nor a folder of pictures.")
+    predict_to_csv(open_store(), name, source, out, probabilities=probabilities, say=click.echo)
+
+
+@cli.command()
+@click.argument("name", metavar="RUN")
+def report(name: str) -> None:
+    """Write the report of RUN again from the files in its folder."""
+    from train.report import write_report
+    from train.runs import find_run
+
+    store = open_store()
+    click.echo(f"report: {write_report(find_run(store, name), store)}")

@@ -1,0 +1,145 @@
+"""The report of a run: one HTML file with its pictures inside, light or dark as the reader's system is.
+
+It is made from what lies in the run's folder alone; only the photos of the worst mistakes are read from the store.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from data_manifests.errors import StageError
+from data_manifests.store import Store
+from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, split_class_id
+from pipeline.images import load_rgb
+from train.figures import line_chart
+from train.metrics import TASKS
+from train.runs import Run
+from train.summary import Summary, label_names, worst_mistakes
+
+N_MISTAKES = 12
+THUMBNAIL_PX = 224
+
+_TASK_TITLES = {"class": "All 18 classes", "mask": "Mask", "gender": "Gender", "age": "Age class"}
+
+
+def write_report(run: Run, store: Store) -> Path:
+    """Write `report.html` into the run's folder. Raises StageError if the run did not finish."""
+    about, summary = run.about(), run.read_json("scores.json")
+    history = pd.read_csv(run.path / "metrics.csv")
+    predictions = pd.read_parquet(run.path / "predictions.parquet")
+    cuts = AgeCuts(*about["age_cuts"])
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"score": _score, "count": lambda value: f"{value:,}", "label": _label}
+    page = environment.get_template("report.html.j2").render(
+        about=about,
+        summary=summary,
+        settings=run.settings().model_dump(mode="json"),
+        tasks=[_task(task, summary, cuts) for task in TASKS],
+        parts=summary["parts"],
+        charts=_charts(history, about["best_epoch"]),
+        epochs=len(history),
+        seconds=int(history["seconds"].sum()),
+        age_by_mask=_age_by_mask(summary, cuts),
+        masks=MASKS,
+        mistakes=_mistakes(predictions, cuts, store),
+        n_mistakes=sum(int(row["rows"]) for row in summary["tasks"]["class"]) - _hits(summary),
+        most_rows=max(row["train_real"] + row["train_synthetic"] for row in summary["rows_by_class"]) or 1,
+    )
+    run.write("report.html", page.encode())
+    return run.path / "report.html"
+
+
+def _score(value: float | None) -> str:
+    """Three digits, or a dash where there was nothing to judge."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _label(name: str) -> str:
+    """A class name as print sets it: >=60 as ≥60, 30-59 with a dash that does not break."""
+    return re.sub(r"(\d)-(\d)", "\\1\u2060–\u2060\\2", name.replace(">=", "≥"))
+
+
+def _hits(summary: Summary) -> int:
+    return sum(row[index] for index, row in enumerate(summary["confusion"]["class"]))
+
+
+def _task(task: str, summary: Summary, cuts: AgeCuts) -> dict[str, Any]:
+    """What the page shows of a task: scores with intervals, its classes, its confusion table with shares."""
+    prefix = "" if task == "class" else f"{task}_"
+    return {
+        "name": task,
+        "title": _TASK_TITLES[task],
+        "f1": summary["scores"][f"{prefix}f1"],
+        "f1_interval": summary["intervals"][f"{prefix}f1"],
+        "accuracy": summary["scores"][f"{prefix}accuracy"],
+        "accuracy_interval": summary["intervals"][f"{prefix}accuracy"],
+        "labels": summary["tasks"][task],
+        "names": label_names(task, cuts),
+        "confusion": [
+            [{"count": count, "share": count / max(1, sum(row))} for count in row] for row in summary["confusion"][task]
+        ],
+    }
+
+
+def _charts(history: pd.DataFrame, best: int) -> list[dict[str, str]]:
+    def lines(**columns: str) -> dict[str, list[float]]:
+        return {name: history[column].tolist() for name, column in columns.items()}
+
+    tasks = lines(mask="val_mask_f1", gender="val_gender_f1", age="val_age_f1")
+    return [
+        {"title": "Macro F1, 18 classes", "svg": _f1_chart(lines(val="val_f1", train="train_f1"), best)},
+        {"title": "Macro F1 on validation, by task", "svg": _f1_chart(tasks, best)},
+        {
+            "title": "Loss",
+            "svg": line_chart(lines(val="val_loss", train="train_loss"), label="loss by epoch", best=best),
+        },
+    ]
+
+
+def _f1_chart(series: dict[str, list[float]], best: int) -> str:
+    return line_chart(series, label="macro F1 by epoch", top=1.0, best=best)
+
+
+def _age_by_mask(summary: Summary, cuts: AgeCuts) -> list[dict[str, Any]]:
+    return [{"name": name, "cells": cells} for name, cells in zip(cuts.names, summary["age_by_mask"], strict=True)]
+
+
+def _mistakes(predictions: pd.DataFrame, cuts: AgeCuts, store: Store) -> list[dict[str, Any]]:
+    worst = worst_mistakes(predictions, N_MISTAKES)
+    columns = ("sample_id", "root", "path", "sha256", "target", "predicted", "confidence", "truth", "is_synthetic")
+    cards = []
+    for values in worst[list(columns)].to_dict("records"):
+        row: dict[str, Any] = {str(name): value for name, value in values.items()}
+        names = (MASKS, GENDERS, cuts.names)
+        true, predicted = (split_class_id(np.asarray(row[key])) for key in ("target", "predicted"))
+        words = zip(names, true, predicted, strict=True)
+        row["words"] = [{"true": kind[t], "predicted": kind[p], "wrong": t != p} for kind, t, p in words]
+        row["picture"] = _thumbnail(store, row["root"], row["path"])
+        cards.append(row)
+    return cards
+
+
+def _thumbnail(store: Store, root: str, path: str) -> str | None:
+    """A data URL of the picture, at most THUMBNAIL_PX high; None when the file is gone, which the page says."""
+    try:
+        image = load_rgb(store.file_of(root, path))
+    except StageError:
+        return None
+    scale = min(1.0, THUMBNAIL_PX / image.shape[0])
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

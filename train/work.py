@@ -1,0 +1,149 @@
+"""What the commands do: each is one function over a store, with `say` for what people are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_manifests.errors import ManifestError, StageError, ToolkitError
+from data_manifests.files import write_atomic
+from data_manifests.schema import USABLE
+from data_manifests.store import Store
+from data_manifests.taxonomy import N_CLASSES
+from data_manifests.version import Manifest
+from train.checkpoint import load_trained
+from train.config import TrainSettings
+from train.figures import confusion_png
+from train.loop import fit
+from train.metrics import confusion_of, scores_of
+from train.models import choose_device
+from train.predict import PROBABILITIES, predict_folder, predict_rows
+from train.report import write_report
+from train.runs import Run, find_run, new_run, same_run
+from train.select import COLUMNS, absent_classes, select_rows
+from train.summary import summarise
+
+Say = Callable[[str], None]
+
+
+def train_and_report(store: Store, ref: str, settings: TrainSettings, *, once: bool, say: Say) -> Run:
+    """Train, predict, report. With `once`, a run of the same rows, settings and tools is taken, or gone on with."""
+    manifest = store.read(ref)
+    select_rows(manifest, settings.data)  # what is wrong with the rows is said before a run is begun
+    known = same_run(store, manifest.version, settings) if once else None
+    if known is not None and known.about()["state"] == "finished":
+        say(f"{known.name}: known; {headline(known)}; report: {known.path / 'report.html'}")
+        return known
+    run = known or new_run(store, manifest.version, settings)
+    return _train(store, manifest, run, settings, say)
+
+
+def resume_and_report(store: Store, name: str, *, say: Say) -> Run:
+    """Go on with an interrupted run. Raises ManifestError if its manifest has changed since."""
+    run = find_run(store, name)
+    about = run.about()
+    if about["state"] == "finished":
+        raise StageError(f"run {run.name!r} is finished. To train again: python -m train fit {about['manifest']}")
+    manifest = store.read(about["manifest"])
+    if manifest.version.content_hash != about["content_hash"]:
+        raise ManifestError(f"{about['manifest']} is no longer what run {run.name!r} was begun with.")
+    return _train(store, manifest, run, run.settings(), say)
+
+
+def _train(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, say: Say) -> Run:
+    with run.lock:
+        say(f"{run.name}: training on {manifest.version.ref}")
+        try:
+            progress = fit(manifest, settings, store, run)
+            _finish(store, manifest, run, settings, progress.best_epoch)
+        except ToolkitError as error:
+            run.update(state="failed", error=str(error))
+            raise
+    say(f"{run.name}: {headline(run)}; report: {run.path / 'report.html'}")
+    return run
+
+
+def _finish(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, best_epoch: int) -> None:
+    """Predict all rows used with the best network, and write what follows from it."""
+    device = choose_device(settings.device)
+    trained = load_trained(run.path / "best.pt", device)
+    selection = select_rows(manifest, settings.data)
+    rows = pa.concat_tables([selection.val, selection.train])
+    predictions = predict_rows(trained, rows, store, manifest.version.ref, "predict")
+    predictions.to_parquet(run.path / "predictions.parquet", index=False)
+    summary = summarise(predictions, manifest.cuts, settings.seed)
+    run.write_json("scores.json", summary)
+    title = f"{run.name} on {manifest.version.ref}, validation, best epoch {best_epoch}"
+    run.write("confusion.png", confusion_png(summary, manifest.cuts, title))
+    run.update(
+        best_epoch=best_epoch,
+        device=str(device),
+        ledger=dict(selection.ledger),
+        absent=absent_classes(selection, N_CLASSES),
+        config_text=(run.path / "config.yaml").read_text("utf8"),
+    )
+    write_report(run, store)
+    run.update(state="finished")
+
+
+def headline(run: Run) -> str:
+    """The scores in one line."""
+    scores = run.read_json("scores.json")["scores"]
+    tasks = ", ".join(f"{task} {scores[f'{task}_f1']:.3f}" for task in ("mask", "gender", "age"))
+    return f"macro F1 {scores['f1']:.3f}, accuracy {scores['accuracy']:.3f} (F1 of {tasks})"
+
+
+def evaluate_run(store: Store, name: str, ref: str | None, split: str, *, say: Say) -> dict[str, float]:
+    """Scores of a run's best network on one split of a manifest; writes them and the predictions into the run."""
+    run = find_run(store, name)
+    manifest = store.read(ref or run.about()["manifest"])
+    settings = run.settings()
+    trained = load_trained(run.path / "best.pt", choose_device(settings.device))
+    trained.check_taxonomy(manifest.cuts, manifest.version.ref)
+    rows = _usable(manifest, pc.field("split") == split, pc.is_valid(pc.field("class_id")))
+    if rows.num_rows == 0:
+        raise ManifestError(f"{manifest.version.ref} has no usable labelled row in the split {split!r}.")
+    predictions = predict_rows(trained, rows, store, manifest.version.ref, "evaluate")
+    scores = scores_of(confusion_of(predictions["target"].to_numpy(np.int64), predictions["predicted"].to_numpy()))
+    target = f"evaluate-{manifest.version.name}-{manifest.version.number}-{split}"
+    predictions.to_parquet(run.path / f"{target}.parquet", index=False)
+    run.write_json(f"{target}.json", {"manifest": manifest.version.ref, "split": split, "scores": scores})
+    for task in ("", "mask_", "gender_", "age_"):
+        label = task.rstrip("_") or "18 classes"
+        say(f"  {label:10}  macro F1 {scores[f'{task}f1']:.4f}  accuracy {scores[f'{task}accuracy']:.4f}")
+    say(f"{run.name} on {len(predictions)} rows of {manifest.version.ref}, {split}: wrote {run.path / target}.json")
+    return scores
+
+
+def predict_to_csv(store: Store, name: str, source: str, out: Path, *, probabilities: bool, say: Say) -> None:
+    """Write ImageID,ans for a manifest's usable rows or a folder's pictures. An unreadable picture has no answer."""
+    run = find_run(store, name)
+    trained = load_trained(run.path / "best.pt", choose_device(run.settings().device))
+    reasons: dict[str, str] = {}
+    if Path(source).is_dir():
+        frame, reasons = predict_folder(trained, Path(source), store)
+    else:
+        manifest = store.read(source)
+        rows = _usable(manifest)
+        rows = rows.set_column(rows.column_names.index("class_id"), "class_id", pc.fill_null(rows["class_id"], -1))
+        frame = predict_rows(trained, rows, store, manifest.version.ref, "predict")
+    frame = frame.rename(columns={"path": "ImageID", "predicted": "ans"})
+    extra = [name for name in ("sample_id", "confidence", *PROBABILITIES) if name in frame] if probabilities else []
+    unread = pd.DataFrame({"ImageID": list(reasons)})
+    table = pd.concat([frame[["ImageID", "ans", *extra]], unread]).astype({"ans": "Int64"})
+    write_atomic(out, table.to_csv(index=False).encode())
+    for path, reason in reasons.items():
+        say(f"  no answer for {path}: {reason}")
+    say(f"{run.name}: {len(frame)} of {len(table)} pictures predicted; wrote {out}")
+
+
+def _usable(manifest: Manifest, *conditions: pc.Expression) -> pa.Table:
+    condition = pc.field("status").isin(USABLE)
+    for more in conditions:
+        condition = condition & more
+    return manifest.table.filter(condition).select(list(COLUMNS))
