@@ -66,7 +66,7 @@ def shade_and_blend(
         lit += grain
         np.minimum(lit, np.float32(0.5) * lit + np.float32(0.5 * _SHOULDER) * alpha, out=lit)
         below = over(strap_gain * np.float32(strap_rgb[c] * light.cast[c]), strap, dark * under)
-        planes.append(cv2.convertScaleAbs(np.maximum(over(lit, alpha, below), 0)))
+        planes.append(cv2.convertScaleAbs(over(lit, alpha, below)))  # rounds; grain on black may dip to -1
     done = cv2.merge(planes)
     same = ((both == 0) & (dark > 0.998)).view(np.uint8)
     cv2.copyTo(photo, same, done)

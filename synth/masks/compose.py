@@ -162,7 +162,7 @@ def _lay(face: Face, kind: MaskType, recipe: Mapping[str, Any]) -> tuple[Array, 
 def _roi(face: Face, patch: Array, straps: list[Strap], image_hw: tuple[int, int]) -> Roi:
     """The rectangle that fabric, straps and their shadow can touch, inside the image."""
     points = np.vstack([face.to_image_xy(patch.reshape(-1, 2)), *(s.path_xy for s in straps)])
-    pad = 0.10 * face.scale_px + 4
+    pad = 0.085 * face.scale_px + 3  # the contact shadow's reach
     low = np.maximum(np.floor(points.min(0) - pad).astype(int), 0)
     high = np.minimum(np.ceil(points.max(0) + pad).astype(int), (image_hw[1], image_hw[0]))
     if (high - low).min() < 8:

@@ -71,9 +71,9 @@ def read_light(image: U8, face: Face, mirrored: bool) -> Light:
     thumb = image[::16, :: -16 if mirrored else 16].reshape(-1, 3).astype(np.float32)
     bright = thumb @ _LUMA
     picture_white = _rank(bright, 0.95)
-    exposure = float(np.clip(0.7 * face_white * 1.13 + 0.3 * picture_white, 125.0, 250.0)) / 255
+    exposure = float(np.clip(0.7 * face_white * 1.18 + 0.3 * picture_white, 125.0, 250.0)) / 255
     top = thumb[bright >= picture_white].mean(0)
-    cast = np.clip(np.sqrt(np.maximum(top, 1) / max(float(top @ _LUMA), 1)), 0.95, 1.05)
+    cast = np.clip(np.sqrt(np.maximum(top, 1) / max(float(top @ _LUMA), 1)), 0.97, 1.025)
     grey = np.asarray(cv2.cvtColor(around, cv2.COLOR_RGB2GRAY), np.uint8)
     return Light(
         coef, residual.astype(np.float32), (x0, y0, x1, y1), exposure, cast.astype(np.float32),

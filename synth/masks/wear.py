@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def sample_placement(wear: str, shift: dict[str, float], rng: np.random.Generato
     """Draw the numbers of one `Placement` or `Hang`; `shift` is the type's own. Plain floats for the recipe."""
     if wear == "hanging":
         side = int(rng.choice([-1, 1]))
-        return asdict(Hang(side=side, **{n: _uniform(mid, half, rng) for n, (mid, half) in _HANG.items()}))
+        return {"side": side, **{name: _uniform(mid, half, rng) for name, (mid, half) in _HANG.items()}}
     cases = _CASES[wear]
     case = cases[int(rng.choice(len(cases), p=[share for share, _ in cases]))][1]
     values = {name: _uniform(*case.get(name, usual), rng) for name, usual in _BASE.items()}
@@ -112,7 +112,7 @@ def sample_placement(wear: str, shift: dict[str, float], rng: np.random.Generato
         values[name] += weight * offset
     gap = 0.4 if wear == "under_chin" else 0.9
     values["bottom_k"] = max(values["bottom_k"], values["top_k"] + gap)
-    return asdict(Placement(**values))
+    return values
 
 
 def _uniform(mid: float, half: float, rng: np.random.Generator) -> float:
