@@ -35,7 +35,7 @@ class CropSettings(Settings):
     pixels. `align` turns the picture so that the eyes lie level.
     """
 
-    margin: float = Field(default=0.5, ge=0, le=5)
+    margin: float = Field(default=0.4, ge=0, le=5)
     size_wh: tuple[Pixels, Pixels] | None = (256, 256)
     align: bool = False
     border: Literal["replicate", "reflect", "black"] = "replicate"

@@ -1,7 +1,7 @@
 """MTCNN (Zhang et al. 2016, "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks").
 
-The three networks and their weights are facenet-pytorch's, from its wheel. The loop around them is ours: the library
-spends half of its time on pooling, most of it on scales and boxes that cannot matter for a portrait. Here
+The three networks with their weights are facenet-pytorch's. The loop around them is ours: the library spends half of
+its time on pooling, most of it on scales and boxes that cannot matter for a portrait. Here
 
 - every network input is cut from one summed-area table, so a scale or a box costs as much as its own few cells,
   not as the pixels under them; the numbers are those of the library's area pooling;
@@ -17,14 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
-from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
-from torchvision.ops import nms
 
 from preprocess.types import Faces
+
+if TYPE_CHECKING:
+    from preprocess.backends.mtcnn_nets import Net
 
 VERSION = f"{version('facenet-pytorch')}.1"  # the last digit is ours
 
@@ -32,8 +33,6 @@ CELL_PX = 12  # P-Net's receptive field: a face of 12 px at stride 2
 STRIDE_PX = 2
 R_PX, O_PX = 24, 48
 MAX_PIXELS = 4_000_000  # larger pictures are searched at this size; the sums of 255 * 8.4 million overflow int32
-
-Nets = tuple[torch.nn.Module, torch.nn.Module, torch.nn.Module]
 
 
 def make(
@@ -49,7 +48,9 @@ def make(
     of the first walk as a share of the picture's shorter side; 0 looks at all sizes at once. A face of the first walk
     with `sure_score` or more makes the second walk unnecessary.
     """
-    nets = PNet().eval(), *(net().eval().to(memory_format=torch.channels_last) for net in (RNet, ONet))
+    from preprocess.backends.mtcnn_nets import load_nets  # torch: not needed to know the version
+
+    nets = load_nets()
 
     def detect(image: np.ndarray) -> Faces:
         zoom = min(1.0, (MAX_PIXELS / (image.shape[0] * image.shape[1])) ** 0.5)
@@ -83,7 +84,9 @@ def scale_ladder(side_px: int, min_face_px: int, factor: float) -> list[float]:
     return scales
 
 
-def _cascade(nets: Nets, sums: np.ndarray, scales: list[float], thresholds: tuple[float, float, float]) -> Faces:
+def _cascade(
+    nets: tuple[Net, Net, Net], sums: np.ndarray, scales: list[float], thresholds: tuple[float, float, float]
+) -> Faces:
     """The three stages over the given scales; `sums` is the picture's summed-area table."""
     if not scales:  # smaller than the smallest face
         return Faces.none()
@@ -103,18 +106,18 @@ def _cascade(nets: Nets, sums: np.ndarray, scales: list[float], thresholds: tupl
     sides = boxes[:, 2:] - boxes[:, :2] + 1
     points_xy = points.reshape(-1, 2, 5).transpose(0, 2, 1) * sides[:, None] + boxes[:, None, :2] - 1
     boxes = _shift(boxes, offsets)
-    keep = _nms_by_smaller(boxes, scores, 0.7)
+    keep = _nms(boxes, scores, 0.7, by_smaller=True)
     return Faces(boxes[keep], scores[keep], np.ascontiguousarray(points_xy[keep]))
 
 
-def _propose(p_net: torch.nn.Module, sums: np.ndarray, scales: list[float], threshold: float) -> np.ndarray:
+def _propose(p_net: Net, sums: np.ndarray, scales: list[float], threshold: float) -> np.ndarray:
     """P-Net over the pyramid → square candidate boxes (N, 4)."""
     height, width = sums.shape[0] - 1, sums.shape[1] - 1
     whole = np.array([[0, 0, width, height]])
     found_boxes, found_scores, found_offsets = [], [], []
     for scale in scales:
         small = area_pool(sums, whole, (int(width * scale + 1), int(height * scale + 1)))
-        offsets, scores = _run(p_net, small)
+        offsets, scores = p_net(small)
         rows, columns = np.nonzero(scores[0, 1] >= threshold)
         corner = np.stack([columns, rows], axis=1).astype(np.float32) * STRIDE_PX + 1
         boxes = np.floor(np.concatenate([corner, corner + CELL_PX - 1], axis=1) / np.float32(scale))
@@ -130,7 +133,7 @@ def _propose(p_net: torch.nn.Module, sums: np.ndarray, scales: list[float], thre
 
 
 def _classify(
-    net: torch.nn.Module, sums: np.ndarray, boxes: np.ndarray, side_px: int, threshold: float
+    net: Net, sums: np.ndarray, boxes: np.ndarray, side_px: int, threshold: float
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """R-Net or O-Net on each box → the boxes that pass, and the network's outputs for them, the score last."""
     height, width = sums.shape[0] - 1, sums.shape[1] - 1
@@ -141,7 +144,7 @@ def _classify(
     boxes = boxes[inside]
     if len(boxes) == 0:
         return boxes, []
-    *outputs, probabilities = _run(net, area_pool(sums, windows[inside], (side_px, side_px)))
+    *outputs, probabilities = net(area_pool(sums, windows[inside], (side_px, side_px)))
     passed = probabilities[:, 1] > threshold
     return boxes[passed], [output[passed] for output in (*outputs, probabilities[:, 1])]
 
@@ -171,13 +174,6 @@ def _cells(start: np.ndarray, stop: np.ndarray, count: int) -> tuple[np.ndarray,
     return start[:, None] + edges[:, :-1] // count, start[:, None] - (-edges[:, 1:] // count)
 
 
-def _run(net: torch.nn.Module, images: np.ndarray) -> list[np.ndarray]:
-    """float32 (N, H, W, 3) in [0, 255] → the network's outputs. The permuted view is channels-last without a copy."""
-    with torch.inference_mode():
-        batch = torch.from_numpy(images).permute(0, 3, 1, 2).sub_(127.5).mul_(1 / 128)
-        return [output.numpy() for output in net(batch)]
-
-
 def _shift(boxes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Move each edge by the regressed share of the box's side."""
     sides = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
@@ -191,19 +187,22 @@ def _square(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([corner, corner + sides.max(axis=1, keepdims=True)], axis=1)
 
 
-def _nms(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Indices to keep, best first."""
-    return nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold).numpy()
+def _nms(boxes: np.ndarray, scores: np.ndarray, threshold: float, by_smaller: bool = False) -> np.ndarray:
+    """Indices to keep, best first: of boxes that overlap by more than the threshold, the one with the higher score.
 
-
-def _nms_by_smaller(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
-    """As above, but overlap is a share of the smaller box, so that a box within another one goes."""
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2] + 1, axis=1)
-    kept: list[int] = []
-    for candidate in np.argsort(-scores, kind="stable"):
-        low = np.maximum(boxes[kept, :2], boxes[candidate, :2])
-        high = np.minimum(boxes[kept, 2:], boxes[candidate, 2:])
-        overlap = np.prod(np.clip(high - low + 1, 0, None), axis=1)
-        if np.all(overlap <= threshold * np.minimum(areas[kept], areas[candidate])):
-            kept.append(int(candidate))
+    The overlap is a share of the union or, `by_smaller`, of the smaller box, so that a box within another one goes.
+    As in the library, whole pixels count in the second case and not in the first.
+    """
+    pixel = 1 if by_smaller else 0
+    low, high = boxes[:, :2], boxes[:, 2:] + pixel
+    areas = (high - low).prod(axis=1)
+    left = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        sides = np.minimum(high[left], high[best]) - np.maximum(low[left], low[best])
+        overlap = np.clip(sides, 0, None).prod(axis=1)
+        whole = np.minimum(areas[left], areas[best]) if by_smaller else areas[left] + areas[best] - overlap
+        left = left[overlap <= threshold * whole]
     return np.array(kept, dtype=int)
