@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from synth.ages.frame import FRAME_WH, Warp, apply, border, mean_shape, mirrored
 from synth.ages.gate import AgeGate, make_gate
 from synth.ages.learn import LOG_FLOOR, Picture, learn_prototypes
 from synth.ages.move import move_age
+from synth.ages.mover import make_mover
 from synth.ages.network import age_by_network, ffhq_square
 from synth.ages.prototypes import Prototypes, load_prototypes
 from synth.ages.report import KnownFace, age_report
@@ -443,6 +445,33 @@ def test_age_settings_refuse_what_cannot_be() -> None:
             load_settings(AgeSettings, overrides={"moves": value})
     with pytest.raises(ConfigError):
         load_settings(AgeSettings, overrides={"strength": "3"})
+
+
+@pytest.mark.parametrize("method", ["prototypes", "onnx"])
+def test_the_mover_moves_and_writes_its_recipe(
+    pictures: list[Picture], prototypes: Prototypes, networks: dict[str, Path], tmp_path: Path, method: str
+) -> None:
+    image, landmarks, gender, _ = pictures[0]
+    sha256 = prototypes.save(tmp_path / "p.npz")
+    chosen = AgeSettings(method=method, network_path=str(networks["onnx"]), low=0.0, high=1.0, age_unit_years=2000)
+    mover = make_mover(chosen, tmp_path / "p.npz", sha256)
+    aged = mover(image, landmarks, gender, YOUNG, OLD)
+    assert (aged.image != image).any()
+    assert aged.recipe["method"] == method
+    assert 0 < aged.recipe["distance"] < 0.6
+    assert json.loads(json.dumps(aged.recipe)) == aged.recipe
+    again = make_mover(chosen, tmp_path / "p.npz", sha256)(image, landmarks, gender, YOUNG, OLD)
+    assert (again.image == aged.image).all()
+    assert again.recipe == aged.recipe
+
+
+def test_a_mover_without_its_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="method is none"):
+        make_mover(AgeSettings())
+    with pytest.raises(StageError, match="cannot be read"):
+        make_mover(AgeSettings(method="prototypes"), tmp_path / "none.npz")
+    with pytest.raises(BackendError, match="does not exist"):
+        make_mover(AgeSettings(method="torchscript", network_path=str(tmp_path / "none.pt")))
 
 
 # -- report ---------------------------------------------------------------------------------------------------------

@@ -57,10 +57,14 @@ class AgeMove:
 
 @dataclass(frozen=True)
 class Change:
-    """Target less source band: shape (68, 2) frame px, colour (H, W, 3) Lab, texture; its typical faces' shapes."""
+    """Target less source band: shape (68, 2) frame px, colour (H, W, 3) Lab, texture; its typical faces' shapes.
+
+    `source_lightness` (H, W) is how much lighter than the skin the source band is, L*.
+    """
 
     shape: F64
     colour: F32
+    source_lightness: F32
     texture: TextureChange
     detail_shapes: list[F64]
 
@@ -122,7 +126,8 @@ def _change(p: Prototypes, weights: tuple[float, ...], source: int, target: int)
         between(p.textures).astype(np.float32), at(p.textures, source), at(p.textures, target), details, local
     )
     shapes = [np.asarray(shape, np.float64) for shape in p.detail_shapes[gender, target][there]]
-    return Change(between(p.shapes), colour, texture, shapes)
+    lightness = np.asarray(cv2.GaussianBlur(at(p.colours[..., 0], source), (0, 0), _COLOUR_SIGMA_PX), np.float32)
+    return Change(between(p.shapes), colour, lightness, texture, shapes)
 
 
 def _nearest(shape: F64, others: list[F64]) -> int | None:
@@ -135,15 +140,24 @@ def _nearest(shape: F64, others: list[F64]) -> int | None:
 def frame_delta(face: U8, change: Change, choice: int | None, zones: Zones, strength: float) -> F32:
     """What to add to a face in the frame, (H, W, 3) RGB levels, 0 outside of the face."""
     lab = to_lab(face)
-    bare = skin_score(lab, skin_tone(lab, zones))
+    tone = skin_tone(lab, zones)
+    bare = skin_score(lab, tone)
     weight = zones.face * (zones.features + (1 - zones.features) * bare)
-    delta = (strength * (1 - 0.85 * zones.eyes))[..., None] * change.colour
+    colour_weight = strength * (1 - 0.85 * zones.eyes) * _contrast(lab[..., 0] - tone[0], change, zones)
+    delta = colour_weight[..., None] * change.colour
     delta[..., 0] += aged_lightness(lab[..., 0], change.texture, choice, zones, strength)
     delta *= weight[..., None]
     lighter = np.clip((100 - lab[..., 0]) / _HIGHLIGHT, 0, 1)
     delta[..., 0] = np.where(delta[..., 0] > 0, delta[..., 0] * lighter, delta[..., 0])
     aged = cv2.cvtColor(lab + delta, cv2.COLOR_LAB2RGB)
     return np.asarray(aged * 255 - face, np.float32)
+
+
+def _contrast(lightness: F32, change: Change, zones: Zones) -> F32:
+    """(H, W) up to 1: a brow that stands out less from its skin than the average one has less of itself to lose."""
+    has = np.clip(-lightness / np.maximum(-change.source_lightness, 1.0), 0, 1)
+    fades = (change.source_lightness < 0) & (change.colour[..., 0] > 0)
+    return np.asarray(np.where(fades, 1 - zones.features * (1 - has), 1), np.float32)
 
 
 def _carried_back(image: U8, delta: F32, points: F64, moved: F64, mean_xy: F64) -> U8:
