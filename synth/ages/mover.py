@@ -43,10 +43,11 @@ def make_mover(settings: AgeSettings, prototypes: Path | None = None, sha256: st
     """
     if settings.method == "none":
         raise ConfigError("synth.ages.method is none: there is nothing to move ages with.")
-    move, made_by = (
-        _by_prototypes(settings, prototypes, sha256) if settings.method == "prototypes" else _by_file(settings)
+    if settings.method == "prototypes":
+        move, made_by = _by_prototypes(settings, prototypes, sha256)
+    else:
+        move, made_by = _by_network(settings)
     gate = make_gate()
-    )
 
     def mover(image: U8, landmarks_xy: Landmarks, gender: str, from_age: int, to_age: int) -> Aged:
         aged, points = move(image, landmarks_xy, gender, from_age, to_age)
@@ -73,7 +74,7 @@ def _by_prototypes(settings: AgeSettings, file: Path | None, sha256: str | None)
     return move, made_by
 
 
-def _by_file(settings: AgeSettings) -> tuple[_Move, dict[str, Any]]:
+def _by_network(settings: AgeSettings) -> tuple[_Move, dict[str, Any]]:
     backend = load_backend("ager", settings.method)
     range_ = {"low": settings.low, "high": settings.high, "age_unit_years": settings.age_unit_years}
     ager = backend.make(path=settings.network_path, **range_)
