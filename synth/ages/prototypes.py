@@ -33,6 +33,8 @@ class Prototypes:
     textures (G, B, N_BANDS, 2, H/4, W/4) mean log amplitude of the dark and the bright side ·
     details (G, B, K, N_DETAIL, H, W) int8 DETAIL_STEP L*, the fine bands of the K most typical faces of a band ·
     detail_shapes (G, B, K, 68, 2) their shapes, NaN where there are fewer than K.
+
+    The details are skin of real people: a file of prototypes is to be kept as the photos are.
     """
 
     starts: NDArray[np.int64]
