@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from pickle import UnpicklingError
 from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.data import resolve_model_data_config
 
 from data_manifests.errors import BackendError, ConfigError, must_be_one_of
 from train.config import ModelSettings
 from train.data import Normalise
 from train.pretrained import cached_files, hub_is_reachable, no_weights
+
+# what timm, torch and safetensors raise for weights that are absent, broken or do not fit, and for unknown options
+_CANNOT_BE_MADE = (OSError, RuntimeError, TypeError, SafetensorError, UnpicklingError)
 
 
 def build_model(
@@ -34,7 +39,7 @@ def build_model(
         options |= _weights_from(settings.backbone, pretrained_cfg)
     try:
         model = timm.create_model(settings.backbone, num_classes=n_outputs, **options)
-    except (OSError, RuntimeError, TypeError) as error:  # timm's and torch's words for what does not fit
+    except _CANNOT_BE_MADE as error:
         raise BackendError(f"backbone {settings.backbone!r} cannot be made: {' '.join(str(error).split())}") from None
     about = resolve_model_data_config(model)
     return model, Normalise(tuple(about["mean"]), tuple(about["std"]))
