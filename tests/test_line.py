@@ -78,7 +78,7 @@ def test_a_correction_reaches_the_crops_and_costs_no_picture(workspace: Path, tm
     crop = next(row for row in store.read("line@preprocessed").table.to_pylist() if row["split"] == "train")
     new = "male" if crop["gender"] == "female" else "female"
     correction = Correction(
-        manifest=f"{seen.ref}#{seen.content_hash[:8]}", sample_id=crop["sample_id"], person_id=crop["person_id"], scope="person",
+        manifest=seen.pinned, sample_id=crop["sample_id"], person_id=crop["person_id"], scope="person",
         field="gender", old=crop["gender"], new=new, annotator="ada", image_sha256=crop["sha256"],
     )  # fmt: skip
     append_correction(tmp_path / "ada.csv", correction)
