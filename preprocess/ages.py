@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -25,12 +26,13 @@ def parse_ages(text: str) -> tuple[int, ...]:
     """ "57,58,59" or "57-59" → (57, 58, 59). Raises ConfigError."""
     ages: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match is None:
             raise ConfigError(f"ages are written 57,58,59 or 57-59. Got {text!r} instead.")
-        ages.update(range(int(first), int(last or first) + 1))
-    if not ages or min(ages) < MIN_AGE or max(ages) > MAX_AGE:
-        raise ConfigError(f"ages must be from {MIN_AGE} to {MAX_AGE}, the lower first. Got {text!r} instead.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not MIN_AGE <= first <= last <= MAX_AGE:
+            raise ConfigError(f"ages must be from {MIN_AGE} to {MAX_AGE}, the lower first. Got {text!r} instead.")
+        ages.update(range(first, last + 1))
     return tuple(sorted(ages))
 
 
@@ -51,12 +53,10 @@ def drop_ages(table: pa.Table, ages: Sequence[int], splits: Sequence[str] = ("tr
             )
         chosen = pc.and_(chosen, pc.is_in(table.column("split"), pa.array(splits)))
     chosen = pc.fill_null(pc.and_(chosen, pc.is_in(table.column("status"), pa.array(USABLE))), False)
-    reason = pc.binary_join_element_wise(
-        table.column("reason"),
-        pc.binary_join_element_wise("drop-ages: age", pc.cast(table.column("age"), pa.string()), " "),
-        "; ",
-        null_handling="skip",
-    )
+    before = table.column("reason")
+    remark = pc.binary_join_element_wise("drop-ages: age", pc.cast(table.column("age"), pa.string()), " ")
+    # pyarrow's own null_handling="skip" loses rows in which all parts are null
+    reason = pc.if_else(pc.is_valid(before), pc.binary_join_element_wise(before, remark, "; "), remark)
     return _with(
         table,
         status=pc.if_else(chosen, "excluded", table.column("status")),
