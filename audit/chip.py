@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-EYES_SHARE_XY = ((0.3, 0.4), (0.7, 0.4))  # where the eyes' centres come to lie
+EYES_SHARE_XY = ((0.33, 0.36), (0.67, 0.36))  # where the eyes' centres come to lie
 _LEFT, _RIGHT = slice(36, 42), slice(42, 48)  # eyes in the 68 points, left in the picture first
 
 

@@ -116,7 +116,9 @@ def make_describe(
     return step
 
 
-def find_face(detect: Callable[..., Any], locate: Callable[..., Any], picture: np.ndarray) -> tuple[np.ndarray | None, int]:
+def find_face(
+    detect: Callable[..., Any], locate: Callable[..., Any], picture: np.ndarray
+) -> tuple[np.ndarray | None, int]:
     """Landmarks (68, 2) of the largest face near the middle and how many faces there are; None and 0 without one."""
     faces = detect(picture)
     if len(faces) == 0:

@@ -9,7 +9,7 @@ probability (Charikar 2002, "Similarity Estimation Techniques from Rounding Algo
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def near_hashes(hashes: np.ndarray, max_distance: int) -> np.ndarray:
 
 def _block_masks(max_distance: int) -> list[np.uint64]:
     edges = np.linspace(0, 64, max_distance + _INTACT + 1).astype(int)
-    blocks = [((1 << int(high - low)) - 1) << int(low) for low, high in zip(edges, edges[1:], strict=False)]
+    blocks = [((1 << (high - low)) - 1) << low for low, high in pairwise(edges.tolist())]
     return [np.uint64(sum(chosen)) for chosen in combinations(blocks, _INTACT)]
 
 

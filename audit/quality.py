@@ -13,10 +13,10 @@ import numpy as np
 
 from audit.chip import aligned_chip, eyes_xy
 
-CHIP_PX = 128
-# log10 of the Laplacian's variance on a 128-px chip. Real portraits lie at 2.0 to 3.3; blurred until the eyes are
-# smears (Gaussian of 4 % of the eye distance) at 1.2 to 1.6, blurred beyond use (10 %) at 0.3 to 0.7.
-SHARPNESS_RANGE = (0.5, 2.0)
+CHIP_PX = 64
+# log10 of the Laplacian's variance on a 64-px chip: 2.9 to 3.4 for sharp portraits, 2.1 after a Gaussian blur of 4 % of
+# the eye distance (lashes gone), 1.7 at 6 % (pupils smeared), 1.2 at 10 % (beyond use); medians of 52 portraits.
+SHARPNESS_RANGE = (1.0, 3.0)
 DARK, BRIGHT = 12, 243  # grey values at which a pixel tells nothing
 MEAN_LOW, MEAN_HIGH = 45, 210  # a face's mean grey outside of it is too dark or too bright
 SMALL_EYES_PX = 24.0  # eye distance of a face about 60 px wide, below which landmarks and labels become guesses
@@ -65,10 +65,7 @@ def has_border(image: np.ndarray) -> bool:
     A plain studio wall is flat too, but does not end in a step along a whole side.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    for lines in (grey, grey.T):
-        if _band(lines) and _band(lines[::-1]):
-            return True
-    return False
+    return any(_band(lines) and _band(lines[::-1]) for lines in (grey, grey.T))
 
 
 def _band(lines: np.ndarray) -> bool:

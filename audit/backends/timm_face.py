@@ -30,12 +30,13 @@ def fingerprint(file: str, **params: object) -> str:
 
 
 def make(model: str, file: str, size_px: int = 224) -> Describer:
-    """A describer whose three vectors are the backbone's pooled features: of the face, of the face, of the lower face."""
+    """A describer whose three vectors are the backbone's pooled features: face, face, lower face."""
     import timm
     import torch
 
     network = timm.create_model(model, pretrained=False, num_classes=0, checkpoint_path=file).eval()
-    mean, std = (torch.tensor(network.pretrained_cfg[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    config = timm.data.resolve_data_config({}, model=network)
+    mean, std = (torch.tensor(config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
 
     def vector(chip: np.ndarray) -> np.ndarray:
         pixels = torch.from_numpy(chip).permute(2, 0, 1)[None].float() / 255

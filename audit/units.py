@@ -1,0 +1,69 @@
+"""What a label belongs to: gender and age to a profile, all of whose shots are evidence; a mask state to one photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from audit.ridge import standardise
+
+
+@dataclass(frozen=True)
+class Units:
+    """Profiles with at least one face. `places` (P,) gives each place of the features its unit, -1 without a face."""
+
+    names: np.ndarray  # (U,) profile_id
+    persons: np.ndarray  # (U,) integers, equal for profiles of one person
+    features: np.ndarray  # (U, D) float32, rows of length about 1
+    places: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def join(*blocks: np.ndarray) -> np.ndarray:
+    """Standardised blocks side by side with equal say."""
+    return np.hstack([standardise(block) for block in blocks]) / np.float32(len(blocks) ** 0.5)
+
+
+def make_units(rows: pd.DataFrame, identity: np.ndarray, appearance: np.ndarray) -> Units:
+    """Pool the photos of each profile. `rows` has profile_id, person_id, mask; vectors (P, …) are NaN without a face.
+
+    A mask shifts every vector, so each mask state is centred on its own mean before photos are averaged.
+    """
+    seen = np.isfinite(identity[:, 0]) if identity.shape[1] else np.zeros(len(rows), bool)
+    codes, names = pd.factorize(rows["profile_id"].where(seen), use_na_sentinel=True)
+    if not len(names):
+        return Units(np.array([], object), np.array([], int), np.empty((0, 0), np.float32), codes)
+    state = pd.factorize(rows["mask"].fillna(""))[0]
+    blocks = [_mean_of(_centre(block, state, seen)[seen], codes[seen]) for block in (identity, appearance)]
+    person_of = rows["person_id"].to_numpy()[seen][np.unique(codes[seen], return_index=True)[1]]
+    return Units(np.asarray(names), pd.factorize(person_of)[0], join(*blocks), codes)
+
+
+def _centre(vectors: np.ndarray, state: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    centred = np.full_like(vectors, np.nan)
+    for value in np.unique(state[seen]):
+        members = seen & (state == value)
+        centred[members] = vectors[members] - vectors[members].mean(axis=0)
+    return centred
+
+
+def _mean_of(vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    total = np.zeros((codes.max() + 1, vectors.shape[1]), np.float32)
+    np.add.at(total, codes, vectors)
+    return total / np.bincount(codes)[:, None].astype(np.float32)
+
+
+def label_of(values: pd.Series, units: Units) -> tuple[np.ndarray, np.ndarray]:
+    """The commonest value (U,) of a column in each unit (None without any) and whether the photos disagree (U,)."""
+    seen = units.places >= 0
+    frame = pd.DataFrame({"unit": units.places[seen], "value": values.to_numpy(object)[seen]}).dropna()
+    counts = frame.value_counts(["unit", "value"]).reset_index()
+    label = np.full(len(units), None, object)
+    best = counts.sort_values(["unit", "count", "value"], ascending=[True, False, True]).drop_duplicates("unit")
+    label[best["unit"].to_numpy(int)] = best["value"].to_numpy(object)
+    mixed = np.bincount(counts["unit"].to_numpy(int), minlength=len(units)) > 1
+    return label, mixed
