@@ -64,7 +64,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_people_have_the_imbalance_of_the_original_data() -> None:
-    people = make_people(4000, np.random.default_rng(0))
+    people = make_people(2500, np.random.default_rng(0))
     shares = np.bincount([age_class(p.age) for p in people], minlength=3) / len(people)
     np.testing.assert_allclose(shares, np.array(AGE_CLASS_COUNTS) / sum(AGE_CLASS_COUNTS), atol=0.03)
     assert np.mean([p.gender == "female" for p in people]) == pytest.approx(0.61, abs=0.03)

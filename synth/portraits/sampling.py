@@ -133,10 +133,10 @@ def _skin(rng: np.random.Generator, gender: str, male: float, old: float, tone: 
         redness=_amount(rng.normal(0.45 + 0.05 * male, 0.2)),
         freckles=_amount(rng.normal(-0.25, 0.45)) * (1 - dark),
         spots=_amount(rng.normal(1.3 * old - 0.45, 0.22)),
-        texture=_amount(rng.normal(0.34 + 0.10 * male + 0.34 * old - 0.2 * makeup, 0.13)),
-        wrinkles=_amount(rng.normal(0.04 + 0.88 * old, 0.11)),
-        sag=_amount(rng.normal(0.03 + 0.82 * old, 0.15)),
-        bags=_amount(rng.normal(0.16 + 0.62 * old, 0.20)),
+        texture=_amount(rng.normal(0.24 + 0.08 * male + 0.50 * old - 0.2 * makeup, 0.12)),
+        wrinkles=_amount(rng.normal(0.02 + 0.90 * old, 0.09)),
+        sag=_amount(rng.normal(0.90 * old - 0.06, 0.12)),
+        bags=_amount(rng.normal(0.05 + 0.75 * old, 0.17)),
         makeup=makeup,
         stubble=stubble,
         beard=beard,
@@ -169,7 +169,7 @@ def _hair(rng: np.random.Generator, male: float, looks: float, old: float, dark:
     weights = weights * np.array([1 + 4 * dark, 1 + dark, 1 - 0.6 * dark, 1 - dark, 1 - dark, 1 - dark])
     name = str(rng.choice(list(_HAIR), p=weights / weights.sum()))
     base = np.array(_HAIR[name], np.float64) * rng.uniform(0.82, 1.18)
-    turn = rng.normal(53.0, 8.0)
+    turn = rng.normal(52.0, 6.5)
     grey = 1.0 / (1.0 + np.exp(-(looks - turn) / 4.5))
     if rng.random() < 0.06 + 0.30 * _leaning(-male):
         grey *= rng.uniform(0.05, 0.35)  # dyed
@@ -204,6 +204,8 @@ def _outfit(rng: np.random.Generator, male: float, old: float) -> Outfit:
         weights = np.array([0.28, 0.26, 0.14, 0.14, 0.09, 0.09])
     else:
         weights = np.array([0.28, 0.08, 0.24, 0.20, 0.15, 0.05])
+    weights = weights * np.array([1.2, 1.0, 0.7, 0.6, 1.9, 1.0]) ** (1 - 2.5 * old)  # the young wear hoodies
+    weights = weights / weights.sum()
     hue = float(rng.random())
     wall_hue = float(rng.choice([0.58, 0.10, 0.35, 0.05]) + rng.normal(0, 0.03)) % 1.0
     wall = _hsv(wall_hue, float(rng.uniform(0.03, 0.22)), float(rng.uniform(0.50, 0.95)))
@@ -236,7 +238,7 @@ def sample_person(number: int, gender: str, age: int, rng: np.random.Generator) 
     """Draw one person of the given true gender ("male" or "female") and age in years."""
     male = float(rng.normal(1.0 if gender == "male" else -1.0, 0.66))
     looks = float(np.clip(age + rng.normal(0.0, 3.5), 15, 90))  # nobody looks exactly their age
-    old = float(np.clip((looks - 24.0) / 50.0, 0.0, 1.15)) ** 1.25
+    old = float(np.clip((looks - 21.0) / 52.0, 0.0, 1.12))
     dark = float(np.clip(rng.beta(1.25, 1.75), 0.0, 1.0))
     steps = np.linspace(0, 1, len(_TONES))
     tone = np.array([np.interp(dark, steps, _TONES[:, c]) for c in range(3)])

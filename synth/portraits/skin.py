@@ -226,8 +226,8 @@ def build_face(person: Person) -> FaceAtlas:
     grid, skin = Grid.atlas(), person.skin
     wrinkles = wrinkle_map(grid, person, rng)
     pores = value_noise(rng, grid.shape, (2.4, 2.4)) * 0.0007 + value_noise(rng, grid.shape, (7, 7)) * 0.0006
-    height = relief(grid, person) - 0.023 * wrinkles + pores * (0.5 + 1.6 * skin.texture)
-    color = _base_color(grid, person, rng) * (1 - 0.19 * np.clip(wrinkles, 0, 1.2))[..., None]
+    height = relief(grid, person) - 0.027 * wrinkles + pores * (0.5 + 1.6 * skin.texture)
+    color = _base_color(grid, person, rng) * (1 - 0.22 * np.clip(wrinkles, 0, 1.2))[..., None]
     lips = _paint_lips(grid, person, color, height, rng)
     _paint_nostrils(grid, person, color)
     hairy = _paint_hairs(grid, person, color, height, rng)
