@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow as pa
 
-from data_manifests.errors import StageError
 from data_manifests.files import write_atomic
 from data_manifests.hashing import file_sha256
 from data_manifests.store import Store
-from pipeline.images import SUFFIXES
+from pipeline.folder import checked_folders, find_pictures, output_names, write_report
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import SEVERITY, Result, Step
 
@@ -36,25 +33,6 @@ class FolderRun:
         return f"images: {counts} = {self.ledger.total()} files in; {self.reused} reused; wrote {out / REPORT}"
 
 
-def find_pictures(src: Path) -> list[str]:
-    """Paths relative to `src`, POSIX, in order; hidden files (macOS leaves `._name.jpg`) and folders are not pictures.
-
-    Raises StageError if there are none.
-    """
-    paths = (path.relative_to(src) for path in src.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    found = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
-    if not found:
-        raise StageError(f"no picture ({', '.join(SUFFIXES)}) in {src}.")
-    return found
-
-
-def output_names(files: Sequence[str]) -> list[str]:
-    """`a/b.png` → `a/b.jpg`; where two files would meet (`b.png`, `b.webp`), the old suffix stays: `a/b.png.jpg`."""
-    plain = [str(PurePosixPath(file).with_suffix(".jpg")) for file in files]
-    meets = Counter(name.lower() for name in plain)  # some file systems do not tell B.jpg from b.jpg
-    return [f"{file}.jpg" if meets[name.lower()] > 1 else name for file, name in zip(files, plain, strict=True)]
-
-
 def run_folder(
     steps: Sequence[Step], src: Path, out: Path, store: Store, *, jobs: int | None = None, executor: str = "pool"
 ) -> FolderRun:
@@ -62,22 +40,14 @@ def run_folder(
 
     Results are kept in the store's workspace, so a second run does only what is new. `out` must not lie in `src`.
     """
-    src, out = src.resolve(), out.resolve()
-    if not src.is_dir():
-        raise StageError(f"{src} is not a folder.")
-    if out == src or src in out.parents:
-        raise StageError(f"OUT must lie outside SRC, or its pictures would be taken for new ones. Got {out} instead.")
+    src, out = checked_folders(src, out)
     files = find_pictures(src)
     results, reused = run_records("images", steps, _as_table(files, src, store), store, jobs=jobs, executor=executor)
     rows = []
     for file, name, result in zip(files, output_names(files), results, strict=True):
         written = _copy_out(file, name, result, src, out, store)
         rows.append(_report_row(file, written, result))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(out / REPORT, text.getvalue().encode("utf-8-sig"))  # with the mark that Excel needs to read UTF-8
+    write_report(out / REPORT, COLUMNS, rows)
     return FolderRun(Counter(result["status"] for result in results), reused)
 
 

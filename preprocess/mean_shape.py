@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.faces import five_of
+
 # Median of dlib's landmarks over 203 frontal portraits, made symmetric, in eye distances from the point between the
 # eyes, as x + iy. iBUG order.
 _HALVES = np.array("""
@@ -21,26 +23,6 @@ _HALVES = np.array("""
 0.000,1.048 0.144,1.028 0.455,1.039 0.147,1.157 0.000,1.174 -0.147,1.157
 """.replace(",", " ").split(), float)  # fmt: skip
 MEAN_SHAPE = _HALVES[0::2] + 1j * _HALVES[1::2]
-
-
-def five_of(landmarks_xy: np.ndarray) -> np.ndarray:
-    """The five points (5, 2) that 68 landmarks (68, 2) imply: middles of the eyes, nose tip, corners of the mouth."""
-    eyes = landmarks_xy[36:42].mean(axis=0), landmarks_xy[42:48].mean(axis=0)
-    return np.stack([*eyes, landmarks_xy[30], landmarks_xy[48], landmarks_xy[54]])
-
-
-def scale_of(points_xy: np.ndarray) -> tuple[float, float]:
-    """Distance between the eyes and from the middle of the eyes to the middle of the mouth, in pixels."""
-    eyes, mouth = points_xy[:2].astype(float), points_xy[3:].astype(float)
-    across = np.linalg.norm(eyes[1] - eyes[0])
-    down = np.linalg.norm(mouth.mean(axis=0) - eyes.mean(axis=0))
-    return float(across), float(down)
-
-
-def disagreement(landmarks_xy: np.ndarray, points_xy: np.ndarray) -> float:
-    """Mean distance between the five points that the landmarks imply and the given ones, over the face's scale."""
-    distance = np.linalg.norm(five_of(landmarks_xy) - points_xy, axis=1).mean()
-    return float(distance / max(float(np.mean(scale_of(points_xy))), 1e-6))
 
 
 def fit_mean_shape(points_xy: np.ndarray) -> np.ndarray:

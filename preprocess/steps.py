@@ -15,11 +15,11 @@ import numpy as np
 
 from data_manifests.errors import ConfigError, must_be_one_of
 from pipeline.backends import Backend, load_backend
+from pipeline.faces import centre_box, choose_face, disagreement
 from pipeline.step import Outcome, Record, Step, StepFunction
 from preprocess import geometry
 from preprocess.compose import lay_over
-from preprocess.faces import centre_box, choose_face
-from preprocess.mean_shape import disagreement, fit_mean_shape
+from preprocess.mean_shape import fit_mean_shape
 from preprocess.settings import BackgroundSettings, CropSettings, DetectSettings, LandmarkSettings
 
 CROP_VERSION = "1"

@@ -21,10 +21,10 @@ from PIL import Image
 from skimage.data import astronaut
 
 from data_manifests.errors import BackendError, StageError
+from pipeline.faces import disagreement, five_of
 from pipeline.weights import WEIGHTS
 from preprocess.backends import dlib68, five_points, grabcut, mtcnn, rembg_remover
 from preprocess.backends.mtcnn_nets import load_nets
-from preprocess.mean_shape import disagreement, five_of
 from synth.portraits.render import Portrait, build_model, render_shot
 from synth.portraits.sampling import make_people, sample_shot
 

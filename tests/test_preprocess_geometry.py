@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pipeline.faces import centre_box, choose_face, disagreement, five_of
+from pipeline.types import Faces
 from preprocess import geometry
 from preprocess.compose import guided_alpha, lay_over
-from preprocess.faces import centre_box, choose_face
-from preprocess.mean_shape import MEAN_SHAPE, disagreement, fit_mean_shape, five_of
-from preprocess.types import Faces
+from preprocess.mean_shape import MEAN_SHAPE, fit_mean_shape
 
 BOXES = st.tuples(st.floats(-50, 400), st.floats(-50, 400), st.floats(12, 300), st.floats(12, 300)).map(
     lambda box: np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]], np.float32)

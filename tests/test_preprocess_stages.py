@@ -16,10 +16,11 @@ from skimage.data import astronaut
 from data_manifests.errors import BackendError, ConfigError, StageError
 from data_manifests.store import Store
 from pipeline.config import load_settings
+from pipeline.folder import find_pictures, output_names
 from pipeline.images import load_rgb, save_rgb
 from pipeline.stage import StageRun
 from preprocess.cli import cli
-from preprocess.folder import find_pictures, output_names, run_folder
+from preprocess.folder import run_folder
 from preprocess.settings import LandmarkSettings, PreprocessSettings
 from preprocess.stages import folder_steps, run_all, run_drop_ages, run_one
 from preprocess.steps import landmarks_step

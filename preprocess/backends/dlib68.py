@@ -14,8 +14,8 @@ from importlib.metadata import version
 import dlib
 import numpy as np
 
+from pipeline.faces import scale_of
 from pipeline.weights import WEIGHTS
-from preprocess.mean_shape import scale_of
 
 VERSION = f"{version('dlib-bin')}.1"  # the last digit is ours
 

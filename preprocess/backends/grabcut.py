@@ -13,8 +13,8 @@ from importlib.metadata import version
 import cv2
 import numpy as np
 
+from pipeline.faces import centre_box
 from preprocess.compose import guided_alpha
-from preprocess.faces import centre_box
 
 VERSION = f"{version('opencv-python-headless')}.1"  # the last digit is ours
 

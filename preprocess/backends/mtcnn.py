@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from preprocess.types import Faces
+from pipeline.types import Faces
 
 if TYPE_CHECKING:
     from preprocess.backends.mtcnn_nets import Net

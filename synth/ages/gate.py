@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from data_manifests.errors import StageError
 from pipeline.backends import load_backend
 from pipeline.embedders import SAME_PERSON_DISTANCE, Embedder
+from pipeline.faces import five_of
 from synth.masks.fit import read_face
 
 U8 = NDArray[np.uint8]
@@ -47,7 +48,7 @@ class AgeGate:
     def _still_there(self, after: U8, after_xy: F32) -> None:
         assert self.landmarker is not None
         box = np.concatenate([after_xy.min(axis=0), after_xy.max(axis=0)]).astype(np.float32)
-        found = self.landmarker(after, box, _five_points(after_xy))
+        found = self.landmarker(after, box, five_of(after_xy))
         size = float((after_xy.max(axis=0) - after_xy.min(axis=0)).max())
         shift = float(np.sqrt(((found - after_xy) ** 2).sum(axis=1).mean())) / size
         if not shift < MAX_LANDMARK_SHIFT:
@@ -55,12 +56,6 @@ class AgeGate:
                 f"the moved face is not found where it was put: landmarks lie {shift:.2f} of its size away, "
                 f"up to {MAX_LANDMARK_SHIFT} is allowed."
             )
-
-
-def _five_points(points: F32) -> F32:
-    """Eyes, nose and corners of the mouth, as detectors give them."""
-    eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
-    return np.array([*eyes, points[30], points[48], points[54]], np.float32)
 
 
 def make_gate(*, landmarker: str | None = "dlib68") -> AgeGate:

@@ -1,10 +1,10 @@
-"""Which of the faces in a picture is the person's."""
+"""Which of the faces in a picture is the person's, and whether landmarks lie on it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from preprocess.types import Faces
+from pipeline.types import Faces
 
 CENTRE_SHARE = 0.5  # side of the box that stands in for a face, as a share of the picture's shorter side
 CLOSE_CALL = 0.8  # from here on the second best face might as well have been the one
@@ -36,3 +36,23 @@ def centre_box(image_wh: tuple[int, int]) -> np.ndarray:
     half = np.array(image_wh, np.float32) / 2
     reach = CENTRE_SHARE / 2 * min(image_wh)
     return np.concatenate([half - reach, half + reach]).astype(np.float32)
+
+
+def five_of(landmarks_xy: np.ndarray) -> np.ndarray:
+    """The five points (5, 2) that 68 landmarks (68, 2) imply: middles of the eyes, nose tip, corners of the mouth."""
+    eyes = landmarks_xy[36:42].mean(axis=0), landmarks_xy[42:48].mean(axis=0)
+    return np.stack([*eyes, landmarks_xy[30], landmarks_xy[48], landmarks_xy[54]])
+
+
+def scale_of(points_xy: np.ndarray) -> tuple[float, float]:
+    """Distance between the eyes and from the middle of the eyes to the middle of the mouth, in pixels."""
+    eyes, mouth = points_xy[:2].astype(float), points_xy[3:].astype(float)
+    across = np.linalg.norm(eyes[1] - eyes[0])
+    down = np.linalg.norm(mouth.mean(axis=0) - eyes.mean(axis=0))
+    return float(across), float(down)
+
+
+def disagreement(landmarks_xy: np.ndarray, points_xy: np.ndarray) -> float:
+    """Mean distance between the five points that the landmarks imply and the given ones, over the face's scale."""
+    distance = np.linalg.norm(five_of(landmarks_xy) - points_xy, axis=1).mean()
+    return float(distance / max(float(np.mean(scale_of(points_xy))), 1e-6))
