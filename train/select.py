@@ -81,8 +81,8 @@ def _refuse_shared_persons(ref: str, train: pa.Table, val: pa.Table) -> None:
     both = np.intersect1d(train.column("person_id").to_pylist(), val.column("person_id").to_pylist())
     if len(both):
         raise ManifestError(
-            f"{ref}: {len(both)} persons stand in train and in val, the first {str(both[0])!r}, "
-            f"which inflates every score. Run: python -m data_manifests split {ref} (or set data.allow_shared_persons=true to show the leak)"
+            f"{ref}: {len(both)} persons stand in train and in val, the first {str(both[0])!r}, which inflates every "
+            f"score. Run: python -m data_manifests split {ref} (data.allow_shared_persons=true shows the leak)"
         )
 
 
