@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def write_report(run: Run, store: Store) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": _score, "count": lambda value: f"{value:,}", "label": _label}
+    filters: dict[str, Callable[..., str]] = {"score": _score, "count": "{:,}".format, "label": _label, "plain": _plain}
+    environment.filters.update(filters)
     page = environment.get_template("report.html.j2").render(
         about=about,
         summary=summary,
@@ -66,6 +68,15 @@ def write_report(run: Run, store: Store) -> Path:
 def _score(value: float | None) -> str:
     """Three digits, or a dash where there was nothing to judge."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def _plain(value: object) -> str:
+    """A parameter without the quotes and brackets of Python."""
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, dict):
+        return "{" + " ".join(f"{key}={_plain(part)}" for key, part in value.items()) + "}"
+    return str(value)
 
 
 def _label(name: str) -> str:
@@ -120,7 +131,18 @@ def _age_by_mask(summary: Summary, cuts: AgeCuts) -> list[dict[str, Any]]:
 
 def _mistakes(predictions: pd.DataFrame, cuts: AgeCuts, store: Store) -> list[dict[str, Any]]:
     worst = worst_mistakes(predictions, N_MISTAKES)
-    columns = ("sample_id", "root", "path", "sha256", "target", "predicted", "confidence", "truth", "is_synthetic")
+    columns = (
+        "sample_id",
+        "person_id",
+        "root",
+        "path",
+        "sha256",
+        "target",
+        "predicted",
+        "confidence",
+        "truth",
+        "is_synthetic",
+    )
     cards = []
     for values in worst[list(columns)].to_dict("records"):
         row: dict[str, Any] = {str(name): value for name, value in values.items()}
