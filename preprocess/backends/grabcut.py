@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.faces import centre_box
 from preprocess.compose import guided_alpha
 
-VERSION = f"{version('opencv-python-headless')}.1"  # the last digit is ours
+VERSION = f"{version('opencv-python-headless')}.2"  # the last digit is ours
 
 
 def make(side_px: int = 128, iterations: int = 3) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
@@ -59,7 +59,7 @@ def seed_mask(shape: tuple[int, int], box_xyxy: np.ndarray) -> np.ndarray:
     body(y1 - 0.1 * face_h, 0.9 * face_w, 2.6 * face_w, cv2.GC_PR_BGD)
     ellipse(cx, cy - 0.08 * face_h, 0.72 * face_w, 0.78 * face_h, cv2.GC_PR_FGD)
     body(y1 + 0.1 * face_h, 0.45 * face_w, 1.5 * face_w, cv2.GC_PR_FGD)
-    ellipse(cx, cy, 0.45 * face_w, 0.48 * face_h, cv2.GC_FGD)
+    ellipse(cx, cy - 0.06 * face_h, 0.47 * face_w, 0.6 * face_h, cv2.GC_FGD)  # up to the crown: hair colours belong in
     body(y1 + 0.3 * face_h, 0.2 * face_w, 0.7 * face_w, cv2.GC_FGD)
     return mask
 
