@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from data_manifests.errors import StageError
-from data_manifests.files import write_atomic
 from pipeline.images import SUFFIXES
 
 
@@ -48,9 +47,11 @@ def output_names(files: Sequence[str]) -> list[str]:
 
 
 def write_report(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write rows as CSV, atomically, with the mark that Excel needs to read UTF-8."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue().encode("utf-8-sig"))
+    """Write rows as CSV, one by one, with the mark that Excel needs to read UTF-8; a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pipeline.config import Settings
+from pipeline.faces import SLIPPED
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Pixels = Annotated[int, Field(ge=8, le=8192)]
@@ -21,13 +22,12 @@ class DetectSettings(Settings):
 
 class LandmarkSettings(Settings):
     """`max_disagreement` is the mean distance between the landmarks and the detector's five points, as a share of the
-    face's scale (mean of eye distance and eye-to-mouth distance), beyond which the mean shape is taken instead. On 102
-    portraits it is 0.04 in the median and 0.11 in the worst of 100; of a fit that slipped off the face, 0.6 and more.
+    face's scale (mean of eye distance and eye-to-mouth distance), beyond which the mean shape is taken instead.
     """
 
     backend: str = "dlib68"
     params: dict[str, Any] = Field(default_factory=dict)
-    max_disagreement: float = Field(default=0.25, gt=0)
+    max_disagreement: float = Field(default=SLIPPED, gt=0)
 
 
 class CropSettings(Settings):

@@ -118,6 +118,30 @@ def gallery(ref: str, out: Path | None) -> None:
     click.echo(f"wrote {len(paths)} sheets to {folder}")
 
 
+@cli.command()
+@click.argument("src", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--mask", default="any", show_default=True, help="Types, groups such as surgical or kf94, or any.")
+@click.option("--wear", default="worn", show_default=True, help="Wears; incorrect or any: one of them.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--templates", type=click.Path(path_type=Path), help="Folder of masks of your own (docs/synthesis.md).")
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; default: one per core.")
+def images(src: Path, out: Path, mask: str, wear: str, seed: int, templates: Path | None, jobs: int | None) -> None:
+    """Put masks on the faces of a plain folder SRC; OUT gets the same tree and synth.csv, a line per picture.
+
+    --mask and --wear take lists with commas; every photo gets each mask in each wear. A group or `any` stands for one
+    of its members, drawn for each photo by the seed.
+    """
+    from synth.choice import mask_choices, parse_words, wear_choices
+    from synth.images import run_images
+    from synth.masks import load_templates
+
+    masks = parse_words("--mask", mask, mask_choices(load_templates(templates) if templates else ()))
+    wears = parse_words("--wear", wear, wear_choices())
+    for line in run_images(src, out, masks, wears, seed=seed, templates=templates, jobs=jobs).lines(out):
+        click.echo(line)
+
+
 def _plan(ref: str, settings: SynthSettings) -> Plan:
     manifest = open_store().read(ref)
     return make_plan(manifest.table, settings, manifest.cuts)

@@ -6,7 +6,6 @@ person of the train split. Its pictures take the person's labels, `person_id` an
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from data_manifests.balance import shortfall, stratum_counts
 from data_manifests.errors import ManifestError
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
 from synth.config import SynthSettings
+from synth.seeds import seed_of
 
 PLAN_COLUMNS = ("profile_id", "person_id", "parent_id", "shot", "mask_type", "wear", "look_seed", "seed")
 
@@ -73,7 +73,7 @@ def _deal(people: pd.DataFrame, wanted: int, settings: SynthSettings) -> Iterato
     for row in people.sort_values("sample_id").itertuples():
         photos.setdefault(str(row.person_id), []).append(str(row.sample_id))
         used[str(row.person_id)] = int(row.used)  # type: ignore[arg-type]
-    order = sorted(photos, key=lambda person: _seed(settings.seed, "order", person))
+    order = sorted(photos, key=lambda person: seed_of(settings.seed, "order", person))
     for turn in range(settings.max_profiles_per_person):
         for person in order:
             if wanted == 0:
@@ -85,7 +85,7 @@ def _deal(people: pd.DataFrame, wanted: int, settings: SynthSettings) -> Iterato
 
 
 def _profile(person_id: str, parent_id: str, profile_id: str, settings: SynthSettings) -> Iterator[dict[str, object]]:
-    rng = np.random.default_rng(_seed(settings.seed, profile_id))
+    rng = np.random.default_rng(seed_of(settings.seed, profile_id))
     worn = rng.choice(settings.types, size=5, replace=len(settings.types) < 5)
     types = {"normal": "", "incorrect_mask": str(rng.choice(settings.types))}
     types |= {f"mask{i + 1}": str(mask_type) for i, mask_type in enumerate(worn)}
@@ -94,13 +94,8 @@ def _profile(person_id: str, parent_id: str, profile_id: str, settings: SynthSet
         yield {
             "profile_id": profile_id, "person_id": person_id, "parent_id": parent_id, "shot": shot,
             "mask_type": types[shot], "wear": wears[SHOT_MASK[shot]],
-            "look_seed": _seed(settings.seed, profile_id, "look"), "seed": _seed(settings.seed, profile_id, shot),
+            "look_seed": seed_of(settings.seed, profile_id, "look"), "seed": seed_of(settings.seed, profile_id, shot),
         }  # fmt: skip
-
-
-def _seed(*parts: object) -> int:
-    """A seed that depends on these words only, so that adding a person changes nobody else's pictures."""
-    return int.from_bytes(hashlib.sha256("\0".join(map(str, parts)).encode()).digest()[:6])
 
 
 def _note(name: str, missing: int, planned: int, people: int, settings: SynthSettings) -> str:
