@@ -118,7 +118,7 @@ def test_clipping_keeps_it_a_number(store: Store) -> None:
     settings = tiny_settings(optim={"name": "sgd", "lr": 0.01, "clip_norm": 1e-9, "weight_decay": 0, "epochs": 1})
     run, _ = train(store, settings)
     torch.manual_seed(settings.seed)
-    fresh, _ = build_model(settings.model, 18, settings.data.size)
+    fresh, _ = build_model(settings.model, settings.data.size)
     trained = load_trained(run.path / "best.pt", torch.device("cpu")).model
     for before, after in zip(fresh.parameters(), trained.parameters(), strict=True):
         assert torch.allclose(before, after, atol=1e-6)
@@ -181,7 +181,7 @@ def test_a_gpu_that_is_not_there_is_told() -> None:
 def test_unknown_names_list_the_choices() -> None:
     model = torch.nn.Linear(1, 1)
     with pytest.raises(ConfigError, match=r"model\.backbone must be one of \{.*resnet18.*Got 'resnt18' instead"):
-        build_model(tiny_settings(model={"backbone": "resnt18"}).model, 18, (32, 32))
+        build_model(tiny_settings(model={"backbone": "resnt18"}).model, (32, 32))
     with pytest.raises(ConfigError, match=r"optim\.name must be one of \{.*adamw.*Got 'adamm' instead"):
         make_optimizer(OptimSettings(name="adamm"), model)
     settings = OptimSettings(schedule="cosin")

@@ -48,7 +48,7 @@ def test_without_weights_and_network_the_error_says_what_to_do(cache: Path) -> N
     ):
         require_weights("resnet18")
     with pytest.raises(BackendError, match=r"hub\.invalid cannot be reached"):
-        build_model(tiny_settings(model={"backbone": "resnet18", "pretrained": True}).model, 18, (32, 32))
+        build_model(tiny_settings(model={"backbone": "resnet18", "pretrained": True}).model, (32, 32))
 
 
 def test_weights_on_this_machine_are_used_without_the_hub(cache: Path) -> None:
@@ -56,8 +56,8 @@ def test_weights_on_this_machine_are_used_without_the_hub(cache: Path) -> None:
     require_weights("test_resnet")
     assert [file.name for file in cached_files("test_resnet.r160_in1k")] == ["model.safetensors"]
     assert cached_files("test_resn") == []
-    model, normalise = build_model(tiny_settings(model={"pretrained": True}).model, 18, (32, 32))
-    state = model.state_dict()
+    model, normalise = build_model(tiny_settings(model={"pretrained": True}).model, (32, 32))
+    state = model.backbones[0].state_dict()
     assert all(torch.equal(state[key], weights[key]) for key in weights if not key.startswith("fc"))
     assert state["fc.weight"].shape[0] == 18
     assert normalise.mean == (0.5, 0.5, 0.5)
@@ -67,7 +67,7 @@ def test_a_broken_file_is_told(cache: Path) -> None:
     put_weights(cache)
     cached_files("test_resnet")[0].write_bytes(b"not weights")
     with pytest.raises(BackendError, match="backbone 'test_resnet' cannot be made"):
-        build_model(tiny_settings(model={"pretrained": True}).model, 18, (32, 32))
+        build_model(tiny_settings(model={"pretrained": True}).model, (32, 32))
 
 
 def test_a_hub_or_a_proxy_that_answers_is_reachable(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

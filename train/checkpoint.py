@@ -13,7 +13,7 @@ from data_manifests.errors import BackendError, ManifestError
 from data_manifests.taxonomy import AgeCuts, class_names
 from train.config import TrainSettings
 from train.data import Normalise
-from train.models import build_model
+from train.models import Network, build_model
 from train.runs import Run
 
 KIND = "face-curation-toolkit checkpoint 1"
@@ -23,7 +23,7 @@ KIND = "face-curation-toolkit checkpoint 1"
 class Trained:
     """A network with what is needed to use it."""
 
-    model: torch.nn.Module
+    model: Network
     normalise: Normalise
     settings: TrainSettings
     cuts: AgeCuts
@@ -76,7 +76,7 @@ def load_trained(path: Path, device: torch.device) -> Trained:
     """The network of a checkpoint, ready to predict. Raises BackendError if it is broken."""
     values = read_checkpoint(path)
     settings = TrainSettings.model_validate(values["settings"])
-    model, _ = build_model(settings.model, len(values["classes"]), settings.data.size, weights=False)
+    model, _ = build_model(settings.model, settings.data.size, weights=False)
     try:
         model.load_state_dict(values["model"])
     except RuntimeError as error:

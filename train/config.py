@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -35,6 +35,10 @@ class ModelSettings(Settings):
 
     backbone: str = "resnet18"  # any timm name
     pretrained: bool = True
+    head: str = "class"  # train/heads.py lists them
+    networks: Literal["shared", "separate"] = "shared"  # one backbone for all parts of the head, or one for each
+    soft_sharing: float = Field(default=0.0, ge=0)  # pull between separate networks, times their squared distance
+    freeze: int | Literal["none", "backbone"] = "none"  # how many stages from the stem on, or all but the head
     drop_rate: Share = 0.0
     drop_path_rate: Share = 0.0
 
@@ -42,8 +46,12 @@ class ModelSettings(Settings):
 class LossSettings(Settings):
     """What is minimised."""
 
-    name: str = "cross_entropy"  # train/losses.py lists them
-    label_smoothing: Share = 0.0
+    terms: dict[str, float] = Field(default_factory=lambda: {"cross_entropy": 1.0})  # train/losses.py lists the names
+    label_smoothing: Share = 0.0  # of cross_entropy
+    gamma: float = Field(default=2.0, ge=0)  # of focal
+    weighting: str = "none"  # of the classes; train/losses.py lists them
+    logit_adjustment: float = Field(default=0.0, ge=0)
+    tasks: dict[str, float] = Field(default_factory=dict)  # weight of each part of the head; 1 where not given
 
 
 class OptimSettings(Settings):

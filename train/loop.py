@@ -22,9 +22,9 @@ from data_manifests.version import Manifest
 from train.checkpoint import Trained, read_checkpoint, save_checkpoint
 from train.config import TrainSettings
 from train.data import Batch, make_loader, set_epoch
-from train.losses import make_loss
+from train.heads import HeadLoss, log_probability
 from train.metrics import EpochCounts, macro_f1, scores_of
-from train.models import build_model, choose_device
+from train.models import Network, build_model, choose_device
 from train.optim import Schedule, make_optimizer
 from train.runs import Run
 from train.sampling import epoch_seed
@@ -58,17 +58,16 @@ def fit(
     device = choose_device(settings.device)
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     torch.manual_seed(settings.seed)
-    model, normalise = build_model(
-        settings.model, N_CLASSES, settings.data.size, weights=not (run.path / "last.pt").is_file()
-    )
+    model, normalise = build_model(settings.model, settings.data.size, weights=not (run.path / "last.pt").is_file())
     model = model.to(device).to(memory_format=torch.channels_last)  # a third faster on CPU and GPU alike
     optimizer = make_optimizer(settings.optim, model)
-    criterion = make_loss(settings.loss)
 
     selection = select_rows(manifest, settings.data)
     ref, seed = manifest.version.ref, settings.seed
     train = make_loader(selection.train, store, settings.data, normalise, train=True, seed=seed, ref=ref)
     val = make_loader(selection.val, store, settings.data, normalise, train=False, ref=ref)
+    class_counts = np.bincount(selection.train.column("class_id").to_numpy(), minlength=N_CLASSES)
+    criterion = HeadLoss(settings.loss, model.head, torch.from_numpy(class_counts)).to(device)
     schedule = Schedule(settings.optim, optimizer, len(train))
     progress = _go_on(run, model, optimizer, schedule)
 
@@ -96,7 +95,7 @@ def fit(
 
 
 def train_epoch(
-    model: torch.nn.Module,
+    model: Network,
     loader: DataLoader[Batch],
     criterion: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -108,12 +107,13 @@ def train_epoch(
     device = next(model.parameters()).device
     counts, losses = EpochCounts(device), []
     model.train()
+    criterion.train()
     with tqdm(loader, desc=title, unit="batch", leave=False) as bar:
         for step, (image, target, _) in enumerate(bar):
             image = image.to(device, memory_format=torch.channels_last, non_blocking=True)
             target = target.to(device, non_blocking=True)
-            logits = model(image)  # (B, 18)
-            loss = criterion(logits, target)
+            outputs = model(image)  # (B, n)
+            loss = criterion(outputs, target) + model.sharing_penalty()
             losses.append(float(loss.detach()))
             if not math.isfinite(losses[-1]):
                 raise StageError(
@@ -126,32 +126,33 @@ def train_epoch(
                 torch.nn.utils.clip_grad_norm_(model.parameters(), settings.optim.clip_norm)
             optimizer.step()
             schedule.after_update()
-            counts.add(logits.detach(), target)
+            counts.add(log_probability(outputs.detach(), model.head), target)
             if step % 10 == 9:
                 bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", f1=f"{macro_f1(counts.counts()):.3f}")
     return {"loss": float(np.mean(losses)), **scores_of(counts.counts())}
 
 
 @torch.inference_mode()
-def evaluate(model: torch.nn.Module, loader: DataLoader[Batch], criterion: torch.nn.Module) -> dict[str, float]:
+def evaluate(model: Network, loader: DataLoader[Batch], criterion: torch.nn.Module) -> dict[str, float]:
     """Loss (mean over pictures) and scores over every row of a loader."""
-    logits, target = forward(model, loader)
-    counts = EpochCounts(torch.device("cpu"))
-    counts.add(logits, target)
-    return {"loss": float(criterion(logits, target)), **scores_of(counts.counts())}
+    outputs, target = forward(model, loader)
+    counts = EpochCounts(outputs.device)
+    counts.add(log_probability(outputs, model.head), target)
+    criterion.eval()
+    return {"loss": float(criterion(outputs, target)), **scores_of(counts.counts())}
 
 
 @torch.inference_mode()
-def forward(model: torch.nn.Module, loader: DataLoader[Batch], title: str = "") -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits float32 (N, 18) and targets (N,) of every row of a loader, on the CPU, in order."""
+def forward(model: Network, loader: DataLoader[Batch], title: str = "") -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs float32 (N, n) and targets (N,) of every row of a loader, in order, on the network's device."""
     device = next(model.parameters()).device
     model.eval()
-    logits, targets = [], []
+    outputs, targets = [], []
     for image, target, _ in tqdm(loader, desc=title, unit="batch", leave=False, disable=not title):
         image = image.to(device, memory_format=torch.channels_last, non_blocking=True)
-        logits.append(model(image).float().cpu())
+        outputs.append(model(image).float())
         targets.append(target)
-    return torch.cat(logits), torch.cat(targets)
+    return torch.cat(outputs), torch.cat(targets).to(device)
 
 
 def _go_on(run: Run, model: torch.nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule) -> Progress:

@@ -1,8 +1,9 @@
-"""The network: a timm backbone with a head of 18 outputs."""
+"""The network: timm backbones with the outputs that a head asks for."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
 from pickle import UnpicklingError
 from typing import Any
 
@@ -10,24 +11,67 @@ import timm
 import torch
 from safetensors import SafetensorError
 from timm.data import resolve_model_data_config
+from timm.models import group_parameters
+from torch import Tensor, nn
 
 from data_manifests.errors import BackendError, ConfigError, must_be_one_of
 from train.config import ModelSettings
 from train.data import Normalise
+from train.heads import Part, head_of, n_outputs
 from train.pretrained import cached_files, hub_is_reachable, no_weights
 
 # what timm, torch and safetensors raise for weights that are absent, broken or do not fit, and for unknown options
 _CANNOT_BE_MADE = (OSError, RuntimeError, TypeError, SafetensorError, UnpicklingError)
 
 
-def build_model(
-    settings: ModelSettings, n_outputs: int, size: tuple[int, int], *, weights: bool = True
-) -> tuple[torch.nn.Module, Normalise]:
-    """The network (B, 3, H, W) → logits (B, n_outputs), and the normalisation that it expects.
+class Network(nn.Module):
+    """Pictures (B, 3, H, W) → outputs (B, n), which `head` gives their meaning.
+
+    `backbones` holds one network for all parts of the head, or one for each part in its order.
+    """
+
+    def __init__(self, backbones: Sequence[nn.Module], head: Mapping[str, Part], settings: ModelSettings) -> None:
+        super().__init__()
+        self.backbones, self.head, self.settings = nn.ModuleList(backbones), head, settings
+        for backbone in backbones:
+            _freeze(backbone, settings.freeze)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.cat([backbone(image) for backbone in self.backbones], dim=1)
+
+    def train(self, mode: bool = True) -> Network:
+        """A module without a single trained parameter keeps to evaluation: its running means are frozen as well."""
+        super().train(mode)
+        for module in self.modules():
+            parameters = list(module.parameters())
+            if mode and parameters and not any(parameter.requires_grad for parameter in parameters):
+                module.eval()
+        return self
+
+    def sharing_penalty(self) -> Tensor:
+        """Soft sharing: the mean squared distance of the separate networks' like weights from their mean (scalar)."""
+        if not self.settings.soft_sharing or len(self.backbones) == 1:
+            return torch.zeros((), device=next(self.parameters()).device)
+        like = zip(*(backbone.parameters() for backbone in self.backbones), strict=True)
+        stacks = [torch.stack(weights) for weights in like if len({weight.shape for weight in weights}) == 1]
+        squares = torch.stack([(stack - stack.mean(0)).square().sum() for stack in stacks]).sum()
+        return self.settings.soft_sharing * squares / len(self.backbones)
+
+
+def build_model(settings: ModelSettings, size: tuple[int, int], *, weights: bool = True) -> tuple[Network, Normalise]:
+    """The network and the normalisation that it expects.
 
     With `weights=False` pretrained weights are not loaded, because a checkpoint follows. Raises ConfigError for an
     unknown name, BackendError when weights cannot be had.
     """
+    head = head_of(settings.head)
+    sizes = [n_outputs(head)] if settings.networks == "shared" else [part.size for part in head.values()]
+    backbones = [_build_backbone(settings, outputs, size, weights) for outputs in sizes]
+    about = resolve_model_data_config(backbones[0])
+    return Network(backbones, head, settings), Normalise(tuple(about["mean"]), tuple(about["std"]))
+
+
+def _build_backbone(settings: ModelSettings, outputs: int, size: tuple[int, int], weights: bool) -> nn.Module:
     _check_name(settings.backbone)
     # not every network knows these two; one that does not refuses them by name
     rates = {"drop_rate": settings.drop_rate, "drop_path_rate": settings.drop_path_rate}
@@ -38,11 +82,20 @@ def build_model(
     if settings.pretrained and weights:
         options |= _weights_from(settings.backbone, pretrained_cfg)
     try:
-        model = timm.create_model(settings.backbone, num_classes=n_outputs, **options)
+        return timm.create_model(settings.backbone, num_classes=outputs, **options)
     except _CANNOT_BE_MADE as error:
         raise BackendError(f"backbone {settings.backbone!r} cannot be made: {' '.join(str(error).split())}") from None
-    about = resolve_model_data_config(model)
-    return model, Normalise(tuple(about["mean"]), tuple(about["std"]))
+
+
+def _freeze(backbone: Any, how: int | str) -> None:
+    """Switch off the training of the first stages, the stem being the first, or of all but the classifier."""
+    if how == "none":
+        return
+    classifier = {id(parameter) for parameter in backbone.get_classifier().parameters()}
+    stage_of = group_parameters(backbone, backbone.group_matcher(coarse=True), reverse=True)
+    for name, parameter in backbone.named_parameters():
+        if id(parameter) not in classifier and (how == "backbone" or stage_of[name] < int(how)):
+            parameter.requires_grad_(False)
 
 
 def _weights_from(backbone: str, pretrained_cfg: Any) -> dict[str, Any]:

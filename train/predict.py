@@ -18,6 +18,7 @@ from data_manifests.taxonomy import N_CLASSES
 from pipeline.images import SUFFIXES
 from train.checkpoint import Trained
 from train.data import InOrder, Pictures, as_is, make_loader
+from train.heads import log_probability
 from train.loop import forward
 from train.pixels import open_pixels
 
@@ -27,9 +28,9 @@ PROBABILITIES = [f"p_{class_id:02d}" for class_id in range(N_CLASSES)]
 def predict_rows(trained: Trained, table: pa.Table, store: Store, ref: str, title: str) -> pd.DataFrame:
     """The rows (train/select.COLUMNS) with `target`, `predicted`, `confidence` and the probabilities p_00 … p_17."""
     loader = make_loader(table, store, trained.settings.data, trained.normalise, train=False, ref=ref)
-    logits, _ = forward(trained.model, loader, title)
+    outputs, _ = forward(trained.model, loader, title)
     frame = table.to_pandas().rename(columns={"class_id": "target"})
-    return pd.concat([frame, _as_frame(logits)], axis=1)
+    return pd.concat([frame, _as_frame(trained, outputs)], axis=1)
 
 
 def predict_folder(trained: Trained, folder: Path, store: Store) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -53,12 +54,12 @@ def predict_folder(trained: Trained, folder: Path, store: Store) -> tuple[pd.Dat
     dataset = Pictures(pixels, np.zeros(len(readable)), names_read, trained.normalise)
     rows: Any = InOrder(len(dataset))
     batches = BatchSampler(rows, settings.batch_size, drop_last=False)
-    logits, _ = forward(trained.model, DataLoader(dataset, batch_sampler=batches, collate_fn=as_is), "predict")
-    return pd.concat([pd.DataFrame({"path": names_read}), _as_frame(logits)], axis=1), reasons
+    outputs, _ = forward(trained.model, DataLoader(dataset, batch_sampler=batches, collate_fn=as_is), "predict")
+    return pd.concat([pd.DataFrame({"path": names_read}), _as_frame(trained, outputs)], axis=1), reasons
 
 
-def _as_frame(logits: torch.Tensor) -> pd.DataFrame:
-    probability = logits.double().softmax(1).numpy()
+def _as_frame(trained: Trained, outputs: torch.Tensor) -> pd.DataFrame:
+    probability = log_probability(outputs.cpu().double(), trained.model.head).exp().numpy()
     frame = pd.DataFrame(probability.astype(np.float32), columns=PROBABILITIES)
     frame.insert(0, "predicted", probability.argmax(1).astype(np.int8))
     frame.insert(1, "confidence", probability.max(1).astype(np.float32))
