@@ -47,16 +47,13 @@ def crop_transform(
 def warp(image: np.ndarray, transform: np.ndarray, size_wh: tuple[int, int], border: str) -> np.ndarray:
     """Apply a transform. `border` (a key of BORDERS) says what lies beyond the picture.
 
-    A plain shift copies pixels. When shrinking, the picture is first brought to at most twice the final scale by area
-    means, because bilinear sampling alone would skip pixels.
+    A plain shift copies pixels. When shrinking, the picture is halved first (by means of 2×2 pixels) until bilinear
+    sampling skips none.
     """
-    scale = float(np.hypot(*transform[:, 0]))
-    if scale < 0.5:
-        height, width = image.shape[:2]
-        small_wh = max(1, round(width * scale * 2)), max(1, round(height * scale * 2))
-        image = cv2.resize(image, small_wh, interpolation=cv2.INTER_AREA)
-        zoom = np.array([small_wh[0] / width, small_wh[1] / height])
-        transform = compose(transform, np.column_stack([np.diag(1 / zoom), 0.5 / zoom - 0.5]))
+    while np.hypot(*transform[:, 0]) < 0.5 and min(image.shape[:2]) > 1:
+        half_wh = image.shape[1] // 2, image.shape[0] // 2
+        image = cv2.resize(image[: half_wh[1] * 2, : half_wh[0] * 2], half_wh, interpolation=cv2.INTER_AREA)
+        transform = compose(transform, np.array([[2, 0, 0.5], [0, 2, 0.5]]))
     return cv2.warpAffine(image, transform, size_wh, flags=cv2.INTER_LINEAR, borderMode=BORDERS[border])
 
 

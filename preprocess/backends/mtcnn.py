@@ -6,9 +6,10 @@ its time on pooling, most of it on scales and boxes that cannot matter for a por
 - every network input is cut from one summed-area table, so a scale or a box costs as much as its own few cells,
   not as the pixels under them; the numbers are those of the library's area pooling;
 - R-Net and O-Net run channels-last, where their max pooling is several times faster;
-- the pyramid is walked coarse first: faces of a fifth of the shorter side and more, and all sizes only if none of those
+- the pyramid is walked coarse first: faces of a quarter of the shorter side and more, and all sizes only if none of those
   is sure. Both walks use the scales of one ladder that starts at `min_face_px`, so a large face gets the same
-  proposals as from the library and, on 100 of 100 portraits, the very same box.
+  proposals as from the library: on 100 of 100 portraits the very same box, with faces of 95 to 130 px in a picture
+  384 px wide an overlap (IoU) of 0.90 in the 5th percentile.
 
 So when a large face is found, small ones in the background are not looked for and not counted.
 """
@@ -27,17 +28,18 @@ from pipeline.types import Faces
 if TYPE_CHECKING:
     from preprocess.backends.mtcnn_nets import Net
 
-VERSION = f"{version('facenet-pytorch')}.1"  # the last digit is ours
+VERSION = f"{version('facenet-pytorch')}.2"  # the last digit is ours
 
 CELL_PX = 12  # P-Net's receptive field: a face of 12 px at stride 2
 STRIDE_PX = 2
 R_PX, O_PX = 24, 48
+BLOCK = 128  # boxes whose overlaps are computed at once
 MAX_PIXELS = 4_000_000  # larger pictures are searched at this size; the sums of 255 * 8.4 million overflow int32
 
 
 def make(
     min_face_px: int = 20,
-    coarse_share: float = 0.2,
+    coarse_share: float = 0.25,
     sure_score: float = 0.95,
     thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
     factor: float = 0.709,
@@ -193,16 +195,20 @@ def _nms(boxes: np.ndarray, scores: np.ndarray, threshold: float, by_smaller: bo
     The overlap is a share of the union or, `by_smaller`, of the smaller box, so that a box within another one goes.
     As in the library, whole pixels count in the second case and not in the first.
     """
-    pixel = 1 if by_smaller else 0
-    low, high = boxes[:, :2], boxes[:, 2:] + pixel
+    order = np.argsort(-scores, kind="stable")
+    low, high = boxes[order, :2], boxes[order, 2:] + (1 if by_smaller else 0)
     areas = (high - low).prod(axis=1)
-    left = np.argsort(-scores, kind="stable")
+    left = np.ones(len(order), bool)
     kept = []
-    while len(left):
-        best, left = left[0], left[1:]
-        kept.append(best)
-        sides = np.minimum(high[left], high[best]) - np.maximum(low[left], low[best])
-        overlap = np.clip(sides, 0, None).prod(axis=1)
-        whole = np.minimum(areas[left], areas[best]) if by_smaller else areas[left] + areas[best] - overlap
-        left = left[overlap <= threshold * whole]
-    return np.array(kept, dtype=int)
+    for start in range(0, len(order), BLOCK):  # in blocks: a whole matrix of a large picture's proposals fills memory
+        rows = slice(start, start + BLOCK)
+        sides = np.minimum(high[rows, None], high[None]) - np.maximum(low[rows, None], low[None])
+        overlap = np.maximum(sides[..., 0], 0) * np.maximum(sides[..., 1], 0)
+        pairs = (areas[rows, None], areas[None])
+        whole = np.minimum(*pairs) if by_smaller else np.add(*pairs) - overlap
+        apart = overlap <= threshold * whole
+        for offset in range(len(apart)):
+            if left[start + offset]:
+                kept.append(start + offset)
+                left &= apart[offset]
+    return order[kept]
