@@ -121,7 +121,7 @@ def test_over_stays_between_its_inputs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     alpha = rng.random((16, 16)).astype(np.float32)
     fabric, photo = (rng.integers(0, 256, (16, 16)).astype(np.float32) for _ in range(2))
-    done = over(fabric * alpha, alpha, photo)
+    done = over(fabric * alpha, 1 - alpha, photo)
     assert (done >= np.minimum(fabric, photo) - 1e-2).all()
     assert (done <= np.maximum(fabric, photo) + 1e-2).all()
 

@@ -26,9 +26,9 @@ _SHOULDER = 226.0
 """Above this level highlights are compressed by half, as cameras do: a white mask keeps its folds."""
 
 
-def over(premultiplied: F32, alpha: F32, background: F32) -> F32:
-    """Porter and Duff's over (1984) on one plane: colour that already carries alpha, alpha, what lies below."""
-    return premultiplied + (1 - alpha) * background
+def over(premultiplied: F32, clear: F32, background: NDArray[Any]) -> F32:
+    """Porter and Duff's over (1984) on one plane: colour that already carries alpha, 1 - alpha, what lies below."""
+    return np.asarray(cv2.add(premultiplied, cv2.multiply(clear, background, dtype=cv2.CV_32F)), np.float32)
 
 
 def shade_and_blend(
@@ -51,24 +51,28 @@ def shade_and_blend(
     *colours, alpha8 = cv2.split(fabric)
     alpha = np.multiply(alpha8, np.float32(1 / 255), dtype=np.float32)
     strap = np.multiply(ribbon[..., 0], np.float32(1 / 255), dtype=np.float32)
-    both = np.asarray(1 - (1 - alpha) * (1 - strap), np.float32)
+    both = np.asarray(alpha + strap - alpha * strap, np.float32)
     gain = gain_field(light, face, roi_xyxy)
     gain *= np.float32(light.exposure * recipe["exposure_gain"])
     core = np.multiply(ribbon[..., 1], np.float32(0.26 / 255), dtype=np.float32)
     strap_gain = (core + np.float32(0.74)) * gain * strap
-    relief = np.float32(recipe["relief"] * np.clip(-1.2 * light.side, -1, 1) / SLOPE_UNIT)
-    fabric_gain = gain * (1 + relief * (slope.astype(np.float32) - 128)) / np.float32(HEADROOM)
-    dark = contact_shadow(both, face.scale_px, float(recipe["shadow"]), light.side)
+    relief = float(recipe["relief"] * np.clip(-1.2 * light.side, -1, 1) / SLOPE_UNIT)
+    turned = cv2.addWeighted(slope, relief / HEADROOM, slope, 0, (1 - 128 * relief) / HEADROOM, dtype=cv2.CV_32F)
+    fabric_gain = cv2.multiply(gain, turned)
+    dark = contact_shadow(both, face, roi_xyxy, float(recipe["shadow"]), light.side)
     grain = _grain(alpha, light, recipe)
+    strap_gain *= 1 - alpha
+    clear = (1 - both) * dark
     planes = []
     for c, (colour, under) in enumerate(zip(colours, cv2.split(photo), strict=True)):
-        lit = colour * (fabric_gain * np.float32(recipe["colour_gain"][c] * light.cast[c]))
-        lit += grain
-        np.minimum(lit, np.float32(0.5) * lit + np.float32(0.5 * _SHOULDER) * alpha, out=lit)
-        below = over(strap_gain * np.float32(strap_rgb[c] * light.cast[c]), strap, dark * under)
-        planes.append(cv2.convertScaleAbs(over(lit, alpha, below)))  # rounds; grain on black may dip to -1
+        tint = float(recipe["colour_gain"][c] * light.cast[c])
+        lit = cv2.add(cv2.multiply(colour, fabric_gain, scale=tint, dtype=cv2.CV_32F), grain)
+        lit = cv2.min(lit, cv2.addWeighted(lit, 0.5, alpha, 0.5 * _SHOULDER, 0))
+        front = cv2.scaleAdd(strap_gain, float(strap_rgb[c] * light.cast[c]), lit)
+        # Rounds; grain on black may dip to -1.
+        planes.append(cv2.convertScaleAbs(over(np.asarray(front, np.float32), clear, under)))
     done = cv2.merge(planes)
-    same = ((both == 0) & (dark > 0.998)).view(np.uint8)
+    same = (clear > 0.998).view(np.uint8)
     cv2.copyTo(photo, same, done)
     return np.asarray(done, np.uint8), both
 

@@ -187,4 +187,5 @@ def _template(recipe: Mapping[str, Any], patch: Array, templates: Mapping[str, U
     name = recipe["type"]
     if templates and name in templates:
         return templates[name].at_width(width_px)
-    return draw(name, int(recipe["variant"]), next((s for s in _SIZES if s >= width_px), _SIZES[-1]))
+    size = next((s for s in _SIZES if s >= width_px), _SIZES[-1])
+    return draw(name, int(recipe["variant"]), size, recipe["wear"] == "hanging")

@@ -45,9 +45,16 @@ class Template:
         return np.asarray(top * (1 - t)[:, None] + bottom * t[:, None], dtype=np.float64)
 
 
-@lru_cache(maxsize=128)
-def draw(mask_type: str, variant: int, width_px: int) -> Template:
-    """Draw one template, `width_px` wide between its side key points. Cached: each is drawn once a process."""
+def draw(mask_type: str, variant: int, width_px: int, flat: bool = False) -> Template:
+    """Draw one template, `width_px` wide between its side key points; `flat`: not stretched over a nose.
+
+    Kept: each is drawn once a process, so long as all types and variants of two or three sizes are in use.
+    """
+    kept = _draw_small if width_px <= _SMALL_PX else _draw_large
+    return kept(mask_type, variant, width_px, flat)
+
+
+def _draw(mask_type: str, variant: int, width_px: int, flat: bool) -> Template:
     kind = MASK_TYPES[mask_type]
     over = 2 if width_px <= 200 else 1  # small templates are drawn at twice the size: stitches stay smooth
     aspect, big = kind.aspect, width_px * over
@@ -56,7 +63,7 @@ def draw(mask_type: str, variant: int, width_px: int) -> Template:
     s = (((np.arange(big + 2 * pad_x, dtype=np.float32) + 0.5 - pad_x) / big) * 2 - 1)[None, :]
     t = ((np.arange(tall + 2 * pad_y, dtype=np.float32) + 0.5 - pad_y) / tall)[:, None]
     rng = np.random.default_rng([sum(map(ord, mask_type)), variant])
-    shape = SHAPES[kind.shape](s, t, aspect, rng)
+    shape = SHAPES[kind.shape](s, t, aspect, 0.15 if flat else 1.0, rng)
     size = (tall + 2 * pad_y, big + 2 * pad_x)
     # An edge of 1.8 px: sides are foreshortened to half and less, and a sharper edge would alias there.
     alpha = np.clip(0.5 + shape.inside * (big / 2 / over / 1.8), 0, 1).astype(np.float32)
@@ -79,6 +86,11 @@ def draw(mask_type: str, variant: int, width_px: int) -> Template:
     keys = [(left, top), (mid, top), (right, top), (left, bottom), (mid, bottom), (right, bottom)]
     rgba8 = np.rint(rgba * 255).astype(np.uint8)
     return Template(rgba8, slope8.astype(np.uint8), np.array(keys, np.float32), mean_colour(rgba8))
+
+
+_SMALL_PX = 300  # 0.4 MB a template; of 972 px it is 4 MB
+_draw_small = lru_cache(maxsize=256)(_draw)
+_draw_large = lru_cache(maxsize=48)(_draw)
 
 
 def mean_colour(rgba: NDArray[np.uint8]) -> tuple[float, float, float]:

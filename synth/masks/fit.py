@@ -36,7 +36,7 @@ _PROPORTIONS = np.array(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Face:
     """A checked face in its upright frame: `points_xy` (68, 2) px after the roll is taken out."""
 

@@ -12,7 +12,7 @@ from synth.masks.templates import UserTemplate
 from synth.masks.types import MASK_TYPES, TYPES, VARIANTS, MaskType
 from synth.masks.wear import WEARS, sample_placement
 
-VERSION = 1
+VERSION = 2
 """Raised when the same recipe would give other bytes."""
 
 
@@ -37,7 +37,8 @@ def sample_recipe(
         raise StageError(must_be_one_of("wear", WEARS, wear))
     rng = np.random.default_rng([seed, zlib.crc32(mask_type.encode()), zlib.crc32(wear.encode()), attempt])
     user = templates[mask_type] if templates and mask_type in templates else None
-    hue = rng.normal(0, 0.009, 3)
+    hue, tone = rng.normal(0, 0.012, 3), rng.normal(0, 0.04)
+    even = rng.uniform(size=6).tolist()  # one call: each costs as much as all six
     return {
         "version": VERSION,
         "type": mask_type,
@@ -47,13 +48,17 @@ def sample_recipe(
         "template_sha256": user.sha256 if user else None,
         "variant": int(rng.integers(VARIANTS)),
         "placement": sample_placement(wear, kind.shift, rng),
-        "colour_gain": [float(x) for x in np.clip(1 + hue + rng.normal(0, 0.03), 0.85, 1.1)],
-        "exposure_gain": float(rng.uniform(0.92, 1.06)),
-        "relief": float(rng.uniform(0.25, 0.5)),
-        "shadow": float(rng.uniform(0.28, 0.50)),
+        "colour_gain": [min(max(1 + float(shift) + tone, 0.85), 1.1) for shift in hue],
+        "exposure_gain": _between(0.90, 1.06, even[0]),
+        "relief": _between(0.25, 0.5, even[1]),
+        "shadow": _between(0.28, 0.50, even[2]),
         "strap_colour": [int(c) for c in kind.strap_colours[int(rng.integers(len(kind.strap_colours)))]],
-        "strap_share": float(rng.uniform(*kind.strap_share)),
-        "strap_bow": float(rng.uniform(-0.02, 0.06)),
-        "blur_gain": float(rng.uniform(0.85, 1.15)),
+        "strap_share": _between(*kind.strap_share, even[3]),
+        "strap_bow": _between(-0.02, 0.06, even[4]),
+        "blur_gain": _between(0.85, 1.15, even[5]),
         "grain_at": [int(rng.integers(256)), int(rng.integers(256))],
     }
+
+
+def _between(low: float, high: float, share: float) -> float:
+    return low + (high - low) * share

@@ -165,13 +165,29 @@ def _rank(values: NDArray[Any], share: float) -> float:
     return float(np.partition(flat, at)[at])
 
 
-def contact_shadow(alpha: F32, scale_px: float, strength: float, side: float) -> F32:
-    """(h, w) factor up to 1 on the photo: a soft dark rim around the fabric, lower and away from the light."""
-    step = 4
+def contact_shadow(alpha: F32, face: Face, roi_xyxy: tuple[int, int, int, int], strength: float, side: float) -> F32:
+    """(h, w) factor up to 1 on the photo: a soft dark rim around the fabric, lower and away from the light.
+
+    It falls on face and neck; what is behind them is too far away.
+    """
+    step, scale_px = 4, face.scale_px
     h, w = alpha.shape
     small = cv2.resize(alpha, (max(w // step, 1), max(h // step, 1)), interpolation=cv2.INTER_AREA)
     down, across = 0.018 * scale_px / step, float(np.clip(-side, -1, 1)) * 0.015 * scale_px / step
     small = cv2.GaussianBlur(small, (0, 0), max(0.022 * scale_px / step, 0.5))
     move = np.array([[1, 0, across], [0, 1, down]])
     small = cv2.warpAffine(small, move, (small.shape[1], small.shape[0]), borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(1 - strength * cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    small = cv2.multiply(small, _person(face, roi_xyxy, (small.shape[1], small.shape[0])), scale=-strength)
+    return np.asarray(1 + cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def _person(face: Face, roi_xyxy: tuple[int, int, int, int], size_wh: tuple[int, int]) -> F32:
+    """(h, w) 1 on face and neck, soft at the border, over the ROI at a smaller size."""
+    x0, y0, x1, y1 = roi_xyxy
+    jaw = face.points_xy[:17]
+    down = [0.0, 0.7 * face.scale_px]  # a neck is about as long as its chin is wide
+    outline = np.vstack([face.points_xy[17:27][::-1], jaw[:4], jaw[4:6] + down, jaw[11:13] + down, jaw[13:]])
+    at = (face.to_image_xy(outline) - (x0, y0)) * (size_wh[0] / (x1 - x0), size_wh[1] / (y1 - y0))
+    there = np.zeros((size_wh[1], size_wh[0]), np.float32)
+    cv2.fillPoly(there, [np.rint(at).astype(np.int32)], 1.0)
+    return np.asarray(cv2.blur(there, (5, 5)), np.float32)

@@ -1,7 +1,8 @@
 """The shapes: what each kind of mask looks like in fabric coordinates, as distance, height and colour.
 
 Units: `s` in [-1, 1] across and `t` in [0, 1] down, as broadcastable arrays; heights and distances in half
-widths of the mask. A height that falls on the way down turns dark under light from above: that is a pleat.
+widths of the mask; `tent` is how far the fabric is stretched over a nose, 1 as worn. A height that falls on the way
+down turns dark under light from above: that is a pleat.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ def _stitch(value: F32, along: F32, at: float, pitch: float) -> F32:
     return np.asarray(_band(value, at, 0.008) * dash, dtype=np.float32)
 
 
-def surgical(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
+def surgical(s: F32, t: F32, aspect: float, tent: float, rng: np.random.Generator) -> Drawing:
     """Pleated rectangle: three pleats that open in the middle, nose wire, welded edges."""
     inside = _box(s, t, aspect, 0.965, 0.05)
     inside = inside - 0.018 * np.cos(np.pi * (t - 0.5)) * np.abs(s) ** 6  # gathered sides
-    height = _tent(s, t, 0.30, 0.20)
+    height = _tent(s, t, 0.30, 0.20 * tent)
     flat = rng.uniform(0.75, 1.25)
     for at in (0.30, 0.48, 0.66):
         middle = at + (at - 0.48) * 0.30 * (1 - s * s) + rng.normal(0, 0.006)
@@ -72,14 +73,14 @@ def surgical(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing
     return Drawing(inside, height, 1 - 0.045 * (welds + sides), np.zeros_like(inside))
 
 
-def kf94(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
+def kf94(s: F32, t: F32, aspect: float, tent: float, rng: np.random.Generator) -> Drawing:
     """Three panels: a flap over the nose, a smooth centre, a flap under the chin, with folded seams."""
     side = np.abs(s)
     inside = np.minimum(_box(s, t, aspect, 0.97, 0.06), (t - 0.035 * side**2) * 2 * aspect + 0.01)
     inside = np.minimum(inside, (1.0 - 0.03 * side**2 - t) * 2 * aspect + 0.01)
     upper = 0.335 - 0.085 * (1 - side**1.6) + rng.normal(0, 0.008)
     lower = 0.665 + 0.10 * (1 - side**1.6) + rng.normal(0, 0.008)
-    height = _tent(s, t, 0.36, 0.30)
+    height = _tent(s, t, 0.36, 0.30 * tent)
     for seam, away in ((upper, -1.0), (lower, 1.0)):
         d = (t - seam) * away  # positive on the flap
         height = height + np.where(d > 0, -0.020 * (1 - np.exp(-np.maximum(d, 0) / 0.012)), 0.0)
@@ -91,12 +92,12 @@ def kf94(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
     return Drawing(inside, height, 1 - 0.05 * weld - 0.10 * seams, np.zeros_like(inside))
 
 
-def kn95(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
+def kn95(s: F32, t: F32, aspect: float, tent: float, rng: np.random.Generator) -> Drawing:
     """Folded cup: a raised centre seam from nose to chin, welded borders, narrow sides."""
     side = np.abs(s)
     top, bottom = 0.05 * side**1.5, 1.0 - 0.06 * side**1.5
     inside = np.minimum(_box(s, t, aspect, 0.965, 0.10), np.minimum(t - top, bottom - t) * 2 * aspect + 0.005)
-    height = _tent(s, t, 0.40, 0.34) + 0.045 * np.exp(-side / 0.035)
+    height = _tent(s, t, 0.40, 0.34 * tent) + 0.045 * np.exp(-side / 0.035)
     weld = _stitch(inside, s + 0 * t, 0.050, 0.016) + 0.7 * _band(inside, 0.085, 0.006)
     cheek = _stitch(side + 0.10 * (t - 0.5) ** 2, t * 2 * aspect + 0 * s, 0.86, 0.02)
     seam = _band(side + 0 * t, 0.0, 0.010) + 0.5 * _stitch(side + 0 * t, t * 2 * aspect + 0 * s, 0.035, 0.018)
@@ -106,7 +107,7 @@ def kn95(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
     return Drawing(inside, height, 1 - 0.05 * (weld + cheek) - 0.06 * seam, np.asarray(0.8 * metal, np.float32))
 
 
-def cup(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
+def cup(s: F32, t: F32, aspect: float, tent: float, rng: np.random.Generator) -> Drawing:
     """Moulded shell: a dome with a pressed rim, a ridge pattern and a metal nose clip."""
     side = np.abs(s)
     # Half width by height: narrow at the nose, widest below the middle, round at the chin.
@@ -114,7 +115,7 @@ def cup(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
     inside = (half - side) * np.clip(0.45 + 0.55 * half, 0.2, 1)
     inside = np.minimum(inside, np.minimum(t, 1.0 - t) * 2 * aspect + 0.0 * s)
     radius = np.sqrt((side / 0.92) ** 2 + ((t - 0.52) / 0.54) ** 2)
-    height = 0.62 * np.sqrt(np.clip(1 - np.clip(radius, 0, 0.995) ** 2, 0, 1)) + 0.5 * _tent(s, t, 0.34, 0.25)
+    height = 0.62 * np.sqrt(np.clip(1 - np.clip(radius, 0, 0.995) ** 2, 0, 1)) + 0.5 * _tent(s, t, 0.34, 0.25 * tent)
     rim = _band(inside, 0.07, 0.012)
     ring = _band(radius, rng.uniform(0.60, 0.70), 0.012) * float(rng.uniform() < 0.6)
     height = height - 0.016 * rim + 0.012 * ring
@@ -124,13 +125,13 @@ def cup(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
     return Drawing(*(np.asarray(a, np.float32) for a in (inside, height, 1 - 0.06 * rim - 0.03 * ring, metal)))
 
 
-def cloth(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
+def cloth(s: F32, t: F32, aspect: float, tent: float, rng: np.random.Generator) -> Drawing:
     """Two sewn panels with a curved centre seam, or one pleated panel; hemmed edges with stitches."""
     side = np.abs(s)
     inside = np.minimum(
         _box(s, t, aspect, 0.965, 0.06), np.minimum(t - 0.03 * side, 1 - 0.05 * side - t) * 2 * aspect + 0.008
     )
-    height = _tent(s, t, 0.36, 0.28)
+    height = _tent(s, t, 0.36, 0.28 * tent)
     seam = np.zeros_like(inside)
     if rng.uniform() < 0.65:
         seam = _band(side + 0 * t, 0.0, 0.012)
@@ -146,18 +147,18 @@ def cloth(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
     return Drawing(inside, height, 1 - 0.07 * (hem + tunnel) - 0.10 * seam, np.zeros_like(inside))
 
 
-def sponge(s: F32, t: F32, aspect: float, rng: np.random.Generator) -> Drawing:
+def sponge(s: F32, t: F32, aspect: float, tent: float, rng: np.random.Generator) -> Drawing:
     """Stretch polyurethane: one smooth skin with a centre seam, its sides narrow into the loops."""
     side = np.abs(s)
     narrow = np.clip((side - 0.45) / 0.55, 0, 1) ** 2
     inside = np.minimum(t - 0.10 * narrow, 1 - 0.13 * narrow - t) * 2 * aspect
     inside = np.minimum(inside, 0.985 - side + 0 * t)
-    height = _tent(s, t, 0.38, 0.34) + 0.018 * np.exp(-side / 0.05)
+    height = _tent(s, t, 0.38, 0.34 * tent) + 0.018 * np.exp(-side / 0.05)
     seam = _band(side + 0 * t, 0.0, 0.007)
     height = height - 0.012 * seam
     return Drawing(inside, height, 1 - 0.12 * seam, np.zeros_like(inside))
 
 
-SHAPES: dict[str, Callable[[F32, F32, float, np.random.Generator], Drawing]] = {
+SHAPES: dict[str, Callable[[F32, F32, float, float, np.random.Generator], Drawing]] = {
     "surgical": surgical, "kf94": kf94, "kn95": kn95, "cup": cup, "cloth": cloth, "sponge": sponge,
 }  # fmt: skip

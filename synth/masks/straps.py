@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from synth.masks.fit import Array, Face
 from synth.masks.types import MaskType
 
 _FADE = 0.12
+_CUT_LENGTH = 0.20  # of a loop cut from the fabric that is not drawn out, in face scales
 # Shares of the path at which it is drawn: an even run, then close steps where it fades behind the ear.
 _ALONG = np.concatenate([np.linspace(0, 1 - _FADE, 10), np.linspace(1 - _FADE, 1, 7)[1:]])[:, None]
 
@@ -37,6 +39,7 @@ def patch_at(patch: Array, s: float, t: float) -> Array:
     return np.asarray(top * (1 - fy) + bottom * fy, dtype=np.float64)
 
 
+@lru_cache(maxsize=8)
 def ear_points(face: Face, sign: int) -> tuple[Array, Array]:
     """Upright px where a loop goes behind the ear, above and at the lobe; on the far side, the edge of the face."""
     near = _nearness(face, sign)  # the nearer ear stands further out
@@ -48,9 +51,10 @@ def ear_points(face: Face, sign: int) -> tuple[Array, Array]:
 
 def _nearness(face: Face, sign: int) -> float:
     """How much wider this half of the face is than the other, over both: 0 frontal, negative on the far side."""
-    mid_x = float(np.mean(face.points_xy[[27, 30, 33, 8], 0]))
-    half, other = (abs(face.jaw(2.0 if side < 0 else 14.0)[0] - mid_x) for side in (sign, -sign))
-    return float(np.clip((half - other) / max(half + other, 1e-6), -0.8, 0.4))
+    points = face.points_xy
+    mid_x = (points[27, 0] + points[30, 0] + points[33, 0] + points[8, 0]) / 4
+    half, other = (abs(points[2 if side < 0 else 14, 0] - mid_x) for side in (sign, -sign))
+    return float(min(max((half - other) / max(half + other, 1e-6), -0.8), 0.4))
 
 
 def _bow(start: Array, end: Array, bow: float) -> Array:
@@ -65,7 +69,7 @@ def worn_straps(face: Face, patch: Array, kind: MaskType, width_px: float, bow: 
     straps = []
     for sign in (-1, 1):
         ear_top, ear_low = ear_points(face, sign)
-        shown = float(np.clip(1 + 2.2 * (_nearness(face, sign) + 0.15), 0, 1))  # the far ear turns out of sight
+        shown = min(max(1 + 2.2 * (_nearness(face, sign) + 0.15), 0.0), 1.0)  # the far ear turns out of sight
         if kind.straps == "bands":
             up = np.array([sign * 0.03, -0.16]) * face.scale_px
             ear_top, ear_low = ear_top + up, ear_low + np.array([sign * 0.02, 0.10]) * face.scale_px
@@ -74,7 +78,11 @@ def worn_straps(face: Face, patch: Array, kind: MaskType, width_px: float, bow: 
         for t, ear, lean in ((kind.anchor_t[0], ear_top, bow), (kind.anchor_t[1], ear_low, 1.6 * bow)):
             start = patch_at(patch, sign * (kind.anchor_s - 0.05), t)
             path = _bow(start, ear, lean)
-            straps.append(Strap(path, width_px, True, 0.45 if kind.straps == "cut" else 1.0))
+            if kind.straps == "cut":  # a loop of the fabric itself gets narrow where it is drawn out
+                drawn = float(np.hypot(*(ear - start))) / (_CUT_LENGTH * face.scale_px)
+                straps.append(Strap(path, width_px / max(drawn, 1.0) ** 0.8, True, 0.55))
+            else:
+                straps.append(Strap(path, width_px, True))
     return straps
 
 
@@ -106,7 +114,7 @@ def draw_straps(straps: list[Strap], roi_xyxy: tuple[int, int, int, int]) -> NDA
         path = strap.path_xy - (x0, y0)
         along = np.vstack([path[1:2] - path[:1], path[2:] - path[:-2], path[-1:] - path[-2:-1]])
         normal = np.column_stack([-along[:, 1], along[:, 0]])
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+        normal /= np.maximum(np.hypot(normal[:, :1], normal[:, 1:]), 1e-9)
         width = strap.width_px * np.linspace(1.0, strap.taper, len(path))[:, None]
         # LINE_AA widens a polygon by about half a pixel on each side; take that off again.
         offset = normal * np.maximum(0.5 * width - 0.35, 0.12)

@@ -38,10 +38,18 @@ MASK_TYPES: dict[str, MaskType] = {
     "surgical_black": MaskType(
         "surgical", ((34, 34, 37), (44, 44, 46), (28, 29, 33)), strap_colours=((30, 30, 32), (44, 44, 46))
     ),
+    "surgical_pastel": MaskType(
+        "surgical", ((232, 186, 196), (206, 196, 222), (236, 222, 170), (176, 180, 186), (222, 204, 186)),
+        strap_colours=((244, 244, 242), (226, 206, 208)),
+    ),
     "kf94_white": MaskType("kf94", (_WHITE, (242, 243, 245)), aspect=0.66, shift=_KF, anchor_t=(0.08, 0.90)),
     "kf94_black": MaskType(
         "kf94", ((32, 32, 35), (42, 42, 45)), aspect=0.66, shift=_KF, anchor_t=(0.08, 0.90),
         strap_colours=((28, 28, 30),),
+    ),
+    "kf94_colour": MaskType(
+        "kf94", ((126, 130, 136), (206, 190, 170), (222, 184, 184), (44, 56, 84), (170, 186, 170), (92, 78, 72)),
+        aspect=0.66, shift=_KF, anchor_t=(0.08, 0.90), strap_colours=((240, 240, 238), (120, 122, 126), (52, 56, 70)),
     ),
     "kn95_white": MaskType("kn95", (_WHITE, _OFF), aspect=0.68, shift=_KN, anchor_t=(0.10, 0.86)),
     "kn95_black": MaskType(
@@ -76,7 +84,7 @@ MASK_TYPES: dict[str, MaskType] = {
     "sponge": MaskType(
         "sponge", ((70, 71, 74), (36, 36, 38), (150, 151, 153), (206, 186, 168), (222, 190, 190), (236, 235, 232)),
         aspect=0.64, shift={"top_k": 0.1, "bottom_k": -0.5, "reach": 0.01, "top_v": 0.05, "out": -0.006}, straps="cut",
-        strap_share=(0.06, 0.08), anchor_t=(0.23, 0.76), anchor_s=0.90, relief_gain=0.9,
+        strap_share=(0.042, 0.060), anchor_t=(0.20, 0.78), anchor_s=0.90, relief_gain=0.9,
     ),
 }  # fmt: skip
 

@@ -78,8 +78,8 @@ _CASES: dict[str, tuple[tuple[float, dict[str, tuple[float, float]]], ...]] = {
     ),
 }  # fmt: skip
 _HANG: dict[str, tuple[float, float]] = {
-    "length": (0.80, 0.10), "breadth": (0.40, 0.12), "narrow": (0.80, 0.12), "sway_deg": (0.0, 12.0),
-    "drop": (0.10, 0.06), "away": (0.05, 0.05), "curl": (0.0, 0.06), "loop": (0.16, 0.07),
+    "length": (0.80, 0.12), "breadth": (0.40, 0.18), "narrow": (0.78, 0.16), "sway_deg": (0.0, 14.0),
+    "drop": (0.13, 0.08), "away": (0.05, 0.05), "curl": (0.0, 0.06), "loop": (0.16, 0.07),
 }  # fmt: skip
 
 # The gate: least and most of nose, mouth and chin that may be covered. Measured on 205 portraits with four or five
@@ -102,10 +102,14 @@ def sample_placement(wear: str, shift: dict[str, float], rng: np.random.Generato
     """Draw the numbers of one `Placement` or `Hang`; `shift` is the type's own. Plain floats for the recipe."""
     if wear == "hanging":
         side = int(rng.choice([-1, 1]))
-        return {"side": side, **{name: _uniform(mid, half, rng) for name, (mid, half) in _HANG.items()}}
-    cases = _CASES[wear]
-    case = cases[int(rng.choice(len(cases), p=[share for share, _ in cases]))][1]
-    values = {name: _uniform(*case.get(name, usual), rng) for name, usual in _BASE.items()}
+        return {"side": side, **_draw(_HANG, rng)}
+    case, at = {}, rng.random()
+    for share, changes in _CASES[wear]:
+        case = changes
+        at -= share
+        if at < 0:
+            break
+    values = _draw(_BASE | case, rng)
     for name, offset in shift.items():
         # A shaped top edge (nose cut, narrow sides) matters where the mask sits on the nose, not on a neck.
         weight = 1.0 if name in ("reach", "out") or wear in ("worn", "chin_out", "nose_out") else 0.4
@@ -115,8 +119,10 @@ def sample_placement(wear: str, shift: dict[str, float], rng: np.random.Generato
     return values
 
 
-def _uniform(mid: float, half: float, rng: np.random.Generator) -> float:
-    return float(mid + half * rng.uniform(-1, 1))
+def _draw(ranges: dict[str, tuple[float, float]], rng: np.random.Generator) -> dict[str, float]:
+    """Each number evenly within its centre ± half range."""
+    shares = rng.uniform(-1, 1, len(ranges)).tolist()
+    return {name: mid + half * share for (name, (mid, half)), share in zip(ranges.items(), shares, strict=True)}
 
 
 def gate(wear: str, coverage: dict[str, float]) -> None:
