@@ -6,7 +6,7 @@ its time on pooling, most of it on scales and boxes that cannot matter for a por
 - every network input is cut from one summed-area table, so a scale or a box costs as much as its own few cells,
   not as the pixels under them; the numbers are those of the library's area pooling;
 - R-Net and O-Net run channels-last, where their max pooling is several times faster;
-- the pyramid is walked coarse first: faces of a quarter of the shorter side and more, and all sizes only if none of those
+- the pyramid is walked coarse first: faces of a quarter of the shorter side and more, all sizes only if none of those
   is sure. Both walks use the scales of one ladder that starts at `min_face_px`, so a large face gets the same
   proposals as from the library: on 100 of 100 portraits the very same box, with faces of 95 to 130 px in a picture
   384 px wide an overlap (IoU) of 0.90 in the 5th percentile.
