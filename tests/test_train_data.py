@@ -16,13 +16,11 @@ from data_manifests.errors import ConfigError, ManifestError, StageError
 from data_manifests.store import Store
 from tests.train_drawn import rows_of, tiny_settings, write_people, write_rows
 from train.augment import AUGMENT, make_augment
-from train.data import Normalise, make_loader, set_epoch
+from train.data import make_loader, set_epoch
 from train.pixels import open_pixels
 from train.prepare import prepare_picture
 from train.sampling import SAMPLERS, EpochSampler, draw_weights
 from train.select import absent_classes, select_rows
-
-NORMALISE = Normalise((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 # -- rows -----------------------------------------------------------------------------------------------------------
@@ -87,7 +85,7 @@ def test_weights_give_every_group_the_same_share(class_id: np.ndarray, name: str
 
 def test_the_sampler_evens_out_the_classes_and_repeats_itself() -> None:
     class_id = np.repeat([0, 5, 17], [900, 90, 10])
-    sampler = EpochSampler(class_id, "class", seed=3)
+    sampler = EpochSampler(class_id, tiny_settings(seed=3))
     draws = list(sampler)
     counts = np.bincount(class_id[[row for _, row in draws]])[[0, 5, 17]]
     assert len(draws) == 1000
@@ -99,7 +97,7 @@ def test_the_sampler_evens_out_the_classes_and_repeats_itself() -> None:
 
 
 def test_without_a_sampler_every_row_comes_once() -> None:
-    draws = list(EpochSampler(np.repeat([0, 5], [30, 3]), "none", seed=0))
+    draws = list(EpochSampler(np.repeat([0, 5], [30, 3]), tiny_settings(data={"sampler": "none"})))
     assert sorted(row for _, row in draws) == list(range(33))
 
 
@@ -112,7 +110,7 @@ def test_an_unknown_sampler_lists_the_choices() -> None:
 def test_batches_hold_what_they_should(store: Store) -> None:
     write_people(store, train=6, val=6)
     table = select_rows(store.read("drawn"), tiny_settings().data).val
-    loader = make_loader(table, store, tiny_settings().data, NORMALISE, train=False)
+    loader = make_loader(table, store, tiny_settings(), train=False)
     batches = list(loader)
     assert [len(batch.sample_id) for batch in batches] == [16, 2]
     assert batches[0].image.shape == (16, 3, 32, 32)
@@ -120,7 +118,7 @@ def test_batches_hold_what_they_should(store: Store) -> None:
     assert [name for batch in batches for name in batch.sample_id] == table["sample_id"].to_pylist()
     assert torch.cat([batch.target for batch in batches]).tolist() == table["class_id"].to_pylist()
     file = cv2.imread(str(store.workspace / table["path"][17].as_py()))[..., ::-1].astype(np.float32)
-    np.testing.assert_allclose(batches[1].image[1].permute(1, 2, 0), (file / 255 - 0.5) / 0.25, atol=1e-5)
+    np.testing.assert_allclose(batches[1].image[1].permute(1, 2, 0), file / 255, atol=1e-6)
 
 
 def test_training_draws_depend_on_seed_and_epoch_alone(store: Store) -> None:
@@ -128,8 +126,8 @@ def test_training_draws_depend_on_seed_and_epoch_alone(store: Store) -> None:
     table = select_rows(store.read("drawn"), tiny_settings().data).train
 
     def epoch(number: int, workers: int = 0) -> tuple[list[str], torch.Tensor]:
-        settings = tiny_settings(data={"augment": {"crop": 0.3, "noise": 0.1}, "workers": workers}).data
-        loader = make_loader(table, store, settings, NORMALISE, train=True, seed=1)
+        settings = tiny_settings(seed=1, data={"augment": {"crop": 0.3, "noise": 0.1}, "workers": workers})
+        loader = make_loader(table, store, settings, train=True)
         set_epoch(loader, number)
         batches = list(loader)
         return [name for batch in batches for name in batch.sample_id], torch.cat([batch.image for batch in batches])
@@ -144,7 +142,7 @@ def test_training_draws_depend_on_seed_and_epoch_alone(store: Store) -> None:
 def test_augmentation_leaves_the_random_state_alone(store: Store) -> None:
     write_people(store, train=2, val=2)
     table = select_rows(store.read("drawn"), tiny_settings().data).train
-    loader = make_loader(table, store, tiny_settings().data, NORMALISE, train=True)
+    loader = make_loader(table, store, tiny_settings(), train=True)
     torch.manual_seed(0)
     wanted = torch.rand(1)
     torch.manual_seed(0)
@@ -201,7 +199,7 @@ def test_broken_and_changed_pictures_are_named(store: Store) -> None:
     table = select_rows(store.read("drawn"), tiny_settings().data).train
     (store.workspace / table["path"][1].as_py()).write_bytes(b"no picture")
     with pytest.raises(StageError, match=r"1 of 6 pictures of drawn@1 cannot be read, the first: 00-mask1\.png has"):
-        make_loader(table, store, tiny_settings().data, NORMALISE, train=True, ref="drawn@1")
+        make_loader(table, store, tiny_settings(), train=True, ref="drawn@1")
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ def test_unknown_names_list_the_choices() -> None:
 
 # -- networks -------------------------------------------------------------------------------------------------------
 def network(**values: object) -> torch.nn.Module:
-    return build_model(tiny_settings(model=values).model, (32, 32))[0]
+    return build_model(tiny_settings(model=values).model, (32, 32))
 
 
 def test_frozen_stages_do_not_move() -> None:

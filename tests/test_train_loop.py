@@ -118,7 +118,7 @@ def test_clipping_keeps_it_a_number(store: Store) -> None:
     settings = tiny_settings(optim={"name": "sgd", "lr": 0.01, "clip_norm": 1e-9, "weight_decay": 0, "epochs": 1})
     run, _ = train(store, settings)
     torch.manual_seed(settings.seed)
-    fresh, _ = build_model(settings.model, settings.data.size)
+    fresh = build_model(settings.model, settings.data.size)
     trained = load_trained(run.path / "best.pt", torch.device("cpu")).model
     for before, after in zip(fresh.parameters(), trained.parameters(), strict=True):
         assert torch.allclose(before, after, atol=1e-6)

@@ -12,7 +12,6 @@ import torch
 from data_manifests.errors import BackendError, ManifestError
 from data_manifests.taxonomy import AgeCuts, class_names
 from train.config import TrainSettings
-from train.data import Normalise
 from train.models import Network, build_model
 from train.runs import Run
 
@@ -24,11 +23,11 @@ class Trained:
     """A network with what is needed to use it."""
 
     model: Network
-    normalise: Normalise
     settings: TrainSettings
     cuts: AgeCuts
     epoch: int
     scores: dict[str, float]
+    n_features: int = 0  # of the embedding, if it sees vectors instead of pictures
 
     def check_taxonomy(self, cuts: AgeCuts, ref: str) -> None:
         """Raise ManifestError if a manifest's classes are not the network's."""
@@ -49,8 +48,7 @@ def save_checkpoint(run: Run, name: str, trained: Trained, **more: Any) -> None:
         "classes": class_names(trained.cuts),
         "age_cuts": [trained.cuts.middle, trained.cuts.old],
         "settings": trained.settings.model_dump(mode="json"),
-        "mean": list(trained.normalise.mean),
-        "std": list(trained.normalise.std),
+        "n_features": trained.n_features,
         "epoch": trained.epoch,
         "scores": trained.scores,
     }
@@ -76,7 +74,7 @@ def load_trained(path: Path, device: torch.device) -> Trained:
     """The network of a checkpoint, ready to predict. Raises BackendError if it is broken."""
     values = read_checkpoint(path)
     settings = TrainSettings.model_validate(values["settings"])
-    model, _ = build_model(settings.model, settings.data.size, weights=False)
+    model = build_model(settings.model, settings.data.size, weights=False, n_features=values["n_features"])
     try:
         model.load_state_dict(values["model"])
     except RuntimeError as error:
@@ -84,5 +82,4 @@ def load_trained(path: Path, device: torch.device) -> Trained:
     cuts = AgeCuts(*values["age_cuts"])
     if class_names(cuts) != values["classes"]:
         raise BackendError(f"checkpoint {path} knows other classes than this toolkit: {values['classes'][:3]} …")
-    normalise = Normalise(tuple(values["mean"]), tuple(values["std"]))
-    return Trained(model.to(device).eval(), normalise, settings, cuts, values["epoch"], values["scores"])
+    return Trained(model.to(device).eval(), settings, cuts, values["epoch"], values["scores"], values["n_features"])

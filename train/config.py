@@ -35,6 +35,8 @@ class ModelSettings(Settings):
 
     backbone: str = "resnet18"  # any timm name
     pretrained: bool = True
+    embedding: str = ""  # instead of training a backbone, a head on what a frozen one says; train/features.py
+    hidden: int = Field(default=0, ge=0)  # width of a layer between an embedding and the outputs; 0: none
     head: str = "class"  # train/heads.py lists them
     networks: Literal["shared", "separate"] = "shared"  # one backbone for all parts of the head, or one for each
     soft_sharing: float = Field(default=0.0, ge=0)  # pull between separate networks, times their squared distance

@@ -6,7 +6,6 @@ rows ─ pixels (decoded once, memory-mapped) ─ augment (train only) ─ norma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 from data_manifests.errors import StageError
 from data_manifests.store import Store
 from train.augment import make_augment
-from train.config import DataSettings
+from train.config import DataSettings, TrainSettings
+from train.features import embed_rows
 from train.pixels import Pixels, open_pixels
 from train.sampling import Draw, EpochSampler
 
@@ -25,36 +25,18 @@ from train.sampling import Draw, EpochSampler
 class Batch(NamedTuple):
     """What a loader gives."""
 
-    image: torch.Tensor  # float32 (B, 3, H, W), normalised
+    image: torch.Tensor  # float32 (B, 3, H, W) in [0, 1], or with an embedding float32 (B, D)
     target: torch.Tensor  # int64 (B,), class 0 to 17
     sample_id: list[str]
-
-
-@dataclass(frozen=True)
-class Normalise:
-    """Mean and standard deviation per channel of pictures in [0, 1]; kept in the checkpoint."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """uint8 (B, 3, H, W) → float32, same shape."""
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (self.mean, self.std))
-        return (image.float() - mean) / std
 
 
 class Pictures(Dataset[Batch]):
     """Prepared pictures with targets. Fetched by the batch, because one read and one stack serve many pictures."""
 
     def __init__(
-        self,
-        pixels: Pixels,
-        target: np.ndarray,
-        sample_id: Sequence[str],
-        normalise: Normalise,
-        augment: torch.nn.Module | None = None,
+        self, pixels: Pixels, target: np.ndarray, sample_id: Sequence[str], augment: torch.nn.Module | None = None
     ) -> None:
-        self.pixels, self.sample_id, self.normalise, self.augment = pixels, list(sample_id), normalise, augment
+        self.pixels, self.sample_id, self.augment = pixels, list(sample_id), augment
         self.target = torch.from_numpy(target.astype(np.int64))
 
     def __len__(self) -> int:
@@ -66,12 +48,27 @@ class Pictures(Dataset[Batch]):
         if self.augment is not None:
             with torch.random.fork_rng(devices=[]):
                 image = torch.stack([self._vary(one, seed) for one, (seed, _) in zip(image, draws, strict=True)])
-        return Batch(self.normalise(image), self.target[rows], [self.sample_id[row] for row in rows])
+        return Batch(image.float().div_(255), self.target[rows], [self.sample_id[row] for row in rows])
 
     def _vary(self, image: torch.Tensor, seed: int) -> torch.Tensor:
         assert self.augment is not None
         torch.default_generator.manual_seed(seed)
         return self.augment(image)
+
+
+class Vectors(Dataset[Batch]):
+    """What a frozen network said of each picture, once: float32 (N, D)."""
+
+    def __init__(self, vectors: np.ndarray, target: np.ndarray, sample_id: Sequence[str]) -> None:
+        self.vectors, self.sample_id = torch.from_numpy(vectors), list(sample_id)
+        self.target = torch.from_numpy(target.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitems__(self, draws: Sequence[Draw]) -> Batch:
+        rows = [row for _, row in draws]
+        return Batch(self.vectors[rows], self.target[rows], [self.sample_id[row] for row in rows])
 
 
 class InOrder(Sampler[Draw]):
@@ -104,31 +101,43 @@ def read_pixels(table: pa.Table, store: Store, settings: DataSettings, ref: str)
 def make_loader(
     table: pa.Table,
     store: Store,
-    settings: DataSettings,
-    normalise: Normalise,
+    settings: TrainSettings,
     *,
     train: bool,
-    seed: int = 0,
     ref: str = "the manifest",
 ) -> DataLoader[Batch]:
     """Batches of `table`'s rows: sampled and varied for training, else each row once, in order and as it is.
 
-    For training, call `set_epoch` before each epoch. The last, smaller batch of a training
-    epoch is dropped when it has a single picture, of which batch normalisation can make nothing.
+    For training, call `set_epoch` before each epoch. The last, smaller batch of a training epoch is dropped when it
+    has a single picture, of which batch normalisation can make nothing. Raises StageError for unreadable pictures.
     """
     class_id = np.asarray(table.column("class_id").to_pylist(), np.int64)
-    augment = make_augment(settings.augment, settings.size) if train else None
-    dataset = Pictures(
-        read_pixels(table, store, settings, ref), class_id, table.column("sample_id").to_pylist(), normalise, augment
-    )
-    sampler: Any = EpochSampler(class_id, settings.sampler, seed) if train else InOrder(len(dataset))
-    lonely = train and len(dataset) % settings.batch_size == 1
+    names = table.column("sample_id").to_pylist()
+    dataset: Dataset[Batch]
+    if settings.model.embedding:
+        dataset = Vectors(embed_rows(table, store, settings.model.embedding, ref), class_id, names)
+    else:
+        augment = make_augment(settings.data.augment, settings.data.size) if train else None
+        dataset = Pictures(read_pixels(table, store, settings.data, ref), class_id, names, augment)
+    return _loader(dataset, len(names), settings, EpochSampler(class_id, settings) if train else None)
+
+
+def picture_loader(pixels: Pixels, names: Sequence[str], settings: TrainSettings) -> DataLoader[Batch]:
+    """Batches of pictures without labels (target 0), each once and in order."""
+    return _loader(Pictures(pixels, np.zeros(len(names)), names), len(names), settings, None)
+
+
+def _loader(
+    dataset: Dataset[Batch], rows: int, settings: TrainSettings, sampler: EpochSampler | None
+) -> DataLoader[Batch]:
+    order: Any = sampler or InOrder(rows)
+    lonely = sampler is not None and rows % settings.data.batch_size == 1
     return DataLoader(
         dataset,
-        batch_sampler=BatchSampler(sampler, settings.batch_size, drop_last=lonely),
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
-        collate_fn=as_is,
+        batch_sampler=BatchSampler(order, settings.data.batch_size, drop_last=lonely),
+        num_workers=settings.data.workers,
+        persistent_workers=settings.data.workers > 0,
+        collate_fn=_as_is,
     )
 
 
@@ -138,6 +147,6 @@ def set_epoch(loader: DataLoader[Any], epoch: int) -> None:
     batch_sampler.sampler.epoch = epoch
 
 
-def as_is(batch: Any) -> Any:
+def _as_is(batch: Any) -> Any:
     """A batch is made whole by the data set; there is nothing left to collate."""
     return batch

@@ -21,7 +21,7 @@ from data_manifests.taxonomy import N_CLASSES
 from data_manifests.version import Manifest
 from train.checkpoint import Trained, read_checkpoint, save_checkpoint
 from train.config import TrainSettings
-from train.data import Batch, make_loader, set_epoch
+from train.data import Batch, Vectors, make_loader, set_epoch
 from train.heads import HeadLoss, log_probability
 from train.metrics import EpochCounts, macro_f1, scores_of
 from train.models import Network, build_model, choose_device
@@ -58,14 +58,15 @@ def fit(
     device = choose_device(settings.device)
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     torch.manual_seed(settings.seed)
-    model, normalise = build_model(settings.model, settings.data.size, weights=not (run.path / "last.pt").is_file())
-    model = model.to(device).to(memory_format=torch.channels_last)  # a third faster on CPU and GPU alike
-    optimizer = make_optimizer(settings.optim, model)
-
     selection = select_rows(manifest, settings.data)
     ref, seed = manifest.version.ref, settings.seed
-    train = make_loader(selection.train, store, settings.data, normalise, train=True, seed=seed, ref=ref)
-    val = make_loader(selection.val, store, settings.data, normalise, train=False, ref=ref)
+    train = make_loader(selection.train, store, settings, train=True, ref=ref)
+    val = make_loader(selection.val, store, settings, train=False, ref=ref)
+    n_features = val.dataset.vectors.shape[1] if isinstance(val.dataset, Vectors) else 0
+    resumed = (run.path / "last.pt").is_file()
+    model = build_model(settings.model, settings.data.size, weights=not resumed, n_features=n_features)
+    model = model.to(device).to(memory_format=torch.channels_last)  # a third faster on CPU and GPU alike
+    optimizer = make_optimizer(settings.optim, model)
     class_counts = np.bincount(selection.train.column("class_id").to_numpy(), minlength=N_CLASSES)
     criterion = HeadLoss(settings.loss, model.head, torch.from_numpy(class_counts)).to(device)
     schedule = Schedule(settings.optim, optimizer, len(train))
@@ -83,7 +84,8 @@ def fit(
         schedule.after_epoch(row["val_f1"])
         progress.epoch += 1
         progress.history.append(row)
-        trained = Trained(model, normalise, settings, manifest.cuts, progress.epoch, _named("val", row, strip=True))
+        scores = _named("val", row, strip=True)
+        trained = Trained(model, settings, manifest.cuts, progress.epoch, scores, n_features)
         if row["val_f1"] > progress.best_f1:
             progress.best_f1, progress.best_epoch = row["val_f1"], progress.epoch
             save_checkpoint(run, "best.pt", trained)
@@ -110,7 +112,7 @@ def train_epoch(
     criterion.train()
     with tqdm(loader, desc=title, unit="batch", leave=False) as bar:
         for step, (image, target, _) in enumerate(bar):
-            image = image.to(device, memory_format=torch.channels_last, non_blocking=True)
+            image = _to_device(image, device)
             target = target.to(device, non_blocking=True)
             outputs = model(image)  # (B, n)
             loss = criterion(outputs, target) + model.sharing_penalty()
@@ -149,10 +151,15 @@ def forward(model: Network, loader: DataLoader[Batch], title: str = "") -> tuple
     model.eval()
     outputs, targets = [], []
     for image, target, _ in tqdm(loader, desc=title, unit="batch", leave=False, disable=not title):
-        image = image.to(device, memory_format=torch.channels_last, non_blocking=True)
-        outputs.append(model(image).float())
+        outputs.append(model(_to_device(image, device)).float())
         targets.append(target)
     return torch.cat(outputs), torch.cat(targets).to(device)
+
+
+def _to_device(image: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Pictures in the memory layout of the network; vectors as they are."""
+    layout = torch.channels_last if image.dim() == 4 else torch.contiguous_format
+    return image.to(device, memory_format=layout, non_blocking=True)
 
 
 def _go_on(run: Run, model: torch.nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule) -> Progress:

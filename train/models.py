@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from data_manifests.errors import BackendError, ConfigError, must_be_one_of
 from train.config import ModelSettings
-from train.data import Normalise
 from train.heads import Part, head_of, n_outputs
 from train.pretrained import cached_files, hub_is_reachable, no_weights
 
@@ -25,18 +24,30 @@ _CANNOT_BE_MADE = (OSError, RuntimeError, TypeError, SafetensorError, Unpickling
 
 
 class Network(nn.Module):
-    """Pictures (B, 3, H, W) → outputs (B, n), which `head` gives their meaning.
+    """Pictures (B, 3, H, W) in [0, 1], or vectors (B, D) → outputs (B, n), which `head` gives their meaning.
 
-    `backbones` holds one network for all parts of the head, or one for each part in its order.
+    `backbones` holds one network for all parts of the head, or one for each part in its order. Pictures are brought
+    to the mean and deviation that the backbone expects here, so that a checkpoint carries them.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, backbones: Sequence[nn.Module], head: Mapping[str, Part], settings: ModelSettings) -> None:
         super().__init__()
         self.backbones, self.head, self.settings = nn.ModuleList(backbones), head, settings
+        if settings.embedding:
+            self.register_buffer("mean", torch.zeros(1))
+            self.register_buffer("std", torch.ones(1))
+            return
+        about = resolve_model_data_config(backbones[0])
+        self.register_buffer("mean", torch.tensor(about["mean"]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(about["std"]).view(1, 3, 1, 1))
         for backbone in backbones:
             _freeze(backbone, settings.freeze)
 
     def forward(self, image: Tensor) -> Tensor:
+        image = (image - self.mean) / self.std
         return torch.cat([backbone(image) for backbone in self.backbones], dim=1)
 
     def train(self, mode: bool = True) -> Network:
@@ -58,17 +69,26 @@ class Network(nn.Module):
         return self.settings.soft_sharing * squares / len(self.backbones)
 
 
-def build_model(settings: ModelSettings, size: tuple[int, int], *, weights: bool = True) -> tuple[Network, Normalise]:
-    """The network and the normalisation that it expects.
+def build_model(
+    settings: ModelSettings, size: tuple[int, int], *, weights: bool = True, n_features: int = 0
+) -> Network:
+    """The network for pictures of a size, or for vectors (B, n_features) of an embedding.
 
     With `weights=False` pretrained weights are not loaded, because a checkpoint follows. Raises ConfigError for an
     unknown name, BackendError when weights cannot be had.
     """
     head = head_of(settings.head)
     sizes = [n_outputs(head)] if settings.networks == "shared" else [part.size for part in head.values()]
-    backbones = [_build_backbone(settings, outputs, size, weights) for outputs in sizes]
-    about = resolve_model_data_config(backbones[0])
-    return Network(backbones, head, settings), Normalise(tuple(about["mean"]), tuple(about["std"]))
+    if settings.embedding:
+        return Network([_on_vectors(settings, n_features, outputs) for outputs in sizes], head, settings)
+    return Network([_build_backbone(settings, outputs, size, weights) for outputs in sizes], head, settings)
+
+
+def _on_vectors(settings: ModelSettings, n_features: int, outputs: int) -> nn.Module:
+    """Vectors (B, n_features) → (B, outputs): standardised, then linear, or with one hidden layer."""
+    dropout, width = nn.Dropout(settings.drop_rate), settings.hidden or n_features
+    hidden = [nn.Linear(n_features, width), nn.GELU(), nn.Dropout(settings.drop_rate)] if settings.hidden else []
+    return nn.Sequential(nn.BatchNorm1d(n_features, affine=False), dropout, *hidden, nn.Linear(width, outputs))
 
 
 def _build_backbone(settings: ModelSettings, outputs: int, size: tuple[int, int], weights: bool) -> nn.Module:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from torch.utils.data import BatchSampler, DataLoader
 
 from data_manifests.errors import StageError
 from data_manifests.hashing import file_sha256
@@ -17,7 +15,7 @@ from data_manifests.store import Store
 from data_manifests.taxonomy import N_CLASSES
 from pipeline.images import SUFFIXES
 from train.checkpoint import Trained
-from train.data import InOrder, Pictures, as_is, make_loader
+from train.data import make_loader, picture_loader
 from train.heads import log_probability
 from train.loop import forward
 from train.pixels import open_pixels
@@ -27,9 +25,9 @@ PROBABILITIES = [f"p_{class_id:02d}" for class_id in range(N_CLASSES)]
 
 def predict_rows(trained: Trained, table: pa.Table, store: Store, ref: str, title: str) -> pd.DataFrame:
     """The rows (train/select.COLUMNS) with `target`, `predicted`, `confidence` and the probabilities p_00 … p_17."""
-    loader = make_loader(table, store, trained.settings.data, trained.normalise, train=False, ref=ref)
+    loader = make_loader(table, store, trained.settings, train=False, ref=ref)
     outputs, _ = forward(trained.model, loader, title)
-    frame = table.to_pandas().rename(columns={"class_id": "target"})
+    frame = table.drop_columns("landmarks_xy").to_pandas().rename(columns={"class_id": "target"})
     return pd.concat([frame, _as_frame(trained, outputs)], axis=1)
 
 
@@ -38,6 +36,11 @@ def predict_folder(trained: Trained, folder: Path, store: Store) -> tuple[pd.Dat
 
     Raises StageError when there is no picture at all.
     """
+    if trained.settings.model.embedding:
+        raise StageError(
+            f"the embedding {trained.settings.model.embedding!r} needs landmarks, which a plain folder does not have. "
+            "Ingest it, run: python -m preprocess run REF, and predict that."
+        )
     names = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("._"))
     files = sorted(path for path in names if path.is_file())
     if not files:
@@ -51,10 +54,7 @@ def predict_folder(trained: Trained, folder: Path, store: Store) -> tuple[pd.Dat
     if not readable:
         raise StageError(f"none of the {len(files)} pictures in {folder} can be read: {next(iter(reasons.values()))}")
     pixels.place = pixels.place[readable]
-    dataset = Pictures(pixels, np.zeros(len(readable)), names_read, trained.normalise)
-    rows: Any = InOrder(len(dataset))
-    batches = BatchSampler(rows, settings.batch_size, drop_last=False)
-    outputs, _ = forward(trained.model, DataLoader(dataset, batch_sampler=batches, collate_fn=as_is), "predict")
+    outputs, _ = forward(trained.model, picture_loader(pixels, names_read, trained.settings), "predict")
     return pd.concat([pd.DataFrame({"path": names_read}), _as_frame(trained, outputs)], axis=1), reasons
 
 

@@ -10,6 +10,7 @@ from torch.utils.data import Sampler, WeightedRandomSampler
 
 from data_manifests.errors import ConfigError, must_be_one_of
 from data_manifests.taxonomy import split_class_id
+from train.config import TrainSettings
 
 # name → the group of each row, from its class (N,); rows are drawn so that groups come equally often
 SAMPLERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -37,13 +38,13 @@ class EpochSampler(Sampler[Draw]):
     processes, sees the same pictures varied in the same way.
     """
 
-    def __init__(self, class_id: np.ndarray, sampler: str, seed: int) -> None:
-        weights = torch.from_numpy(draw_weights(sampler, class_id))
+    def __init__(self, class_id: np.ndarray, settings: TrainSettings) -> None:
+        weights = torch.from_numpy(draw_weights(settings.data.sampler, class_id))
         self.generator = torch.Generator()
         # without weights every row comes once an epoch; with them rows are drawn with replacement
         uniform = bool((weights == weights[0]).all())
         self.sampler = WeightedRandomSampler(weights.tolist(), len(weights), not uniform, self.generator)
-        self.seed, self.epoch = seed, 0
+        self.seed, self.epoch = settings.seed, 0
 
     def __len__(self) -> int:
         return len(self.sampler)

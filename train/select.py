@@ -23,6 +23,7 @@ COLUMNS = (
     "split",
     "class_id",
     "is_synthetic",
+    "landmarks_xy",
 )
 
 

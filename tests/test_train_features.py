@@ -1,0 +1,71 @@
+"""A head on the vectors of a frozen network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data_manifests.errors import ConfigError, StageError
+from data_manifests.store import Store
+from pipeline.backends import load_backend
+from pipeline.images import load_rgb
+from tests.train_drawn import SIDE, rows_of, tiny_settings, write_rows
+from train.checkpoint import load_trained
+from train.features import embed_rows
+from train.loop import fit
+from train.predict import predict_folder, predict_rows
+from train.runs import new_run
+from train.select import COLUMNS
+
+# two rows of eyes and a jaw, enough for an upright crop around the middle of the picture
+RING = np.stack([np.cos(np.linspace(0, 6.2, 68)), np.sin(np.linspace(0, 6.2, 68))], 1)
+LANDMARKS = (SIDE / 2 + RING * SIDE / 3).astype(np.float32).ravel().tolist()
+SETTINGS = tiny_settings(model={"embedding": "dlib", "drop_rate": 0.2}, optim={"lr": 0.01, "epochs": 6})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("features") / "workspace")
+    rows = rows_of(store, 30, split="train") + rows_of(store, 12, split="val", first=30)
+    write_rows(store, [row | {"landmarks_xy": LANDMARKS} for row in rows])
+    return store
+
+
+def test_vectors_are_what_the_describer_says_and_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 4)
+    vectors = embed_rows(table, store, "dlib", "drawn@1")
+    describe = load_backend("describer", "dlib_layers").make()
+    picture = load_rgb(store.file_of("workspace", table["path"][2].as_py()))
+    seen = describe(picture, np.array(LANDMARKS, np.float32).reshape(-1, 2))
+    expected = np.concatenate([seen.identity, seen.appearance, seen.lower_face])
+    assert vectors.shape == (4, len(expected))
+    np.testing.assert_allclose(vectors[2], expected, rtol=2e-3, atol=1e-3)  # half floats
+    monkeypatch.setattr("train.features.make_embed", None)  # would fail if it were called again
+    np.testing.assert_array_equal(embed_rows(table, store, "dlib", "drawn@1"), vectors)
+
+
+def test_a_head_on_vectors_learns_and_comes_back_from_disk(store: Store) -> None:
+    torch.set_num_threads(1)
+    manifest = store.read("drawn")
+    run = new_run(store, manifest.version, SETTINGS)
+    progress = fit(manifest, SETTINGS, store, run)
+    assert progress.best_f1 > 0.3  # chance is 1/18; the pictures are no faces
+    trained = load_trained(run.path / "best.pt", torch.device("cpu"))
+    val = manifest.table.select(list(COLUMNS)).slice(90)
+    predictions = predict_rows(trained, val, store, "drawn@1", "")
+    accuracy = (predictions["predicted"] == predictions["target"]).mean()
+    assert accuracy == pytest.approx(progress.history[progress.best_epoch - 1]["val_accuracy"])
+    with pytest.raises(StageError, match="the embedding 'dlib' needs landmarks, which a plain folder does not have"):
+        predict_folder(trained, Path("unused"), store)
+
+
+def test_rows_without_landmarks_are_told(store: Store) -> None:
+    write_rows(store, rows_of(store, 1, split="train"), "bare")
+    table = store.read("bare").table.select(list(COLUMNS))
+    with pytest.raises(StageError, match=r"needs landmarks, and 3 of 3 rows of bare@1 have none\. Run: python -m pre"):
+        embed_rows(table, store, "dlib", "bare@1")
+    with pytest.raises(ConfigError, match=r"model\.embedding must be one of \{dlib\}\. Got 'arc' instead"):
+        embed_rows(table, store, "arc", "bare@1")
