@@ -6,6 +6,7 @@ import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import click
 import cv2
@@ -22,6 +23,8 @@ from synth.run import run_plan
 
 _config = click.option("--config", type=click.Path(path_type=Path), help="YAML file; its section `synth` is read.")
 _settings = click.argument("settings", nargs=-1)
+_WORDS = ("profile_id", "person_id", "parent_id", "shot", "mask_type", "wear")
+_PLAN_TYPES: dict[str, Any] = dict.fromkeys(_WORDS, str) | dict.fromkeys(("from_age", "to_age"), "Int64")
 
 
 @click.group()
@@ -91,14 +94,19 @@ def run(
 @cli.command()
 @click.argument("ref")
 @click.option("--regenerate", is_flag=True, help="Render every picture again from its recipe and compare the bytes.")
-def verify(ref: str, regenerate: bool) -> None:
-    """Check the synthetic rows of REF: splits, labels against coverage, and with --regenerate the pictures."""
+@click.option("--realism", is_flag=True, help="Measure how well a classifier tells synthetic from real worn masks.")
+def verify(ref: str, regenerate: bool, realism: bool) -> None:
+    """Check the synthetic rows of REF: splits, labels against coverage, whole profiles, identity of moved ages."""
     from synth.verify import verify as check
 
     store = open_store()
     found = check(store, store.read(ref), regenerate=regenerate)
-    for problem in found.problems:
-        click.echo(problem)
+    if realism:
+        from synth.realism import realism as measure
+
+        click.echo(measure(store, store.read(ref).table).line())
+    for line in (*found.counts, *found.problems):
+        click.echo(line)
     again = f", {found.regenerated} made again" if regenerate else ""
     click.echo(f"{found.rows} synthetic rows{again}: {len(found.problems)} problems")
     sys.exit(1 if found.problems else 0)
@@ -149,7 +157,7 @@ def _plan(ref: str, settings: SynthSettings) -> Plan:
 
 def _read_plan(file: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(file, dtype={"mask_type": str, "wear": str, "person_id": str}, keep_default_na=False)
+        table = pd.read_csv(file, dtype=_PLAN_TYPES, keep_default_na=False, na_values={"from_age": "", "to_age": ""})
     except (OSError, ValueError) as error:
         raise StageError(f"plan {file} cannot be read: {error}") from None
     missing = [name for name in PLAN_COLUMNS if name not in table.columns]

@@ -7,19 +7,32 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from data_manifests.errors import ConfigError, must_be_one_of
+from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES
 from pipeline.config import Settings
+from synth.ages.setting import AgeSettings
 from synth.masks import TYPES, WEARS
 
 WRONG_WEARS = tuple(wear for wear in WEARS if wear != "worn")
+
+
+class Target(Settings):
+    """How many pictures train should have of an age class, gender and mask; what is left out stands for all of it."""
+
+    age_class: int | None = Field(default=None, ge=0, lt=N_AGE_CLASSES)
+    gender: Literal[GENDERS] | None = None  # type: ignore[valid-type]
+    mask: Literal[MASKS] | None = None  # type: ignore[valid-type]
+    pictures: int = Field(ge=1)
 
 
 class SynthSettings(Settings):
     """What to make, how much of it, and from which seed."""
 
     stage: Literal[1, 2] = 1  # 1: every age class up to the largest; 2: up to twice the largest
+    targets: tuple[Target, ...] = ()  # instead of a stage; served in this order
     max_profiles_per_person: int = Field(default=12, ge=1)  # more copies of one face teach the face, not the age
     types: tuple[str, ...] = TYPES
     wears: tuple[str, ...] = WRONG_WEARS
+    ages: AgeSettings = AgeSettings()
     seed: int = 0
 
     @field_validator("types")

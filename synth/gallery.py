@@ -1,10 +1,14 @@
-"""Contact sheets of synthetic pictures, because people judge these by looking."""
+"""Contact sheets of synthetic pictures, because people judge these by looking.
+
+One per mask type and wear, one of the pictures without a mask, and one per age move: each face as it was and as it is.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +21,17 @@ from data_manifests.store import Store
 from data_manifests.version import Manifest
 from pipeline.images import load_rgb
 from pipeline.step import Record
+from synth.variation import vary
 
 _PAPER, _INK, _FAINT = "#f6f5f2", "#22252a", "#8a8f98"
 _GAP_PX, _LABEL_PX = 10, 26
 
 
 def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int = 8, tile_px: int = 192) -> list[Path]:
-    """One PNG per kind of picture, `type-wear.png`, three rows of faces at most. Raises StageError if there is none."""
+    """One PNG per kind, `type-wear.png`, `unmasked.png` and `age-FROM-to-TO.png`, of three rows of faces at most.
+
+    Raises StageError if there is no synthetic picture.
+    """
     usable = pc.is_in(manifest.table.column("status"), value_set=pa.array(USABLE))
     rows = manifest.table.filter(pc.and_(manifest.table.column("is_synthetic"), usable)).to_pylist()
     if not rows:
@@ -41,7 +49,41 @@ def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int =
         sheet = contact_sheet(pictures, labels, f"{kind}   {len(members)} pictures", columns=columns, tile_px=tile_px)
         paths.append(out / f"{kind}.png")
         sheet.save(paths[-1])
+    return paths + _age_sheets(store, manifest, rows, out, columns, tile_px)
+
+
+def _age_sheets(
+    store: Store, manifest: Manifest, rows: list[Record], out: Path, columns: int, tile_px: int
+) -> list[Path]:
+    """Faces before and after their age was moved, side by side."""
+    moves: dict[str, list[tuple[Record, dict[str, Any]]]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: str(row["sample_id"])):
+        recipe = json.loads(row["recipe"])
+        if "age" in recipe and not recipe["wear"]:
+            source, target = (_band(recipe[name], manifest) for name in ("from_age", "to_age"))
+            moves[f"age-{source}-to-{target}"].append((row, recipe))
+    parents = {row["parent_id"] for members in moves.values() for row, _ in members}
+    photos = {row["sample_id"]: row for row in manifest.table.to_pylist() if row["sample_id"] in parents}
+    paths = []
+    for move, members in sorted(moves.items()):
+        pictures, labels = [], []
+        for row, recipe in members[: 3 * columns // 2]:
+            photo = photos[row["parent_id"]]
+            landmarks = np.asarray(photo["landmarks_xy"], np.float32).reshape(68, 2)
+            picture = load_rgb(store.file_of(photo["root"], photo["path"]))
+            pictures.append(vary(picture, landmarks, np.random.default_rng(recipe["look_seed"]))[0])
+            pictures.append(load_rgb(store.file_of(row["root"], row["path"])))
+            labels += [f"{row['gender']} {recipe['from_age']}", f"made {recipe['to_age']}"]
+        title = f"{move.replace('-', ' ', 1)}   {len(members)} people"
+        paths.append(out / f"{move}.png")
+        contact_sheet(pictures, labels, title, columns=columns - columns % 2, tile_px=tile_px).save(paths[-1])
     return paths
+
+
+def _band(age: int, manifest: Manifest) -> str:
+    """Such as "30-59", fit for a file name."""
+    low, high = manifest.cuts.bounds(int(age >= manifest.cuts.middle) + int(age >= manifest.cuts.old))
+    return f"{low}-{high}"
 
 
 def contact_sheet(

@@ -1,25 +1,29 @@
 """What to make: a table with one row per picture, which can be read, edited and run.
 
 A synthetic profile is one unmasked picture, five worn masks of different types and one worn wrongly, all of one real
-person of the train split. Its pictures take the person's labels, `person_id` and `split`.
+person of the train split. Its pictures take the person's labels, `person_id` and `split`; where `to_age` is given, the
+face is moved from `from_age` to that age first, and that is their age.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from data_manifests.balance import shortfall, stratum_counts
 from data_manifests.errors import ManifestError
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
+from synth.ages.setting import draw_age
 from synth.config import SynthSettings
+from synth.goals import Goal, goals_of
 from synth.seeds import seed_of
 
-PLAN_COLUMNS = ("profile_id", "person_id", "parent_id", "shot", "mask_type", "wear", "look_seed", "seed")
+PLAN_COLUMNS = ("profile_id", "person_id", "parent_id", "shot", "mask_type", "wear", "from_age", "to_age", "look_seed",
+                "seed")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,28 +34,42 @@ class Plan:
     notes: list[str]
 
 
+@dataclass(frozen=True)
+class _Profile:
+    """One profile to make: of whom, from which photo; `from_age` where it is to be moved."""
+
+    person_id: str
+    parent_id: str
+    number: int
+    from_age: int | None = None
+
+
 def make_plan(table: pa.Table, settings: SynthSettings, cuts: AgeCuts) -> Plan:
-    """Profiles that bring each age class of the train split to its target. Raises ManifestError without a split."""
+    """Profiles that bring the train split to its targets. Raises ManifestError without a split."""
     if table.column("split").null_count == table.num_rows:
         raise ManifestError(
             "no row has a split, and synthetic people may only come from train. Run: data_manifests split"
         )
     sources = _sources(table)
+    dealer = _Dealer(sources, settings)
+    ages = sources["age"].dropna().to_numpy(int)
     rows: list[dict[str, object]] = []
     notes = []
-    for stratum in shortfall(stratum_counts(table), settings.stage).to_pylist():
-        age_class, missing = stratum["age_class"], stratum["missing"]
-        people = sources[sources["age_class"] == age_class]
-        chosen = list(_deal(people, missing, settings))
-        notes.append(_note(cuts.names[age_class], missing, len(chosen), people["person_id"].nunique(), settings))
-        for person_id, parent_id, number in chosen:
-            rows.extend(_profile(person_id, parent_id, f"{person_id}/s{number}", settings))
-    return Plan(pd.DataFrame(rows, columns=list(PLAN_COLUMNS)), notes)
+    for goal in goals_of(table, settings, cuts):
+        moved = list(_moved(dealer, goal, settings))
+        own = _of(sources, goal.age_class, goal.gender)
+        chosen = moved + list(dealer.deal(own, goal.profiles - len(moved)))
+        notes.append(_note(goal, len(chosen), len(moved), own["person_id"].nunique(), settings))
+        for profile in chosen:
+            rows.extend(_pictures(profile, goal, ages, settings, cuts))
+    plan = pd.DataFrame(rows, columns=list(PLAN_COLUMNS))
+    return Plan(plan.astype({"from_age": "Int64", "to_age": "Int64"}), notes)
 
 
 def _sources(table: pa.Table) -> pd.DataFrame:
     """Unmasked real photos of train people on which a mask can be laid; `used`: synthetic profiles they have so far."""
-    columns = ["sample_id", "person_id", "profile_id", "age_class", "mask", "split", "status", "is_synthetic"]
+    columns = ["sample_id", "person_id", "profile_id", "gender", "age", "age_class", "mask", "split", "status",
+               "is_synthetic"]  # fmt: skip
     rows = table.select(columns).to_pandas()
     rows["has_landmarks"] = table.column("landmarks_xy").is_valid().to_pandas()
     used = rows[rows["is_synthetic"]].groupby("person_id")["profile_id"].nunique()
@@ -63,46 +81,77 @@ def _sources(table: pa.Table) -> pd.DataFrame:
         & rows["has_landmarks"]
         & rows["age_class"].notna()
     ]
-    return rows.assign(used=rows["person_id"].map(used).fillna(0).astype(int))
+    return rows.assign(used=rows["person_id"].map(used).fillna(0).astype(int)).sort_values("sample_id")
 
 
-def _deal(people: pd.DataFrame, wanted: int, settings: SynthSettings) -> Iterator[tuple[str, str, int]]:
-    """Deal `wanted` profiles round the people in a seeded order: (person_id, the photo's sample_id, profile number)."""
-    photos: dict[str, list[str]] = {}
-    used: dict[str, int] = {}
-    for row in people.sort_values("sample_id").itertuples():
-        photos.setdefault(str(row.person_id), []).append(str(row.sample_id))
-        used[str(row.person_id)] = int(row.used)  # type: ignore[arg-type]
-    order = sorted(photos, key=lambda person: seed_of(settings.seed, "order", person))
-    for turn in range(settings.max_profiles_per_person):
-        for person in order:
-            if wanted == 0:
-                return
-            number = used[person] + turn + 1
-            if number <= settings.max_profiles_per_person:
-                yield person, photos[person][turn % len(photos[person])], number
-                wanted -= 1
+def _of(sources: pd.DataFrame, age_class: int | None, gender: str | None) -> pd.DataFrame:
+    """The sources of one age class and gender; None stands for any."""
+    if age_class is not None:
+        sources = sources[sources["age_class"] == age_class]
+    return sources if gender is None else sources[sources["gender"] == gender]
 
 
-def _profile(person_id: str, parent_id: str, profile_id: str, settings: SynthSettings) -> Iterator[dict[str, object]]:
+class _Dealer:
+    """Deals profiles round people in a seeded order; nobody gives more than the most allowed, over all goals."""
+
+    def __init__(self, sources: pd.DataFrame, settings: SynthSettings) -> None:
+        self.sources, self._most = sources, settings.max_profiles_per_person
+        self._used: dict[str, int] = {str(row.person_id): int(row.used) for row in sources.itertuples()}  # type: ignore[arg-type]
+        order = sorted(self._used, key=lambda person: seed_of(settings.seed, "order", person))
+        self._place = {person: place for place, person in enumerate(order)}
+
+    def deal(self, people: pd.DataFrame, wanted: int, *, moved: bool = False) -> Iterator[_Profile]:
+        """At most `wanted` profiles of these photos, the people in turn, each person's photos in turn."""
+        photos: dict[str, list[Any]] = {}
+        for row in people.itertuples():
+            photos.setdefault(str(row.person_id), []).append(row)
+        turn, left = sorted(photos, key=self._place.__getitem__), wanted
+        while left > 0 and turn:
+            turn = [person for person in turn if self._used[person] < self._most]
+            for person in turn[:left]:
+                photo = photos[person][self._used[person] % len(photos[person])]
+                self._used[person] += 1
+                yield _Profile(person, str(photo.sample_id), self._used[person], int(photo.age) if moved else None)
+            left -= min(left, len(turn))
+
+
+def _moved(dealer: _Dealer, goal: Goal, settings: SynthSettings) -> Iterator[_Profile]:
+    """The share of a goal's profiles that are people of other age classes, moved to this one."""
+    if settings.ages.method == "none" or goal.age_class is None:
+        return
+    classes = [source for source, target in settings.ages.moves if target == goal.age_class]
+    people = _of(dealer.sources, None, goal.gender)
+    people = people[people["age_class"].isin(classes) & people["age"].notna() & people["gender"].notna()]
+    yield from dealer.deal(people, round(settings.ages.share * goal.profiles), moved=True)
+
+
+def _pictures(
+    profile: _Profile, goal: Goal, ages: np.ndarray, settings: SynthSettings, cuts: AgeCuts
+) -> Iterator[dict[str, object]]:
+    profile_id = f"{profile.person_id}/s{profile.number}"
     rng = np.random.default_rng(seed_of(settings.seed, profile_id))
     worn = rng.choice(settings.types, size=5, replace=len(settings.types) < 5)
     types = {"normal": "", "incorrect_mask": str(rng.choice(settings.types))}
     types |= {f"mask{i + 1}": str(mask_type) for i, mask_type in enumerate(worn)}
     wears = {"none": "", "worn": "worn", "incorrect": str(rng.choice(settings.wears))}
+    to_age = None
+    if profile.from_age is not None and goal.age_class is not None:
+        to_age = draw_age(ages, goal.age_class, cuts, np.random.default_rng(seed_of(settings.seed, profile_id, "age")))
     for shot in SHOTS:
         yield {
-            "profile_id": profile_id, "person_id": person_id, "parent_id": parent_id, "shot": shot,
-            "mask_type": types[shot], "wear": wears[SHOT_MASK[shot]],
+            "profile_id": profile_id, "person_id": profile.person_id, "parent_id": profile.parent_id, "shot": shot,
+            "mask_type": types[shot], "wear": wears[SHOT_MASK[shot]], "from_age": profile.from_age, "to_age": to_age,
             "look_seed": seed_of(settings.seed, profile_id, "look"), "seed": seed_of(settings.seed, profile_id, shot),
         }  # fmt: skip
 
 
-def _note(name: str, missing: int, planned: int, people: int, settings: SynthSettings) -> str:
-    line = f"age {name}: {planned} profiles planned from {people} people"
-    if planned < missing:
+def _note(goal: Goal, planned: int, moved: int, people: int, settings: SynthSettings) -> str:
+    line = f"{goal.name}: {planned} profiles planned from {people} people"
+    if moved:
+        line += f" and, {moved} of them, from people of other ages moved to this one"
+    if planned < goal.profiles:
         line += (
-            f"; {missing} are wanted, {missing - planned} cannot be reached: a person gives at most "
+            f"; {goal.wanted}, {goal.profiles - planned} cannot be reached: a person gives at most "
             f"{settings.max_profiles_per_person} (max_profiles_per_person), and only train people with an unmasked "
             "photo whose landmarks were found can give any"
         )

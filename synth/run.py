@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -19,8 +20,9 @@ from data_manifests.version import Manifest, Version
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Result
 from synth.config import SynthSettings
+from synth.mover import describe_mover
 from synth.plan import PLAN_COLUMNS
-from synth.render import RENDER
+from synth.render import VERSION, render_step
 
 _FROM_PARENT = ("person_id", "gender", "age", "split", "fold", "source_id")
 
@@ -49,10 +51,13 @@ def run_plan(
     """Render every row of the plan; a picture that cannot be made becomes a failed row with its reason.
 
     Raises ManifestError if a synthetic row would leave its person's split, StageError if the plan names photos that
-    are not in the manifest.
+    are not in the manifest or moves ages with too few people to learn from.
     """
-    todo = _work(manifest.table, plan)
-    results, reused = run_records("synth", [RENDER], todo, store, jobs=jobs)
+    mover = ""
+    if plan["to_age"].notna().any():
+        mover = describe_mover(settings.ages, manifest.table, store, manifest.cuts)
+    todo = _work(manifest.table, plan, mover)
+    results, reused = run_records("synth", [render_step(store.workspace)], todo, store, jobs=jobs)
     table = manifest.table
     if results:
         table = pa.concat_tables([table, _new_rows(todo, results, manifest)])
@@ -62,22 +67,30 @@ def run_plan(
         table,
         "synth",
         parents=[manifest.version],
-        parameters={**settings.model_dump(mode="json"), "planned": len(plan), "step": RENDER.version},
+        parameters={**settings.model_dump(mode="json"), "planned": len(plan), "step": VERSION},
         seed=settings.seed,
     )
     failed = [result["reason"] for result in results if result["status"] == "failed"]
     return SynthRun(version, len(results), len(failed), reused, Counter(failed))
 
 
-def _work(table: pa.Table, plan: pd.DataFrame) -> pa.Table:
-    """Plan rows beside the columns of the photo that each is made from."""
+def _work(table: pa.Table, plan: pd.DataFrame, mover: str) -> pa.Table:
+    """Plan rows beside the columns of the photo that each is made from, and what moves their age where it moves."""
     columns = list(dict.fromkeys((*IDENTITY, *_FROM_PARENT, *_extras(table), "landmarks_xy")))
     photos = table.select(columns).to_pandas(types_mapper=pd.ArrowDtype)
     unknown = set(plan["parent_id"]) - set(photos["sample_id"])
     if unknown:
         raise StageError(f"the plan names {len(unknown)} photos that are not in the manifest, first {min(unknown)!r}.")
-    chosen = plan[list(PLAN_COLUMNS)].drop(columns="person_id").fillna("")
+    chosen = plan[list(PLAN_COLUMNS)].drop(columns="person_id").fillna({"mask_type": "", "wear": ""})
     work = chosen.merge(photos, left_on="parent_id", right_on="sample_id", how="left", validate="many_to_one")
+    moves = work["to_age"].notna()
+    half = moves & (work["from_age"].isna() | work["gender"].isna())
+    if half.any():
+        raise StageError(
+            f"{work.loc[half, 'profile_id'].iloc[0]}: to move an age, from_age, to_age and a gender are needed."
+        )
+    work["mover"] = np.where(moves, mover, "")
+    work["mover_gender"] = work["gender"].astype(object).where(moves, None)
     return pa.Table.from_pandas(work, preserve_index=False)
 
 
@@ -109,6 +122,7 @@ def _new_row(record: dict[str, Any], result: Result) -> dict[str, Any]:
         "root": WORKSPACE_ROOT,
         **{name: picture.get(name) for name in ("path", "sha256", "width_px", "height_px")},
         "profile_id": record["profile_id"],
+        "age": record["age"] if record["to_age"] is None else record["to_age"],
         "shot": record["shot"],
         "mask": SHOT_MASK[record["shot"]],
         "label_source": "synth",
@@ -117,5 +131,5 @@ def _new_row(record: dict[str, Any], result: Result) -> dict[str, Any]:
         "is_synthetic": True,
     }
     if made:
-        row["made_by"] = "; ".join(part for part in (record["made_by"], f"synth:{RENDER.version}") if part)
+        row["made_by"] = "; ".join(part for part in (record["made_by"], f"synth:{VERSION}") if part)
     return row | result["columns"]

@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data_manifests.balance import shortfall, stratum_counts
 from data_manifests.errors import ConfigError, ManifestError, StageError
@@ -22,7 +24,7 @@ from pipeline.images import save_rgb
 from synth.cli import cli
 from synth.config import SynthSettings
 from synth.gallery import write_gallery
-from synth.plan import make_plan
+from synth.plan import Plan, make_plan
 from synth.portraits.render import build_model, render_shot
 from synth.portraits.sampling import sample_person, sample_shot
 from synth.run import run_plan
@@ -33,10 +35,10 @@ AGES = {"a": 24, "b": 26, "c": 22, "d": 45, "e": 65, "f": 70}
 SETTINGS = SynthSettings(types=("surgical_blue", "kf94_white", "cloth_dark"), seed=3)
 
 
-def _draw(folder: Path) -> pa.Table:
-    """Six rendered people with landmarks: five in train, the old `f` in val."""
+def draw_people(folder: Path, ages: dict[str, int]) -> pa.Table:
+    """Rendered people with landmarks, men and women in turn: `f` in val, the others in train."""
     rows = []
-    for number, (person, age) in enumerate(AGES.items()):
+    for number, (person, age) in enumerate(ages.items()):
         rng = np.random.default_rng(number)
         gender = ("male", "female")[number % 2]
         portrait = render_shot(build_model(sample_person(number, gender, age, rng)), sample_shot(rng))
@@ -53,7 +55,7 @@ def _draw(folder: Path) -> pa.Table:
     age_class = age_class_of(table["age"], AgeCuts())
     class_id = class_id_of(table["mask"], table["gender"], age_class)
     kept = table.drop_columns(["age_class", "class_id"])
-    kept = kept.append_column("x_note", pa.array([f"about {person}" for person in AGES]))
+    kept = kept.append_column("x_note", pa.array([f"about {person}" for person in ages]))
     return conform(kept.append_column("age_class", age_class).append_column("class_id", class_id))
 
 
@@ -62,7 +64,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("people")
     store = Store(folder / "workspace")
     store.set_root("drawn", folder / "drawn")
-    store.write("drawn", _draw(folder / "drawn"), "ingest")
+    store.write("drawn", draw_people(folder / "drawn", AGES), "ingest")
     return store
 
 
@@ -93,8 +95,8 @@ def test_five_masks_are_drawn_without_replacement_when_there_are_five(people: St
 
 
 def test_the_plan_says_what_cannot_be_reached_and_why(people: Store) -> None:
-    settings = SETTINGS.model_copy(update={"stage": 2, "max_profiles_per_person": 2})
-    notes = make_plan(people.read("drawn@1").table, settings, AgeCuts()).notes
+    few = SETTINGS.model_copy(update={"stage": 2, "max_profiles_per_person": 2})
+    notes = make_plan(people.read("drawn@1").table, few, AgeCuts()).notes
     assert "2 profiles planned from 1 people; 5 are wanted, 3 cannot be reached: a person gives at most 2" in notes[2]
 
 
@@ -214,6 +216,47 @@ def test_the_commands(people: Store, balanced: str, tmp_path: Path, monkeypatch:
     assert "28 synthetic rows: 0 problems" in runner.invoke(cli, ["verify", "drawn@even"]).output
     runner.invoke(cli, ["gallery", "drawn@even", "--out", str(tmp_path / "sheets")], catch_exceptions=False)
     assert (tmp_path / "sheets" / "unmasked.png").is_file()
+
+
+def _planned(people: Store, **options: object) -> Plan:
+    wanted = SynthSettings.model_validate({"types": SETTINGS.types, **options})
+    return make_plan(people.read("drawn@1").table, wanted, AgeCuts())
+
+
+def test_targets_take_the_place_of_a_stage(people: Store) -> None:
+    plan = _planned(people, targets=[{"age_class": 0, "gender": "male", "mask": "worn", "pictures": 12}])
+    profiles = plan.table.drop_duplicates("profile_id")
+    assert len(profiles) == 3  # three times five; `b` is a woman
+    assert set(profiles["person_id"]) == {"a", "c"}
+    assert plan.notes == ["age <30, male, mask worn: 3 profiles planned from 2 people"]
+
+
+def test_a_target_counts_what_those_before_it_bring(people: Store) -> None:
+    first = {"age_class": 1, "mask": "incorrect", "pictures": 4}
+    plan = _planned(people, targets=[first, {"mask": "worn", "pictures": 21}])
+    assert len(plan.table) == 7 * (4 + 1)  # the first brings 20 worn ones
+    assert set(plan.table["person_id"].iloc[:28]) == {"d"}
+
+
+def test_a_target_that_cannot_be_reached_says_why(people: Store) -> None:
+    notes = _planned(people, targets=[{"age_class": 1, "gender": "female", "pictures": 701}]).notes
+    assert "age 30-59, female: 12 profiles planned from 1 people; 701 pictures are wanted, 1 are there" in notes[0]
+    assert "88 cannot be reached: a person gives at most 12" in notes[0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    most=st.integers(1, 5),
+    targets=st.lists(st.tuples(st.sampled_from([None, 0, 1, 2]), st.integers(1, 60)), max_size=4),
+)
+def test_nobody_gives_more_than_allowed_and_no_profile_twice(
+    people: Store, most: int, targets: list[tuple[int | None, int]]
+) -> None:
+    wanted = [{"age_class": age_class, "pictures": count} for age_class, count in targets]
+    plan = _planned(people, targets=wanted, max_profiles_per_person=most).table
+    assert (plan.groupby("profile_id").size() == len(SHOTS)).all()
+    assert (plan.drop_duplicates("profile_id").groupby("person_id").size() <= most).all()
+    assert "f" not in set(plan["person_id"])
 
 
 def test_errors_say_what_is_allowed(people: Store, tmp_path: Path) -> None:
