@@ -17,6 +17,7 @@ from data_manifests.errors import ConfigError, StageError
 from pipeline.images import load_rgb
 from synth.choice import mask_choices, parse_words, wear_choices
 from synth.cli import cli
+from synth.config import SynthSettings
 from synth.images import ImagesRun, run_images
 from synth.locate import Located
 from synth.masks import TYPES, WEARS, read_scene, render
@@ -221,3 +222,11 @@ def test_the_command(tmp_path: Path, face: np.ndarray) -> None:
     said = CliRunner().invoke(cli, [*words, "--jobs", "1", "--seed", "5"], catch_exceptions=False).output
     assert "images: ok 4 + failed 0 = 4 (1 files × 4 outputs)" in said
     assert (tmp_path / "out" / "a-sponge-chin.jpg").is_file()
+
+
+def test_the_page_names_every_wear_word_and_setting() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "synthesis.md").read_text("utf8")
+    groups = {word for word, members in mask_choices().items() if len(members) > 1}
+    ages = {f"ages.{name}" for name in ("method", "moves", "share", "strength")}
+    for word in (*WEARS, *groups - {"cup"}, "incorrect", *SynthSettings.model_fields.keys() - {"ages"}, *ages):
+        assert f"`{word}`" in page
