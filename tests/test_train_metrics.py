@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 from torchmetrics.functional.classification import multiclass_f1_score
@@ -41,6 +41,7 @@ def test_by_hand() -> None:
 
 
 @given(labels)
+@settings(deadline=None)
 def test_as_scikit_learn_over_present_classes(pairs: np.ndarray) -> None:
     target, predicted = pairs.T
     scores = scores_of(confusion_of(target, predicted))
@@ -80,6 +81,7 @@ def test_absent_classes_have_no_score() -> None:
 
 
 @given(labels)
+@settings(deadline=None)
 def test_the_tables_of_the_tasks_hold_every_row(pairs: np.ndarray) -> None:
     counts = confusion_of(*pairs.T)
     for task in ("class", "mask", "gender", "age"):

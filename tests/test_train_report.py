@@ -170,9 +170,10 @@ def test_predict_a_manifest_and_a_folder_alike(trained: Store, tmp_path: Path) -
     files = pd.read_csv(tmp_path / "b.csv").set_index("ImageID")
     assert "no answer for broken.jpg: broken.jpg is not a picture" in done.output
     assert done.output.strip().endswith(f"66 of 67 pictures predicted; wrote {tmp_path / 'b.csv'}")
-    assert np.isnan(files.loc["broken.jpg", "ans"])
-    for row in rows.itertuples():
-        assert files.loc[Path(row.ImageID).name, "ans"] == row.ans
+    assert np.isnan(files["ans"].to_dict()["broken.jpg"])
+    answers = files["ans"].to_dict()
+    for path, answer in zip(rows["ImageID"].tolist(), rows["ans"].tolist(), strict=True):
+        assert answers[Path(path).name] == answer
     stored = pd.read_parquet(folder_of(trained) / "predictions.parquet").set_index("path")
     wanted = stored.loc[rows["ImageID"], "p_07"].to_numpy()
     np.testing.assert_allclose(files.loc[[Path(p).name for p in rows["ImageID"]], "p_07"], wanted, atol=1e-5)

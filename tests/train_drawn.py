@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pyarrow as pa
@@ -68,7 +70,7 @@ def write_people(store: Store, train: int = 18, val: int = 6, synthetic: int = 0
     return write_rows(store, rows + rows_of(store, synthetic, split="train", synthetic=True), name)
 
 
-def tiny_settings(**sections: dict) -> TrainSettings:
+def tiny_settings(**sections: Any) -> TrainSettings:
     """A network of 0.3 M parameters on pictures as drawn, one thread, no pretrained weights."""
     values: dict = {
         "threads": 1,

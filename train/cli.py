@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from data_manifests.cli_tools import open_store, parse_settings
-from data_manifests.errors import ManifestError
+from data_manifests.errors import ConfigError, ManifestError
 from train.config import load_train_settings
 from train.pretrained import require_weights
 
@@ -27,7 +27,7 @@ def cli() -> None:
 def fit(ref: str, settings: tuple[str, ...], config: Path | None, once: bool) -> None:
     """Train on the manifest REF. SETTINGS are key=value words, such as optim.epochs=30."""
     chosen = load_train_settings(config, parse_settings(settings))
-    if chosen.model.pretrained:
+    if chosen.model.pretrained and not chosen.model.embedding:
         require_weights(chosen.model.backbone)
     from train.work import train_and_report
 
@@ -66,6 +66,24 @@ def predict(name: str, source: str, out: Path, probabilities: bool) -> None:
     if Path(source).exists() and not Path(source).is_dir() and not source.endswith(".parquet"):
         raise ManifestError(f"{source!r} is neither a manifest nor a folder of pictures.")
     predict_to_csv(open_store(), name, source, out, probabilities=probabilities, say=click.echo)
+
+
+@cli.command()
+@click.argument("words", nargs=-1, required=True, metavar="REF REF … [KEY=VALUE …]")
+@click.option("--config", type=click.Path(path_type=Path), help="The one recipe.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Runs of each manifest.")
+@click.option("--val", "val_ref", help="The manifest whose validation labels are the truth (default: the last REF).")
+def compare(words: tuple[str, ...], config: Path | None, seeds: int, val_ref: str | None) -> None:
+    """Train one recipe on several manifests REFS and judge them all by one validation set. Known runs are taken."""
+    refs = [word for word in words if "=" not in word]
+    chosen = load_train_settings(config, parse_settings(tuple(word for word in words if "=" in word)))
+    if len(set(refs)) < 2:
+        raise ConfigError(f"a comparison needs at least two manifests. Got {', '.join(refs) or 'none'} instead.")
+    if chosen.model.pretrained and not chosen.model.embedding:
+        require_weights(chosen.model.backbone)
+    from train.work import compare_manifests
+
+    compare_manifests(open_store(), refs, chosen, seeds, val_ref or refs[-1], say=click.echo)
 
 
 @cli.command()

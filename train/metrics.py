@@ -33,9 +33,9 @@ class EpochCounts:
         return self.matrix.compute().cpu().numpy()
 
 
-def confusion_of(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Classes (N,) and (N,) → counts int64 (18, 18), rows true, columns predicted."""
-    flat = np.bincount(target.astype(np.int64) * N_CLASSES + predicted, minlength=N_CLASSES**2)
+def confusion_of(target: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Classes (N,) and (N,) → counts (18, 18), rows true, columns predicted; `weight` (N,) counts a row so often."""
+    flat = np.bincount(target.astype(np.int64) * N_CLASSES + predicted, weight, minlength=N_CLASSES**2)
     return flat.reshape(N_CLASSES, N_CLASSES)
 
 
@@ -90,12 +90,10 @@ def bootstrap_intervals(
     """
     _, person = np.unique(np.asarray(persons), return_inverse=True)
     n_persons = int(person.max()) + 1
-    cells = target.astype(np.int64) * N_CLASSES + predicted  # (N,)
     draws = []
     for _ in range(rounds):
         times = np.bincount(rng.integers(n_persons, size=n_persons), minlength=n_persons)
-        flat = np.bincount(cells, weights=times[person], minlength=N_CLASSES**2)
-        draws.append(scores_of(flat.reshape(N_CLASSES, N_CLASSES)))
+        draws.append(scores_of(confusion_of(target, predicted, times[person])))
     bounds = {name: np.nanpercentile([draw[name] for draw in draws], (2.5, 97.5)) for name in draws[0]}
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 

@@ -1,0 +1,182 @@
+"""What curation was worth: one recipe trained on several manifests, judged by one fixed set of validation photos.
+
+The truth is that of one manifest (`val_ref`, the most curated one). Every other manifest is judged on its own pictures
+of the same ingested photos (joined by `source_id`), so a network trained on crops is shown crops; a photo counts only
+if all manifests still have it. Nobody in that set may be in any manifest's training rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from data_manifests.errors import ManifestError
+from data_manifests.files import write_atomic
+from data_manifests.schema import USABLE
+from data_manifests.store import Store
+from data_manifests.version import Manifest
+from train.config import TrainSettings
+from train.metrics import confusion_of, scores_of
+from train.runs import Run
+
+SCORES = ("f1", "accuracy", "mask_f1", "gender_f1", "age_f1")
+Train = Callable[[str, TrainSettings], Run]
+
+
+def compare(
+    store: Store, refs: Sequence[str], settings: TrainSettings, seeds: int, val_ref: str, train: Train
+) -> dict[str, Any]:
+    """Train each manifest with each seed (`train` may take known runs) and compare them with the first.
+
+    Returns plain JSON values: `rows`, `people`, and for each manifest its scores (mean over seeds), their spread, and
+    the difference from the first manifest with a paired 95 % interval over people.
+    """
+    manifests = {ref: store.read(ref) for ref in refs}
+    truth = common_truth(store.read(val_ref), list(manifests.values()))
+    predictions: dict[str, np.ndarray] = {}
+    runs: dict[str, list[str]] = {}
+    for ref, manifest in manifests.items():
+        found = [train(ref, settings.model_copy(update={"seed": seed})) for seed in range(seeds)]
+        predictions[ref] = np.stack([_predictions_on(run, manifest, truth) for run in found])
+        runs[ref] = [run.name for run in found]
+    compared = paired_scores(
+        truth["class_id"].to_numpy(np.int64), predictions, truth["person_id"].tolist(), np.random.default_rng(0)
+    )
+    for entry in compared:
+        ref = entry["name"]
+        entry |= {"manifest": manifests[ref].version.ref, "runs": runs[ref]}
+        entry |= {"operation": manifests[ref].version.operation}
+    return {
+        "val": store.version(val_ref).ref,
+        "rows": len(truth),
+        "people": int(truth["person_id"].nunique()),
+        "seeds": seeds,
+        "compared": compared,
+    }
+
+
+def common_truth(val: Manifest, manifests: Sequence[Manifest]) -> pd.DataFrame:
+    """source_id, person_id and class_id of the real, labelled validation photos that every manifest still has.
+
+    Raises ManifestError when nothing is common, when age cuts differ, or when a manifest trains on one of the people.
+    """
+    truth = _photos(val)
+    truth = truth[(truth["split"] == "val") & truth["class_id"].notna()]
+    for manifest in manifests:
+        ref = manifest.version.ref
+        if manifest.version.age_cuts != val.version.age_cuts:
+            raise ManifestError(f"{ref} has other age cuts than {val.version.ref}; their classes cannot be compared.")
+        photos = _photos(manifest, synthetic=True)
+        both = sorted(set(photos.loc[photos["split"] == "train", "person_id"]) & set(truth["person_id"]))
+        if both:
+            raise ManifestError(
+                f"{ref} trains on {len(both)} people of the validation photos of {val.version.ref}, the first "
+                f"{both[0]!r}. Compare versions that come from one split."
+            )
+        there = photos.loc[(photos["split"] == "val") & ~photos["is_synthetic"], "source_id"]
+        truth = truth[truth["source_id"].isin(there)]
+    if truth.empty:
+        raise ManifestError(f"no validation photo of {val.version.ref} is in all of the manifests.")
+    return truth[["source_id", "person_id", "class_id"]].reset_index(drop=True)
+
+
+def paired_scores(
+    target: np.ndarray,
+    predictions: dict[str, np.ndarray],
+    persons: Sequence[str],
+    rng: np.random.Generator,
+    rounds: int = 1000,
+) -> list[dict[str, Any]]:
+    """Scores of each name from predictions (S seeds, N), and differences from the first with 95 % intervals.
+
+    Paired: every draw of people judges all names, so what is easy or hard about the people drawn cancels out. A score
+    is the mean over seeds; the interval is about people, and `spread` (standard deviation) about seeds.
+    """
+    everyone, person = np.unique(np.asarray(persons), return_inverse=True)
+    n = len(everyone)
+    draws = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(rounds)]
+    weights = [np.ones(n, np.int64), *draws]
+    by_seed = {
+        name: np.array([[_scores(target, row, w[person]) for row in rows] for w in weights])  # (1 + rounds, S, scores)
+        for name, rows in predictions.items()
+    }
+    first = by_seed[next(iter(by_seed))].mean(1)
+    out = []
+    for name, values in by_seed.items():
+        difference = values.mean(1) - first
+        low, high = np.nanpercentile(difference[1:], (2.5, 97.5), axis=0)
+        out.append(
+            {
+                "name": name,
+                "scores": _named(values[0].mean(0)),
+                "spread": _named(values[0].std(0)),
+                "difference": _named(difference[0]),
+                "low": _named(low),
+                "high": _named(high),
+            }
+        )
+    return out
+
+
+def _scores(target: np.ndarray, predicted: np.ndarray, weight: np.ndarray) -> list[float]:
+    scores = scores_of(confusion_of(target, predicted, weight))
+    return [scores[name] for name in SCORES]
+
+
+def _named(values: np.ndarray) -> dict[str, float]:
+    return dict(zip(SCORES, map(float, values), strict=True))
+
+
+def _photos(manifest: Manifest, synthetic: bool = False) -> pd.DataFrame:
+    columns = ["sample_id", "source_id", "person_id", "class_id", "split", "status", "is_synthetic"]
+    table = manifest.table.select(columns).to_pandas()
+    table = table[table["status"].isin(USABLE)]
+    return table if synthetic else table[~table["is_synthetic"]]
+
+
+def _predictions_on(run: Run, manifest: Manifest, truth: pd.DataFrame) -> np.ndarray:
+    """Predicted classes (N,) of a run for the photos of `truth`, in its order."""
+    predictions = pd.read_parquet(run.path / "predictions.parquet", columns=["sample_id", "predicted"])
+    photos = _photos(manifest)[["sample_id", "source_id"]]
+    predicted = photos.merge(predictions, on="sample_id").set_index("source_id")["predicted"]
+    return predicted.loc[truth["source_id"]].to_numpy(np.int64)
+
+
+def comparison_lines(result: dict[str, Any]) -> list[str]:
+    """The comparison as a table of text."""
+    lines = [f"{'manifest':24} {'macro F1':>9} {'± seeds':>8} {'accuracy':>9}   F1 against the first, 95 % over people"]
+    for entry in result["compared"]:
+        against = f"{entry['difference']['f1']:+.4f} ({entry['low']['f1']:+.4f} to {entry['high']['f1']:+.4f})"
+        lines.append(
+            f"{entry['manifest']:24} {entry['scores']['f1']:9.4f} {entry['spread']['f1']:8.4f} "
+            f"{entry['scores']['accuracy']:9.4f}   {'' if entry is result['compared'][0] else against}".rstrip()
+        )
+    return lines
+
+
+def write_comparison(result: dict[str, Any], store: Store) -> Path:
+    """Write compare-<serial>.json and .html below `workspace/comparisons`; gives the page."""
+    folder = store.workspace / "comparisons"
+    folder.mkdir(parents=True, exist_ok=True)
+    serial = 1
+    while True:
+        try:
+            (folder / f"compare-{serial:04d}.json").touch(exist_ok=False)  # the claim
+            break
+        except FileExistsError:
+            serial += 1
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    bound = max(max(abs(entry["low"]["f1"]), abs(entry["high"]["f1"]), 1e-3) for entry in result["compared"])
+    page = environment.get_template("compare.html.j2").render(result=result, name=f"compare-{serial:04d}", bound=bound)
+    write_atomic(folder / f"compare-{serial:04d}.html", page.encode())
+    write_atomic(folder / f"compare-{serial:04d}.json", json.dumps(result, indent=2).encode())
+    return folder / f"compare-{serial:04d}.html"
