@@ -30,7 +30,7 @@ def load_settings(
     """
     values = _read_yaml(file, section) if file else {}
     for key, text in (overrides or {}).items():
-        _put(values, key.split("."), yaml.safe_load(text))
+        _put(values, key.split("."), yaml.safe_load(text) if text else "")  # `key=` is an empty text
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -31,6 +31,7 @@ def test_words_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> N
     read = load_settings(Outer, file, {"inner.ages": "[58]"}, section="mine")
     assert read == Outer(jobs=3, inner=Inner(name="haar", ages=(58,)))
     assert load_settings(Outer) == Outer()
+    assert load_settings(Outer, overrides={"inner.name": ""}).inner.name == ""
 
 
 @pytest.mark.parametrize(
