@@ -148,7 +148,7 @@ def _pictures(
 def _note(goal: Goal, planned: int, moved: int, people: int, settings: SynthSettings) -> str:
     line = f"{goal.name}: {planned} profiles planned from {people} people"
     if moved:
-        line += f" and, {moved} of them, from people of other ages moved to this one"
+        line += f"; {moved} of them are people of another age, moved to this one"
     if planned < goal.profiles:
         line += (
             f"; {goal.wanted}, {goal.profiles - planned} cannot be reached: a person gives at most "
