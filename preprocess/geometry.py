@@ -32,7 +32,7 @@ def crop_transform(
     low, high = np.array(box_xyxy[:2], float), np.array(box_xyxy[2:], float)
     needed = (high - low) + 2 * margin * (high - low).max()
     if size_wh is None:
-        side = max(1, round(float(needed.max())))
+        side = max(1, math.ceil(float(needed.max())))
         size_wh, scale = (side, side), 1.0
     else:
         scale = float((np.array(size_wh) / needed).min())

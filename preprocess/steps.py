@@ -22,7 +22,7 @@ from preprocess.compose import lay_over
 from preprocess.mean_shape import fit_mean_shape
 from preprocess.settings import BackgroundSettings, CropSettings, DetectSettings, LandmarkSettings
 
-CROP_VERSION = "1"
+CROP_VERSION = "2"
 LEAST_FACE = 0.6  # share of the face box that a remover must leave standing
 MOST_PERSON = 0.995  # share of the picture from which on nothing was removed
 
