@@ -22,6 +22,7 @@ from synth.locate import locator_version
 from synth.masks import TYPES, WEARS, UserTemplate
 from synth.masks.recipe import VERSION as MASKS_VERSION
 from synth.masks.types import MASK_TYPES
+from synth.masks.wear import draw_wear
 from synth.seeds import seed_of
 
 INCORRECT = tuple(wear for wear in WEARS if wear != "worn")
@@ -52,9 +53,10 @@ def parse_words(what: str, text: str, choices: dict[str, tuple[str, ...]]) -> li
     return words
 
 
-def draw(choices: tuple[str, ...], seed: int) -> str:
-    """One of the choices, by the seed."""
-    return choices[int(np.random.default_rng(seed).integers(len(choices)))]
+def _draw(masks: tuple[str, ...], wears: tuple[str, ...], seed: int) -> tuple[str, str]:
+    """One type and one wear, by the seed."""
+    rng = np.random.default_rng(seed)
+    return masks[int(rng.integers(len(masks)))], draw_wear(wears, rng)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Orders:
         sha256, orders = self._sha256[file], []
         for name, (mask_word, wear_word) in zip(self._names(file), self._pairs, strict=True):
             seed = seed_of(self._seed, file, mask_word, wear_word)
-            mask, wear = draw(self._masks[mask_word], seed), draw(self._wears[wear_word], seed + 1)
+            mask, wear = _draw(self._masks[mask_word], self._wears[wear_word], seed)
             drawn = self._own[mask].sha256 if mask in self._own else ""
             parts = [sha256, self._version, mask, drawn, wear, seed, name]
             orders.append(Order(name, mask, wear, seed, hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]))

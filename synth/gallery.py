@@ -74,7 +74,7 @@ def _age_sheets(
             pictures.append(vary(picture, landmarks, np.random.default_rng(recipe["look_seed"]))[0])
             pictures.append(load_rgb(store.file_of(row["root"], row["path"])))
             labels += [f"{row['gender']} {recipe['from_age']}", f"made {recipe['to_age']}"]
-        title = f"{move.replace('-', ' ', 1)}   {len(members)} people"
+        title = f"{move.replace('age-', 'age ').replace('-to-', ' to ')}   {len(members)} people"
         paths.append(out / f"{move}.png")
         contact_sheet(pictures, labels, title, columns=columns - columns % 2, tile_px=tile_px).save(paths[-1])
     return paths

@@ -20,6 +20,7 @@ from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
 from synth.ages.setting import draw_age
 from synth.config import SynthSettings
 from synth.goals import Goal, goals_of
+from synth.masks.wear import draw_wear
 from synth.seeds import seed_of
 
 PLAN_COLUMNS = ("profile_id", "person_id", "parent_id", "shot", "mask_type", "wear", "from_age", "to_age", "look_seed",
@@ -133,7 +134,7 @@ def _pictures(
     worn = rng.choice(settings.types, size=5, replace=len(settings.types) < 5)
     types = {"normal": "", "incorrect_mask": str(rng.choice(settings.types))}
     types |= {f"mask{i + 1}": str(mask_type) for i, mask_type in enumerate(worn)}
-    wears = {"none": "", "worn": "worn", "incorrect": str(rng.choice(settings.wears))}
+    wears = {"none": "", "worn": "worn", "incorrect": draw_wear(settings.wears, rng)}
     to_age = None
     if profile.from_age is not None and goal.age_class is not None:
         to_age = draw_age(ages, goal.age_class, cuts, np.random.default_rng(seed_of(settings.seed, profile_id, "age")))

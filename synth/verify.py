@@ -33,7 +33,10 @@ _WEAR_OF_MASK = {"worn": ("worn",), "none": ("",)}  # `incorrect` is any other w
 
 @dataclass(frozen=True)
 class Verified:
-    """How many synthetic rows were looked at and what is wrong, one line each; `counts` per class and mask."""
+    """How many synthetic rows were looked at and what is wrong, one line each.
+
+    `counts` tells, for people, how many rows there are per class and mask and how many profiles lack a picture.
+    """
 
     rows: int
     regenerated: int
@@ -50,9 +53,8 @@ def verify(store: Store, manifest: Manifest, *, regenerate: bool = False) -> Ver
     usable = pc.is_in(manifest.table.column("status"), value_set=pa.array(USABLE))
     rows = manifest.table.filter(pc.and_(manifest.table.column("is_synthetic"), usable)).to_pylist()
     problems = [f"{row['sample_id']}: {problem}" for row in rows for problem in _contradictions(row)]
-    problems += _torn_profiles(rows)
     problems += _lost_prototypes(store, rows)
-    counts = list(_counts(manifest))
+    counts = [*_counts(manifest), *_torn_profiles(rows)]
     if not regenerate:
         return Verified(len(rows), 0, problems, counts)
     render = make_render(store.workspace)

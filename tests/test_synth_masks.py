@@ -21,7 +21,7 @@ from synth.masks.compose import MIRROR_INDEX
 from synth.masks.draw import draw
 from synth.masks.fit import read_face
 from synth.masks.patch import S_GRID, T_GRID, Spline, lay_patch
-from synth.masks.wear import GATE, Placement, sample_placement
+from synth.masks.wear import GATE, Placement, draw_wear, sample_placement
 
 
 def make_landmarks(
@@ -267,6 +267,16 @@ def test_unknown_names(change: dict[str, str], message: str) -> None:
 def test_wrong_image_arrays(image: np.ndarray) -> None:
     with pytest.raises(StageError, match="must be"):
         compose(image, MARKS)
+
+
+def test_a_bare_nose_is_the_commonest_wrong_wear() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_wear([wear for wear in WEARS if wear != "worn"], rng) for _ in range(500)]
+    counts = {wear: drawn.count(wear) for wear in WEARS}
+    assert max(counts, key=counts.__getitem__) == "nose_out"
+    assert counts["worn"] == 0
+    assert min(count for wear, count in counts.items() if wear != "worn") > 15
+    assert draw_wear(["chin"], rng) == "chin"
 
 
 def test_the_gate_refuses_a_contradiction() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from data_manifests.errors import StageError
 
 WEARS: tuple[str, ...] = ("worn", "nose_out", "chin", "under_chin", "chin_out", "hanging")
+# How often each is drawn where one of several is to be: wrong wears about as they are met in the street, where a bare
+# nose is the commonest; `worn` as often as all of them together.
+_SHARES = {"worn": 1.0, "nose_out": 0.40, "chin": 0.25, "under_chin": 0.15, "chin_out": 0.08, "hanging": 0.12}
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,12 @@ GATE: dict[str, dict[str, tuple[float, float]]] = {
     "chin_out": {"nose_score": (0.60, 1.0), "mouth_score": (0.80, 1.0), "chin_score": (0.0, 0.60)},
     "hanging": {"nose_score": (0.0, 0.10), "mouth_score": (0.0, 0.15), "chin_score": (0.0, 0.30)},
 }
+
+
+def draw_wear(wears: Sequence[str], rng: np.random.Generator) -> str:
+    """One of the wears, the common ones more often."""
+    shares = np.array([_SHARES[wear] for wear in wears])
+    return wears[int(rng.choice(len(wears), p=shares / shares.sum()))]
 
 
 def sample_placement(wear: str, shift: dict[str, float], rng: np.random.Generator) -> dict[str, float]:
