@@ -1,12 +1,13 @@
 """Ages as an ordered quantity: how likely is the filed age, given the face, against an age filed by mistake?
 
-    log odds of a wrong age = log e/(1-e) + log q(a) - log p(a | face) + ½ (log q(c) - log p(c | face))
+    evidence = ½ log p(a | look)/q(a) + ½ log p(look | a)/p(look) + ½ log p(c | look)/q(c)
+    odds of a wrong age = e/(1-e) · exp(-evidence)
 
-p(a | face) is normal about the probe's held-out age, whose deviation is the probe's own; q is the density of the ages
-in this set, where a mistaken age comes from; c is the age class. Dividing by q is what keeps the oldest and youngest
-from being suspects merely because every probe pulls them to the middle. The class term is half counted: it is the same
-evidence again, but asks the question that the 18 classes ask. On 614 portraits with 5 % of the classes wrong, recall in
-the first 5 %: |residual| alone 0.71 far and 0.30 adjacent, with q 0.82 and 0.40, with both terms 0.84 and 0.41.
+`look` is the age that a probe which has not seen the person gives, a the filed age, c its class; q and p(look) are the
+densities of both in this set, where a mistaken age comes from. The first two terms are one quantity estimated both
+ways: the first is sharper, the second knows that a probe draws the rare old and young to the middle. The third asks
+the question of the 18 classes. On 614 portraits with 5 % of the classes wrong (30 plantings), recall in the first 5 %:
+by the residual alone 0.71 far and 0.30 adjacent, by the first term 0.81 and 0.39, by all three 0.83 and 0.42.
 """
 
 from __future__ import annotations
@@ -41,17 +42,28 @@ def score_ages(features: np.ndarray, persons: np.ndarray, ages: np.ndarray, cuts
     """Features (U, D), persons (U,), ages (U,) in years with NaN where none is filed."""
     known = np.isfinite(ages)
     looks = _looks(features, persons, ages)
-    residual = ages[known] - looks[known]
-    deviation = max(_deviation(residual), 0.5)
-    density = _density(ages[known])
-    evidence = norm.logpdf(residual, scale=deviation) - np.log(density)
+    filed_years, look = ages[known], looks[known]
+    deviation = max(_deviation(filed_years - look), 0.5)
+    evidence = (_filed_given_look(filed_years, look, deviation) + _look_given_filed(filed_years, look)) / 2
     classes = _class_probabilities(looks, deviation * CLASS_WIDENING, cuts)
-    filed = np.digitize(ages[known], [cuts.middle, cuts.old])
+    filed = np.digitize(filed_years, [cuts.middle, cuts.old])
     share = np.bincount(filed, minlength=3) / len(filed)
     evidence += CLASS_WEIGHT * (np.log(classes[known, :][np.arange(len(filed)), filed]) - np.log(share[filed]))
     right = np.full(len(ages), np.nan)
     right[known], rate = right_given(evidence)
     return AgeScores(right, looks, classes, deviation, rate)
+
+
+def _filed_given_look(ages: np.ndarray, looks: np.ndarray, deviation: float) -> np.ndarray:
+    """log p(age | look)/q(age), p normal about the look."""
+    return np.asarray(norm.logpdf(ages - looks, scale=deviation) - np.log(_density(ages)))
+
+
+def _look_given_filed(ages: np.ndarray, looks: np.ndarray) -> np.ndarray:
+    """log p(look | age)/p(look), p normal about a robust line of looks over ages."""
+    slope, offset = _robust_line(ages, looks)
+    residual = looks - offset - slope * ages
+    return np.asarray(norm.logpdf(residual, scale=max(_deviation(residual), 0.5)) - np.log(_density(looks)))
 
 
 def right_given(evidence: np.ndarray) -> tuple[np.ndarray, float]:
@@ -83,16 +95,21 @@ def _looks(features: np.ndarray, persons: np.ndarray, ages: np.ndarray) -> np.nd
 def _straighten(looks: np.ndarray, ages: np.ndarray) -> np.ndarray:
     """Undo the shrinking of a penalised fit: a robust line of ages over looks."""
     known = np.isfinite(ages)
-    x, y = looks[known], ages[known]
+    slope, offset = _robust_line(looks[known], ages[known])
+    return np.asarray(offset + slope * looks)
+
+
+def _robust_line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope and offset of y over x by reweighted least squares (Huber); a flat x gives slope 1 through the medians."""
     if np.ptp(x) < 1e-3:
-        return looks
+        return 1.0, float(np.median(y) - np.median(x))
     weight = np.ones(len(x))
     slope, offset = 1.0, 0.0
     for _ in range(5):
         slope, offset = np.polyfit(x, y, 1, w=np.sqrt(weight))
         residual = np.abs(y - offset - slope * x)
         weight = 1 / np.maximum(1, residual / (CLIP * max(_deviation(residual), 1e-3)))
-    return np.asarray(offset + slope * looks)
+    return float(slope), float(offset)
 
 
 def _deviation(residual: np.ndarray) -> float:
@@ -100,13 +117,13 @@ def _deviation(residual: np.ndarray) -> float:
     return float(1.4826 * np.median(np.abs(residual)))
 
 
-def _density(ages: np.ndarray) -> np.ndarray:
-    """Smoothed density of the filed ages at each of them (N,), per year."""
-    if np.ptp(ages) == 0:
-        return np.ones(len(ages))
-    years = np.arange(ages.min(), ages.max() + 1)
-    on_years = gaussian_kde(ages, 0.35)(years)
-    return np.asarray(np.maximum(np.interp(ages, years, on_years), 1e-5))
+def _density(years: np.ndarray) -> np.ndarray:
+    """Smoothed density of some ages at each of them (N,), per year. The smoothing is wide enough that two people of one
+    rare age do not vouch for one another."""
+    if np.ptp(years) < 1e-3:
+        return np.ones(len(years))
+    grid = np.linspace(years.min(), years.max(), 200)
+    return np.asarray(np.maximum(np.interp(years, grid, gaussian_kde(years, 0.35)(grid)), 1e-5))
 
 
 def _class_probabilities(looks: np.ndarray, deviation: float, cuts: AgeCuts) -> np.ndarray:

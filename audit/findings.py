@@ -19,7 +19,7 @@ from audit.probes import age_probe, gender_probe, mask_probe
 from audit.quality import odd_sizes
 from audit.ridge import best_penalty, held_out, make_probe
 from audit.settings import AuditSettings
-from audit.units import Units, label_of, make_units
+from audit.units import Units, differs_within_profile, label_of, make_units
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
 
 LEAST_PEOPLE = 20  # with a label, below which no probe is fitted
@@ -57,10 +57,14 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
 
-def find(table: pa.Table, features: Features, cuts: AgeCuts, settings: AuditSettings) -> Findings:
+def photo_rows(table: pa.Table, features: Features) -> pd.DataFrame:
+    """What the manifest says of the photos that were looked at, in the order of the features."""
+    return table.select(list(ROW_COLUMNS)).take(pa.array(features.rows)).to_pandas()
+
+
+def find(rows: pd.DataFrame, features: Features, cuts: AgeCuts, settings: AuditSettings) -> Findings:
     """Everything that can be said of these photos; what cannot is a note, never an error."""
     rng = np.random.default_rng(settings.seed)
-    rows = table.select(list(ROW_COLUMNS)).take(pa.array(features.rows)).to_pandas()
     units = make_units(rows, features.identity, features.appearance)
     notes = [f"{len(features.problems)} pictures could not be read"] if features.problems else []
     probes: dict[str, dict[str, Any]] = {}
@@ -85,7 +89,8 @@ def _nothing(units: Units, filed: np.ndarray, mixed: np.ndarray, looks: object) 
 
 
 def _score_gender(rows: pd.DataFrame, units: Units, probes: dict[str, dict[str, Any]], notes: list[str]) -> LabelScores:
-    filed, mixed = label_of(rows["gender"], units)
+    filed, _ = label_of(rows["gender"], units)
+    mixed = differs_within_profile(rows["gender"], rows["profile_id"], units)
     labels = pd.Categorical(filed, GENDERS).codes.astype(int)
     counts = np.bincount(labels[labels >= 0], minlength=2)
     if counts.sum() < LEAST_PEOPLE or counts.min() < LEAST_OF_CLASS:

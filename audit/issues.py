@@ -10,11 +10,14 @@ import pandas as pd
 
 from audit.findings import Findings, LabelScores
 from audit.quality import LIMITS
+from audit.units import photo_name
 from data_manifests.taxonomy import MASKS
 
 COLUMNS = ("kind", "person_id", "profile_id", "sample_ids", "filed", "suggested", "probability", "reason")
 LISTED = 0.05  # an issue less likely than this is counted in the order of the queue, but not listed
 NEAR_DUPLICATE = 0.98  # all near-identical pairs of the benchmarks were true ones; a rule of succession on them
+MOSTLY_COLOUR = 0.1  # share of grey pictures up to which grey is remarkable
+_FAULT = {"blur_score": "blurred", "exposure_score": "badly exposed", "face_size_score": "tiny face"}
 Issue = dict[str, Any]
 
 
@@ -63,7 +66,7 @@ def _masks(found: Findings) -> Iterator[Issue]:
             "kind": "mask", "person_id": a["person_id"], "profile_id": a["profile_id"],
             "sample_ids": f"{a['sample_id']} {b['sample_id']}", "filed": f"{a['mask']} {b['mask']}",
             "suggested": f"{b['mask']} {a['mask']}", "probability": probability,
-            "reason": f"photos in each other's place: {_shot(a)} and {_shot(b)}",
+            "reason": f"photos in each other's place: {photo_name(a)} and {photo_name(b)}",
         }  # fmt: skip
     for place in np.flatnonzero(scores.right < 1).tolist():
         left = float(1 - scores.right[place]) - swapped.get(place, 0.0)
@@ -73,7 +76,7 @@ def _masks(found: Findings) -> Iterator[Issue]:
         yield {
             "kind": "mask", "person_id": row["person_id"], "profile_id": row["profile_id"],
             "sample_ids": row["sample_id"], "filed": row["mask"], "suggested": looks, "probability": left,
-            "reason": f"mask of {_shot(row)} filed {row['mask']}, looks {looks}",
+            "reason": f"mask of {photo_name(row)} filed {row['mask']}, looks {looks}",
         }  # fmt: skip
 
 
@@ -90,7 +93,7 @@ def _strangers(found: Findings) -> Iterator[Issue]:
             "kind": "stranger", "person_id": row["person_id"], "profile_id": row["profile_id"],
             "sample_ids": row["sample_id"], "filed": row["person_id"],
             "suggested": names[other] if like else None, "probability": float(1 - scores.right[place]),
-            "reason": f"{_shot(row)} may show somebody else (distance {scores.distance[place]:.2f}{like})",
+            "reason": f"{photo_name(row)} may show somebody else (distance {scores.distance[place]:.2f}{like})",
         }  # fmt: skip
 
 
@@ -113,32 +116,36 @@ def _duplicates(found: Findings) -> Iterator[Issue]:
 
 
 def _quality(found: Findings) -> Iterator[Issue]:
-    f = found.features
-    words = {"blur_score": "blurred", "exposure_score": "badly exposed", "face_size_score": "tiny face"}
+    """One issue for all photos of a profile with the same faults."""
+    alike: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for place in range(len(found.rows)):
-        problems = ["no face found"] if f.faces[place] == 0 else []
-        worst = 1.0 if problems else 0.0
-        for name, limit in LIMITS.items():
-            score = float(getattr(f, name)[place])
-            if score < limit:
-                problems.append(f"{words[name]} ({score:.2f})")
-                worst = max(worst, 1 - score / limit / 2)
-        flags = (
-            ("several faces", f.faces[place] > 1),
-            ("border", f.border[place]),
-            ("odd size", found.odd_size[place]),
-        )
-        problems += [word for word, flag in flags if flag]
-        if f.grey[place] and f.grey.mean() < 0.1:  # a set of grey pictures is no set of bad ones
-            problems.append("grey")
-        if problems:
-            row = found.rows.iloc[place]
-            yield {
-                "kind": "quality", "person_id": row["person_id"], "profile_id": row["profile_id"],
-                "sample_ids": row["sample_id"], "filed": None, "suggested": None, "probability": max(worst, 0.5),
-                "reason": f"{_shot(row)}: {', '.join(problems)}",
-            }  # fmt: skip
+        faults, probability = _faults(found, place)
+        if faults:
+            profile = str(found.rows["profile_id"].iloc[place])
+            alike.setdefault((profile, ", ".join(faults)), []).append((place, probability))
+    for (profile, words), members in alike.items():
+        rows = found.rows.iloc[[place for place, _ in members]]
+        yield {
+            "kind": "quality", "person_id": rows["person_id"].iloc[0], "profile_id": profile,
+            "sample_ids": " ".join(rows["sample_id"]), "filed": None, "suggested": None,
+            "probability": max(probability for _, probability in members),
+            "reason": f"{words}: {', '.join(photo_name(row) for _, row in rows.iterrows())}",
+        }  # fmt: skip
 
 
-def _shot(row: pd.Series) -> str:
-    return str(row["shot"] or row["path"].rsplit("/", 1)[-1])
+def _faults(found: Findings, place: int) -> tuple[list[str], float]:
+    """What is wrong with a picture in words, and how surely it is unfit: 0.5 at a limit, rising to 1 (no face)."""
+    f = found.features
+    if f.faces[place] == 0:
+        return ["no face found"], 1.0
+    faults, worst = [], 0.5
+    for name, limit in LIMITS.items():
+        score = float(getattr(f, name)[place])
+        if score < limit:
+            faults.append(_FAULT[name])
+            worst = max(worst, 1 - score / limit / 2)
+    flags = (("several faces", f.faces[place] > 1), ("border", f.border[place]), ("odd size", found.odd_size[place]))
+    faults += [word for word, flag in flags if flag]
+    if f.grey[place] and f.grey.mean() < MOSTLY_COLOUR:
+        faults.append("grey")
+    return faults, worst

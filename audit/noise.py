@@ -29,13 +29,22 @@ class Posterior:
 
 
 def posterior(outputs: np.ndarray, labels: np.ndarray, n_classes: int) -> Posterior:
-    """Held-out outputs (N, T) and labels (N,) in 0 … K-1, -1 where there is none → Posterior."""
+    """Held-out outputs and labels (N,) in 0 … K-1, -1 where there is none → Posterior.
+
+    Outputs are (N, K), the largest for the likeliest class, or (N, 1) for two classes, above 0 for the second.
+    """
     known = labels >= 0
     scale = outputs[known].std(axis=0)
     features = (outputs - outputs[known].mean(axis=0)) / np.where(scale > 0, scale, 1)
     belief = np.eye(n_classes)[labels[known]]
     photo = _calibrate(features[known], belief, features)
-    rate = confident_error_rate(labels[known], photo[known])
+    rate = max(confident_error_rate(labels[known], photo[known]), PRIOR_RATE)
+    guess = outputs[known, 0] > 0 if outputs.shape[1] == 1 else outputs[known].argmax(axis=1)
+    agrees = (
+        guess == labels[known]
+    )  # a few wrong labels blunt the slope so much that it cannot tell them: first without
+    if len(np.unique(labels[known][agrees])) == n_classes:
+        photo = _calibrate(features[known], belief * agrees[:, None], features)
     for _ in range(ROUNDS):
         belief = _bayes(photo[known], labels[known], rate)
         wrong = 1 - belief[np.arange(len(belief)), labels[known]]

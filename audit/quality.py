@@ -25,7 +25,7 @@ BAND_FLAT, BAND_EDGE = 2.0, 12.0  # a border is flat to this deviation and ends 
 BAND_SHARE = 0.015  # the thinnest border, as a share of the side
 
 # Below these a photo is worth a look; they are what `audit_reason` speaks of.
-LIMITS = {"blur_score": 0.35, "exposure_score": 0.5, "face_size_score": 1.0}
+LIMITS = {"blur_score": 0.35, "exposure_score": 0.5, "face_size_score": 0.99}
 
 
 def calc_blur_score(chip: np.ndarray) -> float:

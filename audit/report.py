@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from audit.fairness import by_group
 from audit.findings import Findings
+from audit.units import photo_name
 from data_manifests.errors import ToolkitError
 from data_manifests.files import write_atomic
 from data_manifests.store import Store
@@ -43,6 +44,7 @@ def write_report(
     )
     page = environment.get_template("report.html.j2").render(
         version=version,
+        source=version.parents[0].split("#")[0] if version.parents else version.ref,
         photos=len(found.rows),
         people=len(ranked),
         faces=int(found.features.has_face.sum()),
@@ -64,7 +66,7 @@ def _counts(ordered: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _curve(ranked: pd.DataFrame, width: int = 560, height: int = 180) -> dict[str, Any]:
+def _curve(ranked: pd.DataFrame, width: int = 460, height: int = 170) -> dict[str, Any]:
     """Expected issues found against people looked at: points of an SVG line, and two readings."""
     total = float(ranked["expected_errors"].sum())
     share = np.concatenate([[0.0], ranked["expected_errors"].cumsum() / total if total else ranked["rank"] * 0.0])
@@ -90,13 +92,13 @@ def _cards(found: Findings, ordered: pd.DataFrame, store: Store, people: int) ->
         yield {
             "rank": int(issues["rank"].iloc[0]),
             "person": person,
-            "filed": ", ".join(str(v) for v in (first["gender"], _whole(first["age"])) if v is not None),
+            "filed": ", ".join(str(v) for v in (first["gender"], _whole(first["age"])) if not pd.isna(v)),
             "value": float(issues["expected_value"].iloc[0]),
             "issues": issues.to_dict("records"),
             "photos": [
                 {
-                    "name": row["shot"] or row["path"].rsplit("/", 1)[-1],
-                    "mask": row["mask"],
+                    "name": photo_name(row),
+                    "mask": row["mask"] if isinstance(row["mask"], str) else "",
                     "kind": suspects.get(row["sample_id"]),
                     "src": _thumb(store, row),
                 }

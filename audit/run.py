@@ -9,7 +9,7 @@ import pandas as pd
 
 from audit.columns import add_columns
 from audit.describe import describe_rows
-from audit.findings import Findings, find
+from audit.findings import Findings, find, photo_rows
 from audit.issues import list_issues
 from audit.order import queue, rank_people
 from audit.report import write_report
@@ -51,7 +51,7 @@ def run_audit(manifest: Manifest, store: Store, settings: AuditSettings, out: Pa
         raise StageError(
             f"{manifest.version.ref} has no picture that can be read; see: python -m data_manifests verify REF"
         )
-    found = find(manifest.table, features, manifest.cuts, settings)
+    found = find(photo_rows(manifest.table, features), features, manifest.cuts, settings)
     issues = list_issues(found)
     ranked = rank_people(issues, manifest.table.column("person_id").to_pandas(), settings.values)
     ordered = queue(issues, ranked)

@@ -1,8 +1,14 @@
-"""What a label belongs to: gender and age to a profile, all of whose shots are evidence; a mask state to one photo."""
+"""What a label belongs to: gender and age to a profile, all of whose shots are evidence; a mask state to one photo.
+
+The shots of a profile are taken in one session. Photos that are no shots may be years apart, so there the photos of
+one person that carry one age belong together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +20,7 @@ from audit.ridge import standardise
 class Units:
     """Profiles with at least one face. `places` (P,) gives each place of the features its unit, -1 without a face."""
 
-    names: np.ndarray  # (U,) profile_id
+    names: np.ndarray  # (U,) profile_id, with the age where photos were not taken as shots of one session
     persons: np.ndarray  # (U,) integers, equal for profiles of one person
     features: np.ndarray  # (U, D) float32, rows of length about 1
     places: np.ndarray
@@ -29,12 +35,14 @@ def join(*blocks: np.ndarray) -> np.ndarray:
 
 
 def make_units(rows: pd.DataFrame, identity: np.ndarray, appearance: np.ndarray) -> Units:
-    """Pool the photos of each profile. `rows` has profile_id, person_id, mask; vectors (P, …) are NaN without a face.
+    """Pool the photos of each profile. `rows` has profile_id, person_id, shot, mask and age.
 
-    A mask shifts every vector, so each mask state is centred on its own mean before photos are averaged.
+    Vectors (P, …) are NaN without a face. A mask shifts every vector, so each mask state is centred on its own mean
+    before photos are averaged.
     """
     seen = np.isfinite(identity[:, 0]) if identity.shape[1] else np.zeros(len(rows), bool)
-    codes, names = pd.factorize(rows["profile_id"].where(seen), use_na_sentinel=True)
+    taken = np.where(rows["shot"].isna() & rows["age"].notna(), " at " + rows["age"].astype(str), "")
+    codes, names = pd.factorize((rows["profile_id"].astype(object) + taken).where(seen), use_na_sentinel=True)
     if not len(names):
         return Units(np.array([], object), np.array([], int), np.empty((0, 0), np.float32), codes)
     state = pd.factorize(rows["mask"].fillna(""))[0]
@@ -67,3 +75,17 @@ def label_of(values: pd.Series, units: Units) -> tuple[np.ndarray, np.ndarray]:
     label[best["unit"].to_numpy(int)] = best["value"].to_numpy(object)
     mixed = np.bincount(counts["unit"].to_numpy(int), minlength=len(units)) > 1
     return label, mixed
+
+
+def differs_within_profile(values: pd.Series, profiles: pd.Series, units: Units) -> np.ndarray:
+    """Units (U,) of profiles whose photos carry more than one value."""
+    mixed = values.groupby(profiles).transform("nunique").to_numpy() > 1
+    seen = units.places >= 0
+    found = np.zeros(len(units), bool)
+    np.logical_or.at(found, units.places[seen], mixed[seen])
+    return found
+
+
+def photo_name(row: Mapping[Any, Any] | pd.Series) -> str:
+    """The shot, or the file's name where there are no shots."""
+    return row["shot"] if isinstance(row["shot"], str) else str(row["path"]).rsplit("/", 1)[-1]
