@@ -60,7 +60,7 @@ types: setup
 	$(VENV)/bin/mypy
 
 pytest: setup
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadscope
 
 bench: setup ## every benchmark, its figures as JSON on the last line of each
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) -m $$(echo $${file%.py} | tr / .) --json; done
