@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from pipeline.backends import load_backend
 from pipeline.images import load_rgb
 from tests.train_drawn import SIDE, rows_of, tiny_settings, write_rows
 from train.checkpoint import load_trained
-from train.features import embed_rows
+from train.features import embed_rows, fill_landmarks
 from train.loop import fit
 from train.predict import predict_folder, predict_rows
 from train.runs import new_run
@@ -23,7 +24,7 @@ from train.select import COLUMNS
 # two rows of eyes and a jaw, enough for an upright crop around the middle of the picture
 RING = np.stack([np.cos(np.linspace(0, 6.2, 68)), np.sin(np.linspace(0, 6.2, 68))], 1)
 LANDMARKS = (SIDE / 2 + RING * SIDE / 3).astype(np.float32).ravel().tolist()
-SETTINGS = tiny_settings(model={"embedding": "dlib", "drop_rate": 0.2}, optim={"lr": 0.01, "epochs": 6})
+SETTINGS = tiny_settings(model={"embedding": "dlib", "drop_rate": 0.2}, optim={"lr": 0.01, "epochs": 12})
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,22 @@ def test_a_head_on_vectors_learns_and_comes_back_from_disk(store: Store) -> None
         predict_folder(trained, Path("unused"), store)
 
 
-def test_rows_without_landmarks_are_told(store: Store) -> None:
+def test_a_row_without_landmarks_takes_the_place_of_the_others(store: Store) -> None:
+    table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 3)
+    points = np.array([LANDMARKS, np.array(LANDMARKS) + 2, LANDMARKS], np.float32)
+    column = pa.array([points[0].tolist(), None, points[1].tolist()], table["landmarks_xy"].type)
+    sizes = pa.array([SIDE, 2 * SIDE, SIDE], pa.int32())  # the bare one is twice as large
+    for name, values in (("landmarks_xy", column), ("width_px", sizes), ("height_px", sizes)):
+        table = table.set_column(table.column_names.index(name), name, values)
+    filled = np.array(fill_landmarks(table, "drawn@1")["landmarks_xy"].to_pylist())
+    np.testing.assert_allclose(filled[[0, 2]], points[:2])
+    np.testing.assert_allclose(filled[1], 2 * (points[0] + 1), rtol=1e-5)
+
+
+def test_no_landmarks_at_all_and_unknown_names_are_told(store: Store) -> None:
     write_rows(store, rows_of(store, 1, split="train"), "bare")
     table = store.read("bare").table.select(list(COLUMNS))
-    with pytest.raises(StageError, match=r"needs landmarks, and 3 of 3 rows of bare@1 have none\. Run: python -m pre"):
+    with pytest.raises(StageError, match=r"an embedding needs landmarks, and bare@1 has none\. Run: python -m pre"):
         embed_rows(table, store, "dlib", "bare@1")
     with pytest.raises(ConfigError, match=r"model\.embedding must be one of \{dlib\}\. Got 'arc' instead"):
         embed_rows(table, store, "arc", "bare@1")

@@ -29,6 +29,7 @@ def fit(ref: str, settings: tuple[str, ...], config: Path | None, once: bool) ->
     chosen = load_train_settings(config, parse_settings(settings))
     if chosen.model.pretrained and not chosen.model.embedding:
         require_weights(chosen.model.backbone)
+    open_store().version(ref)  # an unknown manifest is told before torch is loaded, which takes seconds
     from train.work import train_and_report
 
     train_and_report(open_store(), ref, chosen, once=once, say=click.echo)

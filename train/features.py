@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 
@@ -24,27 +25,40 @@ EMBEDDINGS: Mapping[str, str] = {"dlib": "dlib_layers"}
 def embed_rows(table: pa.Table, store: Store, embedding: str, ref: str) -> np.ndarray:
     """float32 (N, D): all that the describer says of each row's face, one after the other.
 
-    Raises ConfigError for an unknown name; StageError when a row has no landmarks or its picture cannot be read.
+    A row in which no face was found is looked at where the faces of the other rows lie; the report counts such rows.
+    Raises ConfigError for an unknown name; StageError when no row has landmarks or a picture cannot be read.
     """
     if embedding not in EMBEDDINGS:
         raise ConfigError(must_be_one_of("model.embedding", EMBEDDINGS, embedding))
-    bare = table.column("landmarks_xy").null_count
-    if bare:
-        raise StageError(
-            f"the embedding {embedding!r} needs landmarks, and {bare} of {table.num_rows} rows of {ref} have none. "
-            f"Run: python -m preprocess run {ref}"
-        )
+    table = fill_landmarks(table, ref)
     describer = load_backend("describer", EMBEDDINGS[embedding])
     step = Step(
         "embed", make_embed, f"{VERSION}+{describer.version}", {"describer": EMBEDDINGS[embedding]},
         requires=("landmarks_xy",), check=describer.check,
     )  # fmt: skip
     known = [name for name in (*IDENTITY, "landmarks_xy") if name in table.column_names]
-    results, _ = run_records("embed", [step], table.select(known), store)
+    # starting worker processes takes seconds: not worth it for a few pictures
+    jobs = min(os.cpu_count() or 1, 1 + table.num_rows // 100)
+    results, _ = run_records("embed", [step], table.select(known), store, jobs=jobs)
     failed = [result["reason"] for result in results if result["status"] == "failed"]
     if failed:
         raise StageError(f"{len(failed)} of {len(results)} pictures of {ref} give no embedding, first: {failed[0]}.")
     return np.stack([_unpack(result["columns"]["embedding"]) for result in results])
+
+
+def fill_landmarks(table: pa.Table, ref: str) -> pa.Table:
+    """The table with the median landmarks of its rows, relative to the picture's size, where a row has none."""
+    column = table.column("landmarks_xy").combine_chunks()
+    known = column.is_valid().to_numpy(zero_copy_only=False)
+    if not known.any():
+        raise StageError(f"an embedding needs landmarks, and {ref} has none. Run: python -m preprocess run {ref}")
+    size = np.stack([table.column(name).to_numpy() for name in ("width_px", "height_px")], 1).astype(np.float32)
+    points = np.empty((len(known), column.type.list_size), np.float32)
+    points[known] = column.drop_null().flatten().to_numpy().reshape(-1, column.type.list_size)
+    per_point = np.tile(size, column.type.list_size // 2)  # (N, 136): width, height, width, …
+    points[~known] = np.median(points[known] / per_point[known], axis=0) * per_point[~known]
+    filled = pa.FixedSizeListArray.from_arrays(pa.array(points.ravel()), column.type.list_size)
+    return table.set_column(table.column_names.index("landmarks_xy"), "landmarks_xy", filled)
 
 
 def make_embed(describer: str) -> StepFunction:

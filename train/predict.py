@@ -27,7 +27,9 @@ def predict_rows(trained: Trained, table: pa.Table, store: Store, ref: str, titl
     """The rows (train/select.COLUMNS) with `target`, `predicted`, `confidence` and the probabilities p_00 … p_17."""
     loader = make_loader(table, store, trained.settings, train=False, ref=ref)
     outputs, _ = forward(trained.model, loader, title)
-    frame = table.drop_columns("landmarks_xy").to_pandas().rename(columns={"class_id": "target"})
+    frame = (
+        table.drop_columns(["landmarks_xy", "width_px", "height_px"]).to_pandas().rename(columns={"class_id": "target"})
+    )
     return pd.concat([frame, _as_frame(trained, outputs)], axis=1)
 
 

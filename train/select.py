@@ -24,6 +24,8 @@ COLUMNS = (
     "class_id",
     "is_synthetic",
     "landmarks_xy",
+    "width_px",
+    "height_px",
 )
 
 

@@ -85,6 +85,7 @@ def _finish(store: Store, manifest: Manifest, run: Run, settings: TrainSettings,
         best_epoch=best_epoch,
         device=str(device),
         ledger=dict(selection.ledger),
+        without_landmarks=rows.column("landmarks_xy").null_count if settings.model.embedding else 0,
         absent=absent_classes(selection, N_CLASSES),
         config_text=(run.path / "config.yaml").read_text("utf8"),
     )
