@@ -118,7 +118,7 @@ def drawn(rng: np.random.Generator) -> tuple[pd.DataFrame, Features]:
     appearance = rng.standard_normal((n, 12)) * 0.1
     appearance[:, 0] += female[people]
     appearance[:, 1] += ages[people] / 20
-    lower = rng.standard_normal((n, 8)) * 0.2 + np.eye(8)[np.unique(mask, return_inverse=True)[1]] * 2
+    lower = rng.standard_normal((n, 8)) * 0.45 + np.eye(8)[np.unique(mask, return_inverse=True)[1]] * 2
     rows = pd.DataFrame(
         {
             "sample_id": [f"s{i:04d}" for i in range(n)], "person_id": [f"p{i:03d}" for i in people],
