@@ -92,5 +92,7 @@ def test_a_correction_reaches_the_crops_and_costs_no_picture(workspace: Path, tm
 
 
 def test_a_users_mistake_is_one_line(workspace: Path) -> None:
-    assert run(workspace, "preprocess", "run", "nobody", code=2).startswith("error: manifest 'nobody' is not in")
+    assert run(workspace, "preprocess", "run", "nobody", "--config", "configs/demo.yaml", code=2).startswith(
+        "error: manifest 'nobody' is not in"
+    )
     assert "setting must be one of" in run(workspace, "synth", "run", "line", "stagee=2", code=2)
