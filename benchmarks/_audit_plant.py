@@ -66,7 +66,10 @@ def exchange_strangers(rows: pd.DataFrame, share: float, rng: np.random.Generato
     for _, alike in people.groupby(["gender", "age_class"], sort=False):
         pairs = alike["person_id"].to_numpy(object)[: len(alike) // 2 * 2].reshape(-1, 2)
         for first, second in pairs[: max(1, round(wanted * len(alike) / len(people)))]:
-            shot = rng.choice(rows.loc[rows["person_id"] == first, "shot"].to_numpy(object))
+            of_first, of_second = (
+                rows[rows["person_id"] == person].set_index("shot").index for person in (first, second)
+            )
+            shot = rng.choice(np.asarray(of_first.intersection(of_second), object))
             pair = [rows.index[(rows["person_id"] == person) & (rows["shot"] == shot)][0] for person in (first, second)]
             changed.loc[pair, columns] = rows.loc[pair[::-1], columns].to_numpy(object)
             wrong[pair] = True
