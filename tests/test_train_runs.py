@@ -70,5 +70,10 @@ def test_a_run_is_taken_again_only_for_the_same_rows_and_settings(store: Store) 
     assert same_run(store, other, tiny_settings()) is None
     with Run(run.path).lock:
         assert same_run(store, version, tiny_settings()) is None  # somebody is working on it
+    settings = (run.path / "config.yaml").read_bytes()
+    run.write("config.yaml", b"optim: {a_setting_of_old: 1}")
+    assert same_run(store, version, tiny_settings()) is None  # written by an older version: another run, no error
+    run.write("config.yaml", settings)
+    assert same_run(store, version, tiny_settings()) == run
     run.update(state="failed")
     assert same_run(store, version, tiny_settings()) is None

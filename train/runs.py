@@ -50,6 +50,10 @@ class Run:
     def settings(self) -> TrainSettings:
         return load_train_settings(self.path / "config.yaml")
 
+    def raw_settings(self) -> dict[str, Any]:
+        """config.yaml as it stands, which an older version of the toolkit may have written."""
+        return yaml.safe_load((self.path / "config.yaml").read_text("utf8"))
+
     def about(self) -> dict[str, Any]:
         """run.json. Raises ManifestError if it is not there."""
         return self.read_json("run.json")
@@ -120,6 +124,7 @@ def find_run(store: Store, name: str) -> Run:
 
 def same_run(store: Store, version: Version, settings: TrainSettings) -> Run | None:
     """The newest run of these rows with these settings and tools that nobody is working on, finished or not."""
+    wanted = settings.model_dump(mode="json")
     serials = sorted(serial for name, serial in _serials(store.workspace / "runs") if name == version.name)
     for serial in reversed(serials):
         run = Run(store.workspace / "runs" / f"{version.name}-{serial:04d}")
@@ -127,7 +132,7 @@ def same_run(store: Store, version: Version, settings: TrainSettings) -> Run | N
             continue
         about = run.about()
         alike = (about["content_hash"], about["tools"]) == (version.content_hash, tool_versions())
-        if alike and about["state"] != "failed" and run.settings() == settings and _is_free(run):
+        if alike and about["state"] != "failed" and run.raw_settings() == wanted and _is_free(run):
             return run
     return None
 
