@@ -46,7 +46,7 @@ synth: setup ## rebalance DATASET with synthetic profiles (tags the result `bala
 	@$(PY) -m synth run $(DATASET)@preprocessed --config $(CONFIG) --tag balanced
 
 train: setup ## train on DATASET@balanced; the last line says where the report is
-	@$(PY) -m train fit $(DATASET)@balanced --config $(TRAIN_CONFIG)
+	@$(PY) -m train fit $(DATASET)@balanced --config $(TRAIN_CONFIG) --once
 
 test: setup check pytest ## lint, types and the whole test suite
 
