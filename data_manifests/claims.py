@@ -205,7 +205,8 @@ def _narrow(
     owner, row, synthetic, value, named = (array[keep] for array in (owner, row, synthetic, value, named))
     photo = pc.equal(table["sample_id"].take(row), table["source_id"].take(row)).to_numpy()
     by_value = said.person_scope[owner] & (value != said.old[owner])
-    order = np.lexsort((row, ~photo, by_value, synthetic, ~named, owner))
+    name = np.unique(table["sample_id"].take(row).to_numpy(zero_copy_only=False), return_inverse=True)[1]
+    order = np.lexsort((name, ~photo, by_value, synthetic, ~named, owner))  # by name: rows may stand in any order
     anchor = np.zeros(len(row), bool)
     anchor[order[np.flatnonzero(np.diff(owner[order], prepend=-1))]] = True
     return Claims(owner, row, value, anchor)

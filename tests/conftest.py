@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 
 from data_manifests.hashing import file_sha256, sample_id
 from data_manifests.schema import conform
@@ -15,6 +16,11 @@ from data_manifests.store import Store
 from data_manifests.taxonomy import AgeCuts, age_class_of, class_id_of
 from data_manifests.version import Version
 from pipeline.images import save_rgb
+
+# In CI the same examples each time, so that a red run is about the change; at the desk new ones, which find more.
+settings.register_profile("ci", derandomize=True)
+if "CI" in os.environ:
+    settings.load_profile("ci")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests share two cores with their own worker processes
 
