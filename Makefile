@@ -71,7 +71,7 @@ docs: setup ## write the pages that are made from the code
 lock: ## pin requirements*.in again (for Linux, macOS, Windows; Python 3.11 to 3.13)
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --override overrides.txt \
 		--no-header --no-annotate requirements.in -o requirements.txt
-	for extra in ray; do $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	for extra in ray wandb; do $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 		--override overrides.txt --constraint requirements.txt --no-header --no-annotate requirements-$$extra.in -o requirements-$$extra.txt; done
 
 clean: ## remove .venv and caches; data and runs in WORKSPACE stay
