@@ -26,7 +26,7 @@ from data_manifests.claims import (
     encode,
     place,
 )
-from data_manifests.corrections import FIELDS, read_corrections, to_line
+from data_manifests.corrections import FIELDS, UNSURE, read_corrections, to_line
 from data_manifests.errors import ManifestError
 from data_manifests.files import write_atomic
 from data_manifests.hashing import file_sha256
@@ -35,7 +35,7 @@ from data_manifests.store import Store
 from data_manifests.taxonomy import N_AGE_CLASSES, AgeCuts, age_class_of, class_id_of
 from data_manifests.version import Version
 
-OUTCOMES = ("applied", "already", "superseded", "conflict", "unplaced")
+OUTCOMES = ("applied", "already", "superseded", "conflict", "unplaced", "noted")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,12 @@ def apply_corrections(
     """
     sound = corrections.filter(pc.equal(corrections["problem"], ""))
     broken = corrections.filter(pc.not_equal(corrections["problem"], ""))
-    reports = [_report(broken, ["unplaced"] * len(broken), [0] * len(broken), broken["problem"].to_pylist())]
+    noted = sound.filter(pc.equal(sound["field"], UNSURE))
+    sound = sound.filter(pc.not_equal(sound["field"], UNSURE))
+    reports = [
+        _report(broken, ["unplaced"] * len(broken), [0] * len(broken), broken["problem"].to_pylist()),
+        _report(noted, ["noted"] * len(noted), [0] * len(noted), [""] * len(noted)),
+    ]
     rows_changed = 0
     if sound.num_rows:
         said = encode(sound)

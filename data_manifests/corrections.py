@@ -27,8 +27,9 @@ from data_manifests.taxonomy import GENDERS, MASKS, MAX_AGE, MIN_AGE, N_AGE_CLAS
 SCOPES = ("sample", "person")
 TRUTH = ("false", "true")
 CLASS_PREFIX = "class:"  # an age class instead of an age: class:0, class:1, class:2
-CHOICES = {"mask": MASKS, "gender": GENDERS, "exclude": TRUTH}
-FIELDS = ("mask", "gender", "age", "exclude")
+UNSURE = "unsure"  # a note that the annotator looked and could not tell; it changes no label
+CHOICES = {"mask": MASKS, "gender": GENDERS, "exclude": TRUTH, UNSURE: TRUTH}
+FIELDS = ("mask", "gender", "age", "exclude")  # what a record can change
 MAX_NOTE = 10_000  # characters; Python's CSV reader gives up at 131,072
 
 _MANIFEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*@[1-9]\d*#[0-9a-f]{8,64}")
@@ -79,8 +80,8 @@ def problem_of(record: Correction) -> str:
         return must_be_one_of("scope", SCOPES, record.scope)
     if not getattr(record, f"{record.scope}_id"):
         return f"{record.scope}_id must not be empty when scope is {record.scope}."
-    if record.field not in FIELDS:
-        return must_be_one_of("field", FIELDS, record.field)
+    if record.field not in (*FIELDS, UNSURE):
+        return must_be_one_of("field", (*FIELDS, UNSURE), record.field)
     if (record.scope, record.field) == ("person", "mask"):
         return "scope must be sample when field is mask: a person's shots differ in it."
     for name, value in (("old", record.old), ("new", record.new)):
@@ -98,7 +99,7 @@ def problem_of(record: Correction) -> str:
 
 
 def _value_problem(what: str, name: str, value: str) -> str:
-    if not value and not (what == "exclude" and name == "old"):
+    if not value and not (what in ("exclude", UNSURE) and name == "old"):
         return ""
     if what != "age":
         allowed = CHOICES[what]
@@ -122,26 +123,35 @@ def append_correction(path: Path, correction: Correction) -> None:
 
     Raises CorrectionError for a record that `problem_of` refuses, or if the file is not a correction log.
     """
-    if problem := problem_of(correction):
-        raise CorrectionError(problem)
-    values = astuple(correction)
-    try:
-        line = to_line([values[i] for i in _ORDER]).encode()
-    except UnicodeEncodeError:
-        raise CorrectionError(f"a correction must be text that UTF-8 can hold. Got {values!r} instead.") from None
+    append_corrections(path, [correction])
+
+
+def append_corrections(path: Path, corrections: Sequence[Correction]) -> None:
+    """Add records to a log in one write, all or, if one is refused, none; see `append_correction`."""
+    lines = b"".join(_line_of(correction) for correction in corrections)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")), path.open("a+b") as file:
         file.seek(0)
         header = file.readline()
         if not header:
-            line = to_line(COLUMNS).encode() + line
+            lines = to_line(COLUMNS).encode() + lines
         elif tuple(header.decode("utf-8-sig", "replace").rstrip("\r\n").split(",")) != COLUMNS:
             raise CorrectionError(f"{path} is not a correction log in this toolkit's order of columns; use a new file.")
         elif not _ends_with_newline(file):  # the last record was torn: leave it alone on its line
-            line = b"\n" + line
-        file.write(line)
+            lines = b"\n" + lines
+        file.write(lines)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _line_of(correction: Correction) -> bytes:
+    if problem := problem_of(correction):
+        raise CorrectionError(problem)
+    values = astuple(correction)
+    try:
+        return to_line([values[i] for i in _ORDER]).encode()
+    except UnicodeEncodeError:
+        raise CorrectionError(f"a correction must be text that UTF-8 can hold. Got {values!r} instead.") from None
 
 
 def _ends_with_newline(file: io.BufferedRandom) -> bool:

@@ -16,7 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_manifests.apply import ApplyReport, apply_corrections, apply_to_store
-from data_manifests.corrections import COLUMNS, Correction, append_correction, read_corrections, to_line
+from data_manifests.corrections import (
+    COLUMNS,
+    Correction,
+    append_correction,
+    append_corrections,
+    read_corrections,
+    to_line,
+)
 from data_manifests.errors import CorrectionError
 from data_manifests.schema import validate
 from data_manifests.store import Store
@@ -101,7 +108,7 @@ def test_a_spreadsheet_may_have_moved_columns_and_added_some(tmp_path: Path) -> 
 
 
 BAD = [
-    ("field", "race", r"field must be one of \{mask, gender, age, exclude\}\. Got 'race' instead"),
+    ("field", "race", r"field must be one of \{mask, gender, age, exclude, unsure\}\. Got 'race' instead"),
     ("scope", "all", r"scope must be one of \{sample, person\}\. Got 'all'"),
     ("scope", "person", r"scope must be sample when field is mask: a person's shots differ"),
     ("new", "yes", r"new of mask must be one of \{worn, incorrect, none\}\. Got 'yes'"),
@@ -384,7 +391,9 @@ def test_two_who_differ_are_both_refused(tmp_path: Path) -> None:
     assert after["mask"].to_pylist() == ["none", "worn"]
     assert outcome(report) == ["conflict", "conflict", "applied"]
     lines = report.lines()
-    assert lines[0] == "3 corrections: 1 applied, 0 already, 0 superseded, 2 conflict, 0 unplaced; 1 rows changed"
+    assert (
+        lines[0] == "3 corrections: 1 applied, 0 already, 0 superseded, 2 conflict, 0 unplaced, 0 noted; 1 rows changed"
+    )
     assert lines[1].startswith(f"log.csv line 2: conflict: mask of {rows[0]['sample_id']}: ann says worn; bob says inc")
 
     agreed = said(rows[0], "mask", "none", "worn", "bob", day=4)
@@ -533,7 +542,7 @@ def test_an_empty_log_changes_nothing(store: Store, tmp_path: Path) -> None:
     version, report = apply_to_store(store, "faces", [path])
     assert version == base
     assert report.lines() == [
-        "0 corrections: 0 applied, 0 already, 0 superseded, 0 conflict, 0 unplaced; 0 rows changed"
+        "0 corrections: 0 applied, 0 already, 0 superseded, 0 conflict, 0 unplaced, 0 noted; 0 rows changed"
     ]
 
 
@@ -582,3 +591,20 @@ def test_any_log_applies_in_any_order_to_any_order_of_rows(
 def test_lock_files_hide_beside_the_log(tmp_path: Path) -> None:
     append_correction(tmp_path / "ann.csv", said(photo("p"), "mask", "none", "worn"))
     assert [name for name in os.listdir(tmp_path) if not name.startswith(".")] == ["ann.csv"]
+
+
+def test_unsure_is_noted_and_changes_nothing(tmp_path: Path) -> None:
+    row = photo("p", mask="none")
+    after, report = apply(tmp_path, [row], said(row, "unsure", "false", "true"), said(row, "mask", "none", "worn"))
+    assert counts(report) == {"noted": 1, "applied": 1}
+    assert after["mask"].to_pylist() == ["worn"]
+
+
+def test_records_are_appended_together_or_not_at_all(tmp_path: Path) -> None:
+    row, path = photo("p", mask="none"), tmp_path / "log.csv"
+    good, bad = said(row, "mask", "none", "worn"), said(row, "gender", "male", "robot")
+    with pytest.raises(CorrectionError, match="robot"):
+        append_corrections(path, [good, bad])
+    assert not path.exists()
+    append_corrections(path, [good, said(row, "gender", "male", "female", day=2)])
+    assert read_corrections([path])["field"].to_pylist() == ["mask", "gender"]
