@@ -8,6 +8,7 @@ import click
 
 from data_manifests.cli_tools import open_store, parse_settings
 from data_manifests.errors import ConfigError, ManifestError
+from train.cli_queue import queue
 from train.config import load_train_settings
 from train.pretrained import require_weights
 
@@ -17,6 +18,9 @@ DEFAULT_CONFIG = Path("configs/train/default.yaml")
 @click.group()
 def cli() -> None:
     """Train on a manifest and report what its data is worth."""
+
+
+cli.add_command(queue)
 
 
 @cli.command()

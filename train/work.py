@@ -24,6 +24,7 @@ from train.loop import fit
 from train.metrics import confusion_of, scores_of
 from train.models import choose_device
 from train.predict import PROBABILITIES, predict_folder, predict_rows
+from train.queue.progress import job_of_this_process
 from train.report import write_report
 from train.runs import Run, find_run, new_run, same_run
 from train.select import COLUMNS, absent_classes, select_rows
@@ -58,6 +59,7 @@ def resume_and_report(store: Store, name: str, *, say: Say) -> Run:
 
 def _train(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, say: Say) -> Run:
     with run.lock:
+        run.update(**job_of_this_process())
         say(f"{run.name}: training on {manifest.version.ref}")
         try:
             progress = fit(manifest, settings, store, run)
