@@ -87,7 +87,7 @@ def problem_of(record: Correction) -> str:
     for name, value in (("old", record.old), ("new", record.new)):
         if problem := _value_problem(record.field, name, value):
             return problem
-    if not _NAME.fullmatch(record.annotator):
+    if not is_name(record.annotator):
         return f"annotator must be a name in one line without ';' or brackets. Got {record.annotator!r} instead."
     if not _is_aware(record.time):
         return f"time must be ISO 8601 with a zone, such as 2026-11-20T12:00:00Z. Got {record.time!r} instead."
@@ -116,6 +116,11 @@ def _is_aware(time: str) -> bool:
         return datetime.fromisoformat(time).tzinfo is not None
     except ValueError:
         return False
+
+
+def is_name(text: str) -> bool:
+    """Whether a log can carry this as an annotator's name."""
+    return _NAME.fullmatch(text) is not None
 
 
 def append_correction(path: Path, correction: Correction) -> None:

@@ -1,0 +1,1 @@
+"""The review desk: inspect, relabel and agree, in a browser (`streamlit run curation_app`)."""

@@ -1,0 +1,136 @@
+"""What every page asks first: which workspace, which version, who is looking."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from curation_app.faces import Faces, load_faces
+from data_manifests.corrections import is_name
+from data_manifests.errors import ManifestError, ToolkitError
+from data_manifests.store import Store
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One annotator at one version."""
+
+    store: Store
+    faces: Faces
+    annotator: str  # empty: looking only
+
+
+def store() -> Store:
+    """The workspace named by `streamlit run curation_app -- --workspace FOLDER`, else $WORKSPACE, else workspace/."""
+    return Store(Path(_arguments().workspace))
+
+
+def desk() -> Desk:
+    """The version chosen in the sidebar. Raises ManifestError if there is none to choose."""
+    ref = st.session_state.get("ref", "")
+    if not ref:
+        raise ManifestError(
+            f"there is no manifest in {store().workspace} yet. "
+            "Make one with: python -m data_manifests ingest SRC --layout profiles --name faces"
+        )
+    return Desk(store(), faces_of(ref), annotator())
+
+
+def faces_of(ref: str) -> Faces:
+    """The rows of a version, read once for all sessions."""
+    version = store().version(ref)
+    return _load(str(store().workspace), version.ref, version.content_hash)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the manifest …")
+def _load(workspace: str, ref: str, content_hash: str) -> Faces:
+    return load_faces(Store(Path(workspace)), ref)
+
+
+def annotator() -> str:
+    """Who looks: the account that is signed in where `[auth]` is configured, else the name that was typed."""
+    if _has_sign_in():
+        return str(st.user.get("email") or st.user.get("name") or st.user.get("sub")) if st.user.is_logged_in else ""
+    return str(st.session_state.get("annotator", ""))
+
+
+def sidebar() -> None:
+    """Choose the version, say who you are. Both stand in the page's address, so a reload or a bookmark keeps them."""
+    with st.sidebar, errors_on_the_page():
+        _choose_version()
+        _sign_in()
+
+
+@contextmanager
+def errors_on_the_page() -> Iterator[None]:
+    """A user's mistake is one line on the page; the rest of the desk goes on."""
+    try:
+        yield
+    except ToolkitError as error:
+        st.error(_plain(str(error)), icon=":material/error:")
+
+
+def _plain(text: str) -> str:
+    """Text from a manifest or a note, safe from Streamlit's Markdown."""
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()#+-.!|$<>~:&" else letter for letter in text)
+
+
+def _choose_version() -> None:
+    home = store()
+    names = home.names()
+    if not names:
+        return
+    asked = _arguments().manifest or st.query_params.get("manifest", "")
+    at = home.version(st.session_state.get("ref") or asked or names[0])
+    name = st.selectbox("Manifest", names, index=names.index(at.name) if at.name in names else 0)
+    versions = {version.ref: version for version in reversed(home.log(name))}
+    tags = {number: tag for tag, number in home.tags(name).items()}
+
+    def title(ref: str) -> str:
+        version = versions[ref]
+        return f"{version.number} · {tags.get(version.number, version.operation)} · {version.rows:,} rows"
+
+    index = list(versions).index(at.ref) if at.ref in versions else 0
+    ref = st.selectbox("Version", list(versions), index=index, format_func=title)
+    st.session_state["ref"] = st.query_params["manifest"] = ref
+
+
+def _sign_in() -> None:
+    if _has_sign_in():
+        if st.user.is_logged_in:
+            st.caption(f"Signed in as {_plain(annotator())}")
+            st.button("Sign out", on_click=st.logout)
+        else:
+            st.button("Sign in", on_click=st.login, type="primary")
+        return
+    typed = st.text_input(
+        "Your name",
+        value=st.session_state.get("annotator") or st.query_params.get("by", ""),
+        placeholder="who corrects?",
+    ).strip()
+    if typed and not is_name(typed):
+        raise ManifestError("a name begins with a letter or digit and has no ; or brackets.")
+    st.session_state["annotator"] = typed
+    if typed:
+        st.query_params["by"] = typed
+
+
+def _has_sign_in() -> bool:
+    try:
+        return "auth" in st.secrets
+    except FileNotFoundError:
+        return False
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="streamlit run curation_app --")
+    parser.add_argument("--manifest", default="", help="the version to open, such as faces@curated")
+    parser.add_argument("--workspace", default=os.environ.get("WORKSPACE", "workspace"))
+    return parser.parse_known_args(sys.argv[1:])[0]

@@ -1,0 +1,37 @@
+"""What `streamlit run curation_app` runs: the frame around the pages, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = str(Path(__file__).resolve().parents[1])
+if sys.path[0] != ROOT:  # Streamlit puts curation_app/ there, from which the toolkit's packages cannot be imported
+    sys.path.insert(0, ROOT)
+
+import streamlit as st
+
+from curation_app import session
+from curation_app.views import agreement, grid, overview, review, runs, synthetic, versions
+
+PAGES = (
+    st.Page(review.page, title="Review", icon=":material/rate_review:", url_path="review", default=True),
+    st.Page(grid.page, title="Grid", icon=":material/grid_view:", url_path="grid"),
+    st.Page(overview.page, title="Overview", icon=":material/bar_chart:", url_path="overview"),
+    st.Page(agreement.page, title="Agreement", icon=":material/handshake:", url_path="agreement"),
+    st.Page(versions.page, title="Versions", icon=":material/account_tree:", url_path="versions"),
+    st.Page(synthetic.page, title="Synthetic", icon=":material/masks:", url_path="synthetic"),
+    st.Page(runs.page, title="Runs", icon=":material/model_training:", url_path="runs"),
+)
+
+
+def main() -> None:
+    st.set_page_config(page_title="Face curation", page_icon=":material/face:", layout="wide")
+    chosen = st.navigation(list(PAGES), position="top")
+    session.sidebar()
+    with session.errors_on_the_page():
+        chosen.run()
+
+
+if __name__ == "__main__":  # a spawned worker imports this file too, and must not draw a page
+    main()
