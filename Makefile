@@ -14,7 +14,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test check lint types pytest app ingest preprocess synth train bench docs lock clean
+.PHONY: help setup demo test check lint types pytest app audit preprocess synth train bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +38,12 @@ demo: setup ## render a data set of drawn people and run the whole line on it, u
 	@$(PY) -m data_manifests split demo@photos
 	@$(MAKE) --no-print-directory preprocess synth DATASET=demo CONFIG=configs/demo.yaml
 	@$(MAKE) --no-print-directory train DATASET=demo TRAIN_CONFIG=configs/train/demo.yaml
+
+app: setup ## the review desk in the browser, on localhost
+	$(VENV)/bin/streamlit run curation_app
+
+audit: setup ## score every label of DATASET's photos, write queue and page (the tag `photos` moves to the scored version)
+	@$(PY) -m audit run $(DATASET)@photos --tag photos
 
 preprocess: setup ## detect, landmarks, crop, background, drop-ages on DATASET (tags the result `preprocessed`)
 	@$(PY) -m preprocess run $(DATASET)@photos --config $(CONFIG) --tag preprocessed
