@@ -20,7 +20,7 @@ from train.augment import AUGMENT, make_augment
 from train.data import make_loader, set_epoch
 from train.pixels import open_pixels
 from train.prepare import prepare_picture
-from train.sampling import SAMPLERS, EpochSampler, draw_weights
+from train.sampling import COPIED, DRAWN, EpochSampler, copies, draw_weights
 from train.select import absent_classes, select_rows
 
 
@@ -73,21 +73,27 @@ def test_absent_classes_are_named(store: Store) -> None:
     assert absent["val"] == [c for c in range(18) if c % 3 != 0]  # people 6 and 7 are both under 30
 
 
+def people_of(class_id: np.ndarray) -> np.ndarray:
+    """Two rows of each person."""
+    return np.array([f"p{row // 2}" for row in range(len(class_id))])
+
+
 # -- draws ----------------------------------------------------------------------------------------------------------
 @given(
     class_id=st.lists(st.integers(0, 17), min_size=1, max_size=200).map(np.array),
-    name=st.sampled_from(sorted(SAMPLERS)),
+    name=st.sampled_from(sorted(DRAWN)),
 )
 @settings(deadline=None)
 def test_weights_give_every_group_the_same_share(class_id: np.ndarray, name: str) -> None:
-    weights, group = draw_weights(name, class_id), SAMPLERS[name](class_id)
+    person = people_of(class_id)
+    weights, group = draw_weights(name, class_id, person), DRAWN[name](class_id, person)
     shares = [weights[group == value].sum() for value in np.unique(group)]
     np.testing.assert_allclose(shares, 1 / len(shares))
 
 
 def test_the_sampler_evens_out_the_classes_and_repeats_itself() -> None:
     class_id = np.repeat([0, 5, 17], [900, 90, 10])
-    sampler = EpochSampler(class_id, tiny_settings(seed=3))
+    sampler = EpochSampler(class_id, people_of(class_id), tiny_settings(seed=3))
     draws = list(sampler)
     counts = np.bincount(class_id[[row for _, row in draws]])[[0, 5, 17]]
     assert len(draws) == 1000
@@ -99,13 +105,48 @@ def test_the_sampler_evens_out_the_classes_and_repeats_itself() -> None:
 
 
 def test_without_a_sampler_every_row_comes_once() -> None:
-    draws = list(EpochSampler(np.repeat([0, 5], [30, 3]), tiny_settings(data={"sampler": "none"})))
+    class_id = np.repeat([0, 5], [30, 3])
+    draws = list(EpochSampler(class_id, people_of(class_id), tiny_settings(data={"sampler": "none"})))
     assert sorted(row for _, row in draws) == list(range(33))
 
 
 def test_an_unknown_sampler_lists_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"data\.sampler must be one of \{none, class, age_class\}\. Got 'clas'"):
-        draw_weights("clas", np.array([0]))
+    with pytest.raises(ConfigError, match=r"data\.sampler must be one of \{none, class, age_class, .*Got 'clas'"):
+        EpochSampler(np.array([0]), np.array(["p"]), tiny_settings(data={"sampler": "clas"}))
+
+
+@given(
+    class_id=st.lists(st.integers(0, 17), min_size=1, max_size=100).map(np.array),
+    name=st.sampled_from(sorted(COPIED)),
+)
+@settings(deadline=None)
+def test_copying_keeps_every_row_and_fills_the_smaller_groups(class_id: np.ndarray, name: str) -> None:
+    rows = copies(name, class_id, people_of(class_id), np.random.default_rng(0))
+    times = np.bincount(rows, minlength=len(class_id))
+    assert (times >= 1).all()
+    age = class_id % 3
+    if name == "copy_old":
+        assert (times[age < 2] == 1).all()
+        if (age == 2).any():
+            younger = max((age == 0).sum(), (age == 1).sum())
+            assert times[age == 2].sum() == max(younger, (age == 2).sum())
+    else:
+        group = class_id if name == "copy_class" else age
+        totals = [times[group == value].sum() for value in np.unique(group)]
+        assert len(set(totals)) == 1
+        assert all(np.ptp(times[group == value]) <= 1 for value in np.unique(group))
+
+
+def test_an_epoch_of_copies_is_longer_and_people_come_equally_often() -> None:
+    class_id = np.repeat([0, 1, 2], [40, 10, 5])
+    sampler = EpochSampler(class_id, people_of(class_id), tiny_settings(data={"sampler": "copy_old"}))
+    rows = [row for _, row in sampler]
+    assert len(sampler) == len(rows) == 40 + 10 + 40
+    assert rows != sorted(rows)
+    person = np.repeat(["many", "few"], [90, 10])
+    chosen = tiny_settings(data={"sampler": "person"})
+    drawn = person[[row for _, row in EpochSampler(np.zeros(100, int), person, chosen)]]
+    assert 30 < (drawn == "few").sum() < 70  # four standard deviations about the half
 
 
 # -- batches --------------------------------------------------------------------------------------------------------

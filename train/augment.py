@@ -1,4 +1,4 @@
-"""How training pictures are varied: torchvision's v2 transforms, chosen from a visible table by name and strength."""
+"""How training pictures are varied: torchvision's v2 transforms, chosen from visible tables by name and strength."""
 
 from __future__ import annotations
 
@@ -12,16 +12,27 @@ from data_manifests.errors import ConfigError, must_be_one_of
 Size = tuple[int, int]
 
 
-class Noise(torch.nn.Module):
-    """Normal noise on uint8 pictures. `sigma` is a share of the full range."""
+class GridDropout(torch.nn.Module):
+    """Black squares in a regular grid over a uint8 picture (Chen et al. 2020, GridMask).
 
-    def __init__(self, sigma: float) -> None:
+    `share` of each cell's sides is dropped; cells are a tenth to a third of the picture wide and begin anywhere.
+    """
+
+    def __init__(self, share: float) -> None:
         super().__init__()
-        self.sigma = sigma
+        if not 0 <= share < 1:
+            raise ValueError("the share of a cell's side that is dropped must be within 0 and 1")
+        self.share = share
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        noise = torch.randn(image.shape) * (255 * self.sigma)
-        return (image + noise).clamp_(0, 255).to(torch.uint8)
+        height, width = image.shape[-2:]
+        side = int(torch.randint(max(2, width // 10), max(3, width // 3), ()))
+        top, left = torch.randint(side, (2,)).tolist()
+        rows, columns = (
+            (torch.arange(length) + start) % side < self.share * side
+            for length, start in ((height, top), (width, left))
+        )
+        return image.masked_fill(rows[:, None] & columns, 0)
 
 
 def _crop(share: float, size: Size) -> v2.Transform:
@@ -40,10 +51,14 @@ AUGMENT: dict[str, Callable[[float, Size], torch.nn.Module]] = {
     "rotate": lambda degrees, size: v2.RandomRotation(degrees, v2.InterpolationMode.BILINEAR),
     "color": lambda strength, size: v2.ColorJitter(strength, strength, strength),
     "blur": _blur,  # sigma up to this many pixels
-    "noise": lambda sigma, size: Noise(sigma),
+    "noise": lambda sigma, size: v2.GaussianNoise(sigma=sigma),  # a share of the full range
     "erase": lambda chance, size: v2.RandomErasing(chance),
+    "grid_dropout": lambda share, size: GridDropout(share),
     "rand_augment": lambda magnitude, size: v2.RandAugment(magnitude=round(magnitude)),
 }
+
+# name → what mixes a batch (B, 3, H, W) with itself, from the alpha of the beta distribution
+MIX: dict[str, Callable[..., v2.Transform]] = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
 
 
 def make_augment(strengths: Mapping[str, float], size: Size) -> torch.nn.Module:
@@ -57,3 +72,23 @@ def make_augment(strengths: Mapping[str, float], size: Size) -> torch.nn.Module:
         except ValueError as error:
             raise ConfigError(f"data.augment.{name}={strength}: {error}") from None
     return v2.Compose(steps) if steps else torch.nn.Identity()
+
+
+def check_mix(alphas: Mapping[str, float]) -> None:
+    """Raise ConfigError for an unknown name."""
+    for name in alphas:
+        if name not in MIX:
+            raise ConfigError(must_be_one_of("data.mix", MIX, name))
+
+
+def mix(image: torch.Tensor, alphas: Mapping[str, float], chance: float) -> tuple[torch.Tensor, float]:
+    """Mix each picture (B, 3, H, W) with the one before it in the batch; the second value is the share it keeps of
+    its own, so that a loss is share · loss(target) + (1 - share) · loss(target.roll(1)). One of `alphas` is drawn.
+    """
+    if not alphas or float(torch.rand(())) >= chance:
+        return image, 1.0
+    names = list(alphas)
+    name = names[int(torch.randint(len(names), ()))]
+    places = torch.arange(len(image))  # as labels: what becomes of them tells the share, whatever the real labels are
+    mixed, weights = MIX[name](alpha=alphas[name], num_classes=len(image))(image, places)
+    return mixed, float(weights[0, 0]) if len(image) > 1 else 1.0

@@ -1,4 +1,8 @@
-"""A network on disk: tensors and plain values only, so that it loads with `weights_only=True` and can run no code."""
+"""A network on disk: tensors and plain values only, so that it loads with `weights_only=True` and can run no code.
+
+Its settings say how pictures were prepared (`data.size`, `data.prepare`) and varied (`data.augment`, `data.mix`), and
+the network's buffers hold the mean and deviation: whoever predicts needs no other file.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from data_manifests.errors import BackendError, ManifestError
 from data_manifests.taxonomy import AgeCuts, class_names
@@ -27,7 +32,11 @@ class Trained:
     cuts: AgeCuts
     epoch: int
     scores: dict[str, float]
-    n_features: int = 0  # of the embedding, if it sees vectors instead of pictures
+
+    @property
+    def n_features(self) -> int:
+        """Width of the vectors that it sees instead of pictures, with an embedding; else 0."""
+        return self.model.n_features
 
     def check_taxonomy(self, cuts: AgeCuts, ref: str) -> None:
         """Raise ManifestError if a manifest's classes are not the network's."""
@@ -73,13 +82,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def load_trained(path: Path, device: torch.device) -> Trained:
     """The network of a checkpoint, ready to predict. Raises BackendError if it is broken."""
     values = read_checkpoint(path)
-    settings = TrainSettings.model_validate(values["settings"])
-    model = build_model(settings.model, settings.data.size, weights=False, n_features=values["n_features"])
+    try:
+        settings = TrainSettings.model_validate(values["settings"])
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise BackendError(
+            f"checkpoint {path} is of another version: setting {where} is not known. Train again."
+        ) from None
+    cuts = AgeCuts(*values["age_cuts"])
+    model = build_model(settings.model, settings.data.size, cuts, weights=False, n_features=values["n_features"])
     try:
         model.load_state_dict(values["model"])
     except RuntimeError as error:
         raise BackendError(f"checkpoint {path} does not fit {settings.model.backbone}: {str(error)[:160]}") from None
-    cuts = AgeCuts(*values["age_cuts"])
     if class_names(cuts) != values["classes"]:
         raise BackendError(f"checkpoint {path} knows other classes than this toolkit: {values['classes'][:3]} …")
-    return Trained(model.to(device).eval(), settings, cuts, values["epoch"], values["scores"], values["n_features"])
+    return Trained(model.to(device).eval(), settings, cuts, values["epoch"], values["scores"])

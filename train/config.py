@@ -11,9 +11,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from data_manifests.errors import ConfigError
 from pipeline.config import Settings, load_settings
 
 Size = tuple[Annotated[int, Field(ge=16, le=2048)], Annotated[int, Field(ge=16, le=2048)]]
+Metric = Literal[
+    "f1", "accuracy", "mask_f1", "mask_accuracy", "gender_f1", "gender_accuracy", "age_f1", "age_accuracy", "loss"
+]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -23,10 +27,14 @@ class DataSettings(Settings):
     size: Size = (224, 224)  # height, width in px
     prepare: dict[str, float | list[float]] = Field(default_factory=dict)  # names: train/prepare.py
     augment: dict[str, float] = Field(default_factory=lambda: {"flip": 0.5, "crop": 0.15})  # train/augment.py
+    mix: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)  # mixup, cutmix: their alpha
+    mix_chance: float = Field(default=1.0, gt=0, le=1)  # of a batch to be mixed, by one of `mix`
     batch_size: int = Field(default=32, ge=2)
     sampler: str = "class"  # train/sampling.py lists them
     workers: int = Field(default=0, ge=0)  # loader processes; pictures are decoded before, so 0 will do
     synthetic_val: bool = False  # whether synthetic rows of the validation split count in the validation scores
+    fold: int | None = Field(default=None, ge=0)  # judged by the people of this fold, trained on those of the others
+    all_rows: bool = False  # train on the rows of val as well; `train refit` sets it, with the epoch chosen before
     allow_shared_persons: bool = False  # a person in train and in val: refused, except to show what the leak claims
 
 
@@ -35,12 +43,15 @@ class ModelSettings(Settings):
 
     backbone: str = "resnet18"  # any timm name
     pretrained: bool = True
-    embedding: str = ""  # instead of training a backbone, a head on what a frozen one says; train/features.py
+    embedding: str = ""  # instead of a backbone, a head on what a describer says of a face; train/features.py
     hidden: int = Field(default=0, ge=0)  # width of a layer between an embedding and the outputs; 0: none
     head: str = "class"  # train/heads.py lists them
+    age: str = "classes"  # how the parts that tell an age do so; train/ages.py
     networks: Literal["shared", "separate"] = "shared"  # one backbone for all parts of the head, or one for each
     soft_sharing: float = Field(default=0.0, ge=0)  # pull between separate networks, times their squared distance
-    freeze: int | Literal["none", "backbone"] = "none"  # how many stages from the stem on, or all but the head
+    # how many stages from the stem on, or all but the head. Where nothing varies the pictures (data.augment={}), what
+    # a frozen backbone says of them is taken once and kept
+    freeze: int | Literal["none", "backbone"] = "none"
     drop_rate: Share = 0.0
     drop_path_rate: Share = 0.0
 
@@ -66,9 +77,15 @@ class OptimSettings(Settings):
     warmup_epochs: int = Field(default=0, ge=0)
     decay_epochs: int = Field(default=10, ge=1)  # `step`: how often the rate falls; `plateau`: how long it waits
     decay_rate: float = Field(default=0.1, gt=0, le=1)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)  # share of the rate that each layer has of the one above it
     epochs: int = Field(default=20, ge=1)
-    patience: int = Field(default=5, ge=1)  # stop after so many epochs without a better validation macro F1
+    stop_epoch: int = Field(default=0, ge=0)  # end here, the schedule being that of `epochs`; 0: do not
+    metric: Metric = "f1"  # what is best on validation, for best.pt, `patience` and `plateau`
+    patience: int = Field(default=5, ge=1)  # stop after so many epochs without a better one
+    accumulate: int = Field(default=1, ge=1)  # batches to an update
     clip_norm: float = Field(default=0.0, ge=0)  # 0: gradients are not clipped
+    ema: Share = 0.0  # decay of a moving average of the weights, which is then judged and kept; 0: none
+    precision: Literal["auto", "full", "bf16", "fp16"] = "auto"  # auto: mixed on CUDA, full elsewhere
 
 
 class TrainSettings(Settings):
@@ -85,4 +102,20 @@ class TrainSettings(Settings):
 
 def load_train_settings(file: Path | None = None, overrides: Mapping[str, str] | None = None) -> TrainSettings:
     """Read and check the settings. Raises ConfigError with the choices."""
-    return load_settings(TrainSettings, file, overrides)
+    settings = load_settings(TrainSettings, file, overrides)
+    check_together(settings)
+    return settings
+
+
+def check_together(settings: TrainSettings) -> None:
+    """Raise ConfigError for settings that are right one by one but mean nothing together."""
+    data, model, optim = settings.data, settings.model, settings.optim
+    for wrong, why in (
+        (model.embedding and data.mix, "data.mix mixes pictures, but with model.embedding there are only vectors"),
+        (model.soft_sharing and model.networks == "shared", "model.soft_sharing needs model.networks=separate"),
+        (data.all_rows and data.fold is not None, "data.all_rows leaves no fold to be judged by: set one of the two"),
+        (data.all_rows and optim.schedule == "plateau", "optim.schedule=plateau needs a validation score, which a run "
+         "with data.all_rows=true does not have"),
+    ):  # fmt: skip
+        if wrong:
+            raise ConfigError(f"{why}.")

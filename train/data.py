@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
@@ -17,7 +18,9 @@ from data_manifests.errors import StageError
 from data_manifests.store import Store
 from train.augment import make_augment
 from train.config import DataSettings, TrainSettings
-from train.features import embed_rows
+from train.features import backbone_features, embed_rows, keeps_features
+from train.heads import UNKNOWN_AGE
+from train.models import Network
 from train.pixels import Pixels, open_pixels
 from train.sampling import Draw, EpochSampler
 
@@ -27,17 +30,36 @@ class Batch(NamedTuple):
 
     image: torch.Tensor  # float32 (B, 3, H, W) in [0, 1], or with an embedding float32 (B, D)
     target: torch.Tensor  # int64 (B,), class 0 to 17
+    age: torch.Tensor  # int64 (B,), years; UNKNOWN_AGE where only the age class is known
     sample_id: list[str]
+
+
+class Labels(NamedTuple):
+    """What is known of the rows of a loader, each (N,)."""
+
+    target: np.ndarray  # class 0 to 17
+    age: np.ndarray  # years, or UNKNOWN_AGE
+    person: np.ndarray  # text
+    sample_id: list[str]
+
+    def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """target and age, int64 (N,)."""
+        return torch.tensor(self.target), torch.tensor(self.age)
+
+
+def labels_of(table: pa.Table) -> Labels:
+    """The labels of rows of train/select.COLUMNS."""
+    age = pc.fill_null(table.column("age").cast(pa.int64()), UNKNOWN_AGE).to_numpy()
+    target = np.asarray(table.column("class_id").to_pylist(), np.int64)
+    return Labels(target, age, np.array(table.column("person_id").to_pylist()), table.column("sample_id").to_pylist())
 
 
 class Pictures(Dataset[Batch]):
     """Prepared pictures with targets. Fetched by the batch, because one read and one stack serve many pictures."""
 
-    def __init__(
-        self, pixels: Pixels, target: np.ndarray, sample_id: Sequence[str], augment: torch.nn.Module | None = None
-    ) -> None:
-        self.pixels, self.sample_id, self.augment = pixels, list(sample_id), augment
-        self.target = torch.from_numpy(target.astype(np.int64))
+    def __init__(self, pixels: Pixels, labels: Labels, augment: torch.nn.Module | None = None) -> None:
+        self.pixels, self.augment, self.sample_id = pixels, augment, labels.sample_id
+        self.target, self.age = labels.tensors()
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -48,7 +70,8 @@ class Pictures(Dataset[Batch]):
         if self.augment is not None:
             with torch.random.fork_rng(devices=[]):
                 image = torch.stack([self._vary(one, seed) for one, (seed, _) in zip(image, draws, strict=True)])
-        return Batch(image.float().div_(255), self.target[rows], [self.sample_id[row] for row in rows])
+        names = [self.sample_id[row] for row in rows]
+        return Batch(image.float().div_(255), self.target[rows], self.age[rows], names)
 
     def _vary(self, image: torch.Tensor, seed: int) -> torch.Tensor:
         assert self.augment is not None
@@ -59,16 +82,17 @@ class Pictures(Dataset[Batch]):
 class Vectors(Dataset[Batch]):
     """What a frozen network said of each picture, once: float32 (N, D)."""
 
-    def __init__(self, vectors: np.ndarray, target: np.ndarray, sample_id: Sequence[str]) -> None:
-        self.vectors, self.sample_id = torch.from_numpy(vectors), list(sample_id)
-        self.target = torch.from_numpy(target.astype(np.int64))
+    def __init__(self, vectors: np.ndarray, labels: Labels) -> None:
+        self.vectors, self.sample_id = torch.from_numpy(vectors), labels.sample_id
+        self.target, self.age = labels.tensors()
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def __getitems__(self, draws: Sequence[Draw]) -> Batch:
         rows = [row for _, row in draws]
-        return Batch(self.vectors[rows], self.target[rows], [self.sample_id[row] for row in rows])
+        names = [self.sample_id[row] for row in rows]
+        return Batch(self.vectors[rows], self.target[rows], self.age[rows], names)
 
 
 class InOrder(Sampler[Draw]):
@@ -105,36 +129,44 @@ def make_loader(
     *,
     train: bool,
     ref: str = "the manifest",
+    network: Network | None = None,
 ) -> DataLoader[Batch]:
     """Batches of `table`'s rows: sampled and varied for training, else each row once, in order and as it is.
 
-    For training, call `set_epoch` before each epoch. The last, smaller batch of a training epoch is dropped when it
-    has a single picture, of which batch normalisation can make nothing. Raises StageError for unreadable pictures.
+    With a `network` whose frozen backbone says the same of a picture in every epoch, what it says stands in the place
+    of the pictures. For training, call `set_epoch` before each epoch. The last, smaller batch of a training epoch is
+    dropped when it has a single picture, of which batch normalisation can make nothing. Raises StageError for
+    unreadable pictures.
     """
-    class_id = np.asarray(table.column("class_id").to_pylist(), np.int64)
-    names = table.column("sample_id").to_pylist()
+    labels = labels_of(table)
+    sampler = EpochSampler(labels.target, labels.person, settings) if train else None
     dataset: Dataset[Batch]
     if settings.model.embedding:
-        dataset = Vectors(embed_rows(table, store, settings.model.embedding, ref), class_id, names)
+        dataset = Vectors(embed_rows(table, store, settings.model.embedding, ref), labels)
+    elif network is not None and keeps_features(settings):
+        pixels = read_pixels(table, store, settings.data, ref)
+        hashes = [sha or "" for sha in table.column("sha256").to_pylist()]
+        dataset = Vectors(backbone_features(network, pixels, hashes, store, settings.data), labels)
     else:
         augment = make_augment(settings.data.augment, settings.data.size) if train else None
-        dataset = Pictures(read_pixels(table, store, settings.data, ref), class_id, names, augment)
-    return _loader(dataset, len(names), settings, EpochSampler(class_id, settings) if train else None)
+        dataset = Pictures(read_pixels(table, store, settings.data, ref), labels, augment)
+    return _loader(dataset, sampler or InOrder(table.num_rows), settings, train)
 
 
 def picture_loader(pixels: Pixels, names: Sequence[str], settings: TrainSettings) -> DataLoader[Batch]:
     """Batches of pictures without labels (target 0), each once and in order."""
-    return _loader(Pictures(pixels, np.zeros(len(names)), names), len(names), settings, None)
+    none = np.zeros(len(names), np.int64)
+    return _loader(Pictures(pixels, Labels(none, none, none, list(names))), InOrder(len(names)), settings, False)
 
 
 def _loader(
-    dataset: Dataset[Batch], rows: int, settings: TrainSettings, sampler: EpochSampler | None
+    dataset: Dataset[Batch], order: EpochSampler | InOrder, settings: TrainSettings, train: bool
 ) -> DataLoader[Batch]:
-    order: Any = sampler or InOrder(rows)
-    lonely = sampler is not None and rows % settings.data.batch_size == 1
+    size = settings.data.batch_size
+    drawn: Any = order  # BatchSampler is typed for plain positions
     return DataLoader(
         dataset,
-        batch_sampler=BatchSampler(order, settings.data.batch_size, drop_last=lonely),
+        batch_sampler=BatchSampler(drawn, size, drop_last=train and len(order) % size == 1),
         num_workers=settings.data.workers,
         persistent_workers=settings.data.workers > 0,
         collate_fn=_as_is,

@@ -1,22 +1,41 @@
-"""Vectors of a frozen network, taken once per picture and kept: a head on them is trained in seconds."""
+"""Vectors of a frozen network, taken once per picture and kept: a head on them is trained in seconds.
+
+`model.embedding` names a describer that looks at a face and its landmarks; `model.freeze=backbone` without anything
+that varies the pictures takes the vectors of a timm backbone:
+
+    workspace/cache/features/<what was shown to which weights>/<part>.npy    float32 (N, D)
+                                                              /<part>.txt    sha256 of each picture, one a line
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
+import json
 import os
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import torch
+from tqdm import tqdm
 
 from data_manifests.errors import ConfigError, StageError, must_be_one_of
+from data_manifests.files import write_atomic
 from data_manifests.store import Store
 from pipeline.backends import load_backend
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Outcome, Record, Step, StepFunction
+from train.config import DataSettings, TrainSettings
+from train.models import Network
+from train.pixels import Pixels, known_parts, spec_of
 
 VERSION = "1"
+BATCH, PART = 64, 2048  # pictures shown at once, and written at once: so much is lost by an interruption
 
 # name → the describer (pipeline/backends.py) that looks at a picture and its landmarks
 EMBEDDINGS: Mapping[str, str] = {"dlib": "dlib_layers"}
@@ -80,3 +99,51 @@ def _pack(vector: np.ndarray) -> str:
 
 def _unpack(text: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), np.float16).astype(np.float32)
+
+
+def keeps_features(settings: TrainSettings) -> bool:
+    """Whether a backbone says the same of a picture in every epoch: it is frozen, and nothing varies the pictures."""
+    frozen = settings.model.freeze == "backbone" and not settings.model.embedding
+    varied = any(settings.data.augment.values()) or bool(settings.data.mix)
+    return frozen and not varied and settings.model.networks == "shared"
+
+
+@torch.inference_mode()
+def backbone_features(
+    network: Network, pixels: Pixels, hashes: Sequence[str], store: Store, settings: DataSettings
+) -> np.ndarray:
+    """float32 (N, D): what a frozen backbone says of each picture, looking only at those not yet kept.
+
+    Kept by the pictures' sha256 (`hashes`), how they were prepared, and the backbone's weights. Raises StageError when
+    the disk is full.
+    """
+    spec = json.dumps([VERSION, spec_of(settings.size, settings.prepare), network.frozen_sha256()])
+    folder = store.workspace / "cache" / "features" / hashlib.sha256(spec.encode()).hexdigest()[:16]
+    _, known = known_parts(folder)
+    missing = {sha: row for row, sha in enumerate(hashes) if sha not in known}
+    device = next(network.parameters()).device
+    network.eval()
+    with tqdm(total=len(missing), desc="features", unit="img", disable=not missing) as bar:
+        for first in range(0, len(missing), PART):
+            names, found = list(missing)[first : first + PART], []
+            for start in range(0, len(names), BATCH):
+                rows = [missing[sha] for sha in names[start : start + BATCH]]
+                image = torch.from_numpy(pixels.take(rows)).to(device).permute(0, 3, 1, 2).float().div_(255)
+                found.append(network.features(image).float().cpu().numpy())
+                bar.update(len(rows))
+            _keep(folder, names, np.concatenate(found))
+    parts, known = known_parts(folder)
+    vectors = [np.load(part) for part in parts]
+    return np.stack([vectors[part][row] for part, row in (known[sha] for sha in hashes)])
+
+
+def _keep(folder: Path, names: Sequence[str], vectors: np.ndarray) -> None:
+    """Write one more part; its list last, so that a reader never meets half of one."""
+    data, part = io.BytesIO(), folder / uuid.uuid4().hex
+    np.save(data, vectors)
+    try:
+        write_atomic(part.with_suffix(".npy"), data.getvalue())
+        write_atomic(part.with_suffix(".txt"), "\n".join(names).encode())
+    except OSError as error:
+        part.with_suffix(".npy").unlink(missing_ok=True)
+        raise StageError(f"features do not fit into {folder}: {error.strerror}. Free some space.") from None

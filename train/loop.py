@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from data_manifests.errors import StageError
+from data_manifests.errors import BackendError, ManifestError, StageError
 from data_manifests.store import Store
-from data_manifests.taxonomy import N_CLASSES
+from data_manifests.taxonomy import AgeCuts
 from data_manifests.version import Manifest
 from train.checkpoint import Trained, read_checkpoint, save_checkpoint
-from train.config import TrainSettings
-from train.data import Batch, Vectors, make_loader, set_epoch
-from train.heads import HeadLoss, log_probability
+from train.config import TrainSettings, check_together
+from train.data import Batch, make_loader, set_epoch
+from train.features import embed_rows
+from train.heads import HeadLoss, log_probability, needs_years
+from train.learner import Learner, to_device
 from train.metrics import EpochCounts, macro_f1, scores_of
 from train.models import Network, build_model, choose_device
-from train.optim import Schedule, make_optimizer
 from train.runs import Run
 from train.sampling import epoch_seed
 from train.select import select_rows
@@ -38,9 +41,15 @@ class Progress:
     """Where a run stands after an epoch. `history` is metrics.csv."""
 
     epoch: int = 0  # epochs done
-    best_f1: float = -1.0
+    best: float = -math.inf  # validation score by optim.metric, higher being better
     best_epoch: int = 0
     history: list[Row] = field(default_factory=list)
+
+    def is_done(self, settings: TrainSettings) -> bool:
+        """Whether the last epoch is over, or `patience` epochs have brought nothing better."""
+        optim = settings.optim
+        waited = 0 if settings.data.all_rows else self.epoch - self.best_epoch
+        return self.epoch >= (optim.stop_epoch or optim.epochs) or waited >= optim.patience
 
 
 def fit(
@@ -51,126 +60,144 @@ def fit(
     *,
     after_epoch: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Train until the last epoch, or until `patience` epochs have brought no better validation macro F1.
+    """Train until the last epoch, or until `patience` epochs have brought no better validation score.
 
     A run with a `last.pt` is gone on with; the result is the one that it would have had without the interruption.
+    With `data.all_rows` there is nobody to be judged by, and the last epoch is the best.
     """
+    check_together(settings)
     device = choose_device(settings.device)
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     torch.manual_seed(settings.seed)
-    selection = select_rows(manifest, settings.data)
-    ref, seed = manifest.version.ref, settings.seed
-    train = make_loader(selection.train, store, settings, train=True, ref=ref)
-    val = make_loader(selection.val, store, settings, train=False, ref=ref)
-    n_features = val.dataset.vectors.shape[1] if isinstance(val.dataset, Vectors) else 0
-    resumed = (run.path / "last.pt").is_file()
-    model = build_model(settings.model, settings.data.size, weights=not resumed, n_features=n_features)
-    model = model.to(device).to(memory_format=torch.channels_last)  # a third faster on CPU and GPU alike
-    optimizer = make_optimizer(settings.optim, model)
-    class_counts = np.bincount(selection.train.column("class_id").to_numpy(), minlength=N_CLASSES)
-    criterion = HeadLoss(settings.loss, model.head, torch.from_numpy(class_counts)).to(device)
-    schedule = Schedule(settings.optim, optimizer, len(train))
-    progress = _go_on(run, model, optimizer, schedule)
+    train, val, model = prepare(manifest, settings, store, device, weights=not (run.path / "last.pt").is_file())
+    data: Any = train.dataset
+    criterion = HeadLoss(settings.loss, model.head, data.target, data.age).to(device)
+    learner = Learner(model, criterion, settings, len(train))
+    progress = _go_on(run, learner)
 
-    while progress.epoch < settings.optim.epochs and progress.epoch - progress.best_epoch < settings.optim.patience:
+    while not progress.is_done(settings):
         started = time.monotonic()
-        torch.manual_seed(epoch_seed(seed, progress.epoch))  # dropout; the same after a resume
+        torch.manual_seed(epoch_seed(settings.seed, progress.epoch))  # dropout and mixing; the same after a resume
         set_epoch(train, progress.epoch)
-        bar = f"epoch {progress.epoch + 1}/{settings.optim.epochs}"
-        row: Row = {"epoch": progress.epoch + 1, "lr": schedule.lr}
-        row |= _named("train", train_epoch(model, train, criterion, optimizer, schedule, settings, bar))
-        row |= _named("val", evaluate(model, val, criterion))
+        row: Row = {"epoch": progress.epoch + 1, "lr": learner.schedule.lr}
+        row |= _named("train", train_epoch(learner, train, f"epoch {progress.epoch + 1}/{settings.optim.epochs}"))
+        row |= _named("val", evaluate(learner.judged, val, criterion)) if val else {}
         row["seconds"] = round(time.monotonic() - started, 1)
-        schedule.after_epoch(row["val_f1"])
-        progress.epoch += 1
-        progress.history.append(row)
-        scores = _named("val", row, strip=True)
-        trained = Trained(model, settings, manifest.cuts, progress.epoch, scores, n_features)
-        if row["val_f1"] > progress.best_f1:
-            progress.best_f1, progress.best_epoch = row["val_f1"], progress.epoch
-            save_checkpoint(run, "best.pt", trained)
-        state = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(), "progress": vars(progress)}
-        save_checkpoint(run, "last.pt", trained, **state)
-        run.write("metrics.csv", _as_csv(progress.history))
+        _after_epoch(run, learner, progress, row, manifest.cuts)
         after_epoch(progress)
     return progress
 
 
-def train_epoch(
-    model: Network,
-    loader: DataLoader[Batch],
-    criterion: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: Schedule,
-    settings: TrainSettings,
-    title: str,
-) -> dict[str, float]:
+def prepare(
+    manifest: Manifest, settings: TrainSettings, store: Store, device: torch.device, *, weights: bool
+) -> tuple[DataLoader[Batch], DataLoader[Batch] | None, Network]:
+    """Loaders of training and of validation (None with `data.all_rows`), and the network on its device."""
+    selection = select_rows(manifest, settings.data)
+    ref = manifest.version.ref
+    n_features = 0
+    if name := settings.model.embedding:
+        n_features = embed_rows(selection.train, store, name, ref).shape[1]
+    model = build_model(settings.model, settings.data.size, manifest.cuts, weights=weights, n_features=n_features)
+    if needs_years(model.head) and selection.train.column("age").null_count:
+        raise ManifestError(
+            f"model.age={settings.model.age} needs ages in years, and {selection.train.column('age').null_count} rows "
+            f"of {ref} have only an age class. Set model.age=classes."
+        )
+    model = model.to(device).to(memory_format=torch.channels_last)  # a third faster on CPU and GPU alike
+    train = make_loader(selection.train, store, settings, train=True, ref=ref, network=model)
+    if settings.data.all_rows:
+        return train, None, model
+    return train, make_loader(selection.val, store, settings, train=False, ref=ref, network=model), model
+
+
+def train_epoch(learner: Learner, loader: DataLoader[Batch], title: str) -> dict[str, float]:
     """One pass over the training draws. Raises StageError when the loss is no longer a number."""
-    device = next(model.parameters()).device
-    counts, losses = EpochCounts(device), []
-    model.train()
-    criterion.train()
-    with tqdm(loader, desc=title, unit="batch", leave=False) as bar:
-        for step, (image, target, _) in enumerate(bar):
-            image = _to_device(image, device)
-            target = target.to(device, non_blocking=True)
-            outputs = model(image)  # (B, n)
-            loss = criterion(outputs, target) + model.sharing_penalty()
-            losses.append(float(loss.detach()))
-            if not math.isfinite(losses[-1]):
-                raise StageError(
-                    f"the loss became {losses[-1]} in {title}, batch {step + 1} (learning rate {schedule.lr:.3g}). "
-                    "Lower optim.lr or set optim.clip_norm=1; best.pt, if there is one, is still good."
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            if settings.optim.clip_norm:
-                torch.nn.utils.clip_grad_norm_(model.parameters(), settings.optim.clip_norm)
-            optimizer.step()
-            schedule.after_update()
-            counts.add(log_probability(outputs.detach(), model.head), target)
-            if step % 10 == 9:
-                bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", f1=f"{macro_f1(counts.counts()):.3f}")
+    counts, losses = EpochCounts(learner.device), []
+    learner.model.train()
+    learner.criterion.train()
+    with tqdm(total=len(loader), desc=title, unit="batch", leave=False) as bar:
+        for group in grouped(loader, learner.settings.optim.accumulate):
+            rows = sum(len(batch.target) for batch in group)
+            for batch in group:
+                loss, outputs, target = learner.try_on(batch)
+                losses.append(float(loss.detach()))
+                if not math.isfinite(losses[-1]):
+                    raise StageError(
+                        f"the loss became {losses[-1]} in {title}, batch {len(losses)} (learning rate "
+                        f"{learner.schedule.lr:.3g}). Lower optim.lr or set optim.clip_norm=1; best.pt, if there is "
+                        "one, is still good."
+                    )
+                learner.backward(loss * (len(batch.target) / rows))  # as if the group were one large batch
+                counts.add(log_probability(outputs, learner.model.head), target)
+                bar.update()
+                if len(losses) % 10 == 0:
+                    bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", f1=f"{macro_f1(counts.counts()):.3f}")
+            learner.update()
     return {"loss": float(np.mean(losses)), **scores_of(counts.counts())}
+
+
+def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Batches in groups of `size`; the last may be smaller."""
+    batches = iter(loader)
+    while group := list(itertools.islice(batches, size)):
+        yield group
 
 
 @torch.inference_mode()
 def evaluate(model: Network, loader: DataLoader[Batch], criterion: torch.nn.Module) -> dict[str, float]:
     """Loss (mean over pictures) and scores over every row of a loader."""
-    outputs, target = forward(model, loader)
+    outputs, target, age = forward(model, loader)
     counts = EpochCounts(outputs.device)
     counts.add(log_probability(outputs, model.head), target)
     criterion.eval()
-    return {"loss": float(criterion(outputs, target)), **scores_of(counts.counts())}
+    return {"loss": float(criterion(outputs, target, age)), **scores_of(counts.counts())}
 
 
 @torch.inference_mode()
-def forward(model: Network, loader: DataLoader[Batch], title: str = "") -> tuple[torch.Tensor, torch.Tensor]:
-    """Outputs float32 (N, n) and targets (N,) of every row of a loader, in order, on the network's device."""
+def forward(
+    model: Network, loader: DataLoader[Batch], title: str = ""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Outputs float32 (N, n), classes (N,) and ages (N,) of every row of a loader, in order, on the network's device.
+
+    In full precision, so that scores during training and after it are the same.
+    """
     device = next(model.parameters()).device
     model.eval()
-    outputs, targets = [], []
-    for image, target, _ in tqdm(loader, desc=title, unit="batch", leave=False, disable=not title):
-        outputs.append(model(_to_device(image, device)).float())
+    outputs, targets, ages = [], [], []
+    for batch in tqdm(loader, desc=title, unit="batch", leave=False, disable=not title):
+        image, target, age = to_device(batch, device)
+        outputs.append(model(image).float())
         targets.append(target)
-    return torch.cat(outputs), torch.cat(targets).to(device)
+        ages.append(age)
+    return torch.cat(outputs), torch.cat(targets), torch.cat(ages)
 
 
-def _to_device(image: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Pictures in the memory layout of the network; vectors as they are."""
-    layout = torch.channels_last if image.dim() == 4 else torch.contiguous_format
-    return image.to(device, memory_format=layout, non_blocking=True)
+def _after_epoch(run: Run, learner: Learner, progress: Progress, row: Row, cuts: AgeCuts) -> None:
+    """Note what an epoch brought, and write the checkpoints: the best network, and all that is needed to go on."""
+    metric = learner.settings.optim.metric
+    score = row.get(f"val_{metric}", math.inf) * (-1 if metric == "loss" else 1)
+    learner.schedule.after_epoch(score)
+    progress.epoch += 1
+    progress.history.append(row)
+    trained = Trained(learner.judged, learner.settings, cuts, progress.epoch, _named("val", row, strip=True))
+    if score > progress.best or learner.settings.data.all_rows:
+        progress.best, progress.best_epoch = score, progress.epoch
+        save_checkpoint(run, "best.pt", trained)
+    save_checkpoint(run, "last.pt", trained, **learner.state_dict(), progress=vars(progress))
+    run.write("metrics.csv", _as_csv(progress.history))
 
 
-def _go_on(run: Run, model: torch.nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule) -> Progress:
-    """Put back what the last finished epoch left, if there was one."""
+def _go_on(run: Run, learner: Learner) -> Progress:
+    """Put back what the last finished epoch left, if there was one. Raises BackendError if it does not fit."""
     if not (run.path / "last.pt").is_file():
         return Progress()
     state = read_checkpoint(run.path / "last.pt")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    return Progress(**state["progress"])
+    try:
+        learner.load_state_dict(state)
+        return Progress(**state["progress"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        text = " ".join(str(error).split())[:160]
+        raise BackendError(f"{run.path / 'last.pt'} does not fit this run ({text}). Train again.") from None
 
 
 def _named(part: str, scores: dict[str, float], strip: bool = False) -> dict[str, float]:

@@ -24,6 +24,14 @@ def focal(logits: Tensor, target: Tensor, settings: LossSettings, weight: Tensor
     return ((1 - torch.exp(-entropy)) ** settings.gamma * entropy * sample_weight).sum() / sample_weight.sum()
 
 
+def bce(logits: Tensor, target: Tensor, settings: LossSettings, weight: Tensor) -> Tensor:
+    """Binary cross entropy: each class against the rest, a sigmoid each (Wightman et al. 2021), weighted mean."""
+    truth = functional.one_hot(target, logits.shape[1]).to(logits.dtype)
+    entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1)
+    sample_weight = weight[target]
+    return (entropy * sample_weight).sum() / sample_weight.sum()
+
+
 def soft_f1(logits: Tensor, target: Tensor, settings: LossSettings, weight: Tensor) -> Tensor:
     """1 - macro F1 of the batch with probabilities in place of counts, over the classes that the batch holds."""
     probability = logits.softmax(1)  # (B, K)
@@ -36,6 +44,7 @@ def soft_f1(logits: Tensor, target: Tensor, settings: LossSettings, weight: Tens
 LOSSES: dict[str, Callable[[Tensor, Tensor, LossSettings, Tensor], Tensor]] = {
     "cross_entropy": cross_entropy,
     "focal": focal,
+    "bce": bce,
     "f1": soft_f1,
 }
 
@@ -51,8 +60,9 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 class Loss(nn.Module):
     """logits (B, K), targets (B,) → scalar: the weighted sum of the chosen terms.
 
-    `counts` (K,) is how often each class stands in training; a class that never does weighs nothing. With
-    `logit_adjustment` τ, τ·log(prior) is added to the logits while training (Menon et al. 2021).
+    `counts` (K,) is how often each class stands in training; one that never does weighs 1 where it is judged. With
+    `logit_adjustment` τ, τ·log(prior) is added to the logits while training (Menon et al. 2021); it does what weights
+    or an evening sampler do, so use one of the three.
     """
 
     weight: Tensor
@@ -67,9 +77,10 @@ class Loss(nn.Module):
             raise ConfigError(must_be_one_of("loss.weighting", WEIGHTINGS, settings.weighting))
         self.settings = settings
         counts = counts.float()
-        weight = torch.where(counts > 0, WEIGHTINGS[settings.weighting](counts.clamp_min(1)), 0)
-        prior = counts.clamp_min(0.5) / counts.sum()
-        self.register_buffer("weight", weight * counts.sum() / (weight * counts).sum())
+        weight = WEIGHTINGS[settings.weighting](counts.clamp_min(1))
+        weight = weight * counts.sum() / (weight * counts).sum()
+        prior = counts.clamp_min(0.5) / counts.sum().clamp_min(1)
+        self.register_buffer("weight", torch.where(counts > 0, weight, 1.0))
         self.register_buffer("adjustment", settings.logit_adjustment * prior.log())
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

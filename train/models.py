@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from pickle import UnpicklingError
 from typing import Any
 
@@ -13,18 +14,23 @@ from safetensors import SafetensorError
 from timm.data import resolve_model_data_config
 from timm.models import group_parameters
 from torch import Tensor, nn
+from torch.nn import functional
 
 from data_manifests.errors import BackendError, ConfigError, must_be_one_of
+from data_manifests.taxonomy import AgeCuts
 from train.config import ModelSettings
-from train.heads import Part, head_of, n_outputs
+from train.heads import Head, head_of, n_outputs
 from train.pretrained import cached_files, hub_is_reachable, no_weights
 
+_END_TO_END = "data.augment.flip=0.5, with which it is trained on pictures"
 # what timm, torch and safetensors raise for weights that are absent, broken or do not fit, and for unknown options
 _CANNOT_BE_MADE = (OSError, RuntimeError, TypeError, SafetensorError, UnpicklingError)
 
 
 class Network(nn.Module):
     """Pictures (B, 3, H, W) in [0, 1], or vectors (B, D) → outputs (B, n), which `head` gives their meaning.
+
+    Vectors are those of an embedding, or what `features` said of pictures.
 
     `backbones` holds one network for all parts of the head, or one for each part in its order. Pictures are brought
     to the mean and deviation that the backbone expects here, so that a checkpoint carries them.
@@ -33,9 +39,12 @@ class Network(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbones: Sequence[nn.Module], head: Mapping[str, Part], settings: ModelSettings) -> None:
+    def __init__(
+        self, backbones: Sequence[nn.Module], head: Head, settings: ModelSettings, n_features: int = 0
+    ) -> None:
         super().__init__()
         self.backbones, self.head, self.settings = nn.ModuleList(backbones), head, settings
+        self.n_features = n_features
         if settings.embedding:
             self.register_buffer("mean", torch.zeros(1))
             self.register_buffer("std", torch.ones(1))
@@ -47,8 +56,43 @@ class Network(nn.Module):
             _freeze(backbone, settings.freeze)
 
     def forward(self, image: Tensor) -> Tensor:
+        if image.dim() == 2 and not self.settings.embedding:
+            dropped = functional.dropout(image, self.settings.drop_rate, self.training)  # as timm does before its head
+            return self.classifier(dropped)
         image = (image - self.mean) / self.std
         return torch.cat([backbone(image) for backbone in self.backbones], dim=1)
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The last layer of a shared backbone. Raises BackendError for a backbone with several."""
+        classifier = _backbone_of(self).get_classifier()
+        if not isinstance(classifier, nn.Module):
+            raise BackendError(f"backbone {self.settings.backbone!r} has no single last layer. Set {_END_TO_END}.")
+        return classifier
+
+    def features(self, image: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in [0, 1] → what the last layer sees of them (B, D).
+
+        Raises BackendError for a backbone that does more with it than its last layer shows.
+        """
+        backbone, image = _backbone_of(self), (image - self.mean) / self.std
+        vectors = backbone.forward_head(backbone.forward_features(image), pre_logits=True)
+        one = slice(1)  # a single picture tells whether the parts make up the whole
+        if vectors.dim() != 2 or not torch.allclose(self.classifier(vectors[one]), backbone(image[one]), 1e-3, 1e-3):
+            raise BackendError(
+                f"the features of backbone {self.settings.backbone!r} cannot be taken apart from its head. "
+                f"Set {_END_TO_END}."
+            )
+        return vectors
+
+    def frozen_sha256(self) -> str:
+        """A hash of all weights but those of the last layer."""
+        last = {id(value) for value in self.classifier.state_dict(keep_vars=True).values()}
+        digest = hashlib.sha256(self.settings.backbone.encode())
+        for name, value in sorted(self.state_dict(keep_vars=True).items()):
+            if id(value) not in last:
+                digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def train(self, mode: bool = True) -> Network:
         """A module without a single trained parameter keeps to evaluation: its running means are frozen as well."""
@@ -70,17 +114,23 @@ class Network(nn.Module):
 
 
 def build_model(
-    settings: ModelSettings, size: tuple[int, int], *, weights: bool = True, n_features: int = 0
+    settings: ModelSettings,
+    size: tuple[int, int],
+    cuts: AgeCuts | None = None,
+    *,
+    weights: bool = True,
+    n_features: int = 0,
 ) -> Network:
-    """The network for pictures of a size, or for vectors (B, n_features) of an embedding.
+    """The network for pictures of a size, or for vectors (B, n_features) of an embedding; `cuts` default to 30,60.
 
     With `weights=False` pretrained weights are not loaded, because a checkpoint follows. Raises ConfigError for an
     unknown name, BackendError when weights cannot be had.
     """
-    head = head_of(settings.head)
+    head = head_of(settings, cuts or AgeCuts())
     sizes = [n_outputs(head)] if settings.networks == "shared" else [part.size for part in head.values()]
     if settings.embedding:
-        return Network([_on_vectors(settings, n_features, outputs) for outputs in sizes], head, settings)
+        backbones = [_on_vectors(settings, n_features, outputs) for outputs in sizes]
+        return Network(backbones, head, settings, n_features)
     return Network([_build_backbone(settings, outputs, size, weights) for outputs in sizes], head, settings)
 
 
@@ -111,11 +161,26 @@ def _freeze(backbone: Any, how: int | str) -> None:
     """Switch off the training of the first stages, the stem being the first, or of all but the classifier."""
     if how == "none":
         return
-    classifier = {id(parameter) for parameter in backbone.get_classifier().parameters()}
+    classifier = {id(parameter) for parameter in _classifier_parameters(backbone)}
     stage_of = group_parameters(backbone, backbone.group_matcher(coarse=True), reverse=True)
+    n_stages = max(stage_of.values())
+    if how != "backbone" and int(how) > n_stages:
+        raise ConfigError(f"model.freeze must be within 0 and {n_stages} stages, none or backbone. Got {how} instead.")
     for name, parameter in backbone.named_parameters():
         if id(parameter) not in classifier and (how == "backbone" or stage_of[name] < int(how)):
             parameter.requires_grad_(False)
+
+
+def _classifier_parameters(backbone: Any) -> Iterator[nn.Parameter]:
+    """Of the last layer, or of the last layers: networks that were distilled have two."""
+    classifier = backbone.get_classifier()
+    for layer in classifier if isinstance(classifier, tuple) else (classifier,):
+        yield from layer.parameters()
+
+
+def _backbone_of(network: Network) -> Any:
+    """The one timm network of a shared head, whose methods torch's types do not know."""
+    return network.backbones[0]
 
 
 def _weights_from(backbone: str, pretrained_cfg: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from timm.optim import create_optimizer_v2, list_optimizers
+from timm.optim import create_optimizer_v2, list_optimizers, param_groups_layer_decay, param_groups_weight_decay
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from data_manifests.errors import ConfigError, must_be_one_of
@@ -23,12 +23,39 @@ SCHEDULES: dict[str, Callable[[OptimSettings, float], float]] = {
 }
 
 
+# name → type of mixed precision; `auto` is chosen by the device
+PRECISIONS = {"full": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def precision_on(device: torch.device, name: str) -> torch.dtype | None:
+    """The type that most of a forward pass is done in; None for full precision, which is all `auto` takes off CUDA."""
+    if name != "auto":
+        return PRECISIONS[name]
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
 def make_optimizer(settings: OptimSettings, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """timm's optimiser of that name, without weight decay on biases and norms. Raises ConfigError."""
+    """timm's optimiser of that name, without weight decay on biases and norms. Raises ConfigError.
+
+    With `layer_decay` a layer's rate is that share of the rate of the layer above it, from the head down.
+    """
     if settings.name not in list_optimizers():
         close = difflib.get_close_matches(settings.name, list_optimizers(), 5, 0.3) or ["adamw", "adam", "sgd"]
         raise ConfigError(must_be_one_of("optim.name", [*close, "… (timm.optim.list_optimizers())"], settings.name))
-    return create_optimizer_v2(model, settings.name, lr=settings.lr, weight_decay=settings.weight_decay)
+    groups = [group for part in getattr(model, "backbones", [model]) for group in _groups(part, settings)]
+    return create_optimizer_v2(groups, settings.name, lr=settings.lr, weight_decay=settings.weight_decay)
+
+
+def _groups(network: torch.nn.Module, settings: OptimSettings) -> list[dict[str, Any]]:
+    """Parameters of one network by how they decay, and by layer where layers differ."""
+    ask = getattr(network, "no_weight_decay", set)  # position embeddings and the like
+    if settings.layer_decay == 1:
+        return param_groups_weight_decay(network, settings.weight_decay, no_weight_decay_list=ask())
+    return param_groups_layer_decay(
+        network, settings.weight_decay, no_weight_decay_list=ask(), layer_decay=settings.layer_decay
+    )
 
 
 class Schedule:
@@ -42,7 +69,7 @@ class Schedule:
         if settings.schedule not in SCHEDULES:
             raise ConfigError(must_be_one_of("optim.schedule", SCHEDULES, settings.schedule))
         self.settings, self.optimizer, self.per_epoch = settings, optimizer, updates_per_epoch
-        self.base = [float(group["lr"]) for group in optimizer.param_groups]
+        self.base = [float(group["lr"]) * group.get("lr_scale", 1.0) for group in optimizer.param_groups]
         # ReduceLROnPlateau watches a stand-in whose rate is the share that is left
         self.share = torch.optim.SGD([torch.zeros(1)], lr=1.0)
         self.plateau = ReduceLROnPlateau(self.share, "max", settings.decay_rate, settings.decay_epochs)
@@ -51,14 +78,15 @@ class Schedule:
 
     @property
     def lr(self) -> float:
-        return float(self.optimizer.param_groups[0]["lr"])
+        """That of the head."""
+        return float(max(group["lr"] for group in self.optimizer.param_groups))
 
     def after_update(self) -> None:
         self.updates += 1
         self._set()
 
     def after_epoch(self, score: float) -> None:
-        """`score` is the validation macro F1, which `plateau` watches."""
+        """`score` is the validation score, higher being better, which `plateau` watches."""
         if self.settings.schedule == "plateau":
             self.plateau.step(score)
             self._set()

@@ -65,21 +65,26 @@ def open_pixels(
 ) -> tuple[Pixels, dict[int, str]]:
     """Prepared pictures, decoding those not yet kept; and why some could not be read, by position."""
     check_prepare(prepare)
-    spec = json.dumps([VERSION, list(size), [[name, value] for name, value in prepare.items()]])
+    spec = spec_of(size, prepare)
     folder = workspace / "cache" / "pixels" / hashlib.sha256(spec.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    parts, known = _known(folder)
+    parts, known = known_parts(folder)
     missing = sorted({sha: file for file, sha in pictures if sha not in known}.items())
     reasons: dict[str, str] = {}
     if missing:
         reasons = _decode(missing, folder, size, prepare, jobs)
-        parts, known = _known(folder)
+        parts, known = known_parts(folder)
     place = np.array([known.get(sha, (-1, -1)) for _, sha in pictures], np.int64).reshape(-1, 2)
     failed = {index: reasons.get(pictures[index][1], "") for index in np.flatnonzero(place[:, 0] < 0).tolist()}
     return Pixels(parts, place, size), failed
 
 
-def _known(folder: Path) -> tuple[list[Path], dict[str, tuple[int, int]]]:
+def spec_of(size: tuple[int, int], prepare: Values) -> str:
+    """All that decides what a prepared picture looks like, as text."""
+    return json.dumps([VERSION, list(size), [[name, value] for name, value in prepare.items()]])
+
+
+def known_parts(folder: Path) -> tuple[list[Path], dict[str, tuple[int, int]]]:
     """The parts in a folder, and where each picture stands."""
     parts: list[Path] = []
     known: dict[str, tuple[int, int]] = {}

@@ -25,8 +25,8 @@ PROBABILITIES = [f"p_{class_id:02d}" for class_id in range(N_CLASSES)]
 
 def predict_rows(trained: Trained, table: pa.Table, store: Store, ref: str, title: str) -> pd.DataFrame:
     """The rows (train/select.COLUMNS) with `target`, `predicted`, `confidence` and the probabilities p_00 … p_17."""
-    loader = make_loader(table, store, trained.settings, train=False, ref=ref)
-    outputs, _ = forward(trained.model, loader, title)
+    loader = make_loader(table, store, trained.settings, train=False, ref=ref, network=trained.model)
+    outputs, *_ = forward(trained.model, loader, title)
     frame = (
         table.drop_columns(["landmarks_xy", "width_px", "height_px"]).to_pandas().rename(columns={"class_id": "target"})
     )
@@ -56,7 +56,7 @@ def predict_folder(trained: Trained, folder: Path, store: Store) -> tuple[pd.Dat
     if not readable:
         raise StageError(f"none of the {len(files)} pictures in {folder} can be read: {next(iter(reasons.values()))}")
     pixels.place = pixels.place[readable]
-    outputs, _ = forward(trained.model, picture_loader(pixels, names_read, trained.settings), "predict")
+    outputs, *_ = forward(trained.model, picture_loader(pixels, names_read, trained.settings), "predict")
     return pd.concat([pd.DataFrame({"path": names_read}), _as_frame(trained, outputs)], axis=1), reasons
 
 

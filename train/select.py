@@ -21,7 +21,9 @@ COLUMNS = (
     "sha256",
     "person_id",
     "split",
+    "fold",
     "class_id",
+    "age",
     "is_synthetic",
     "landmarks_xy",
     "width_px",
@@ -39,15 +41,23 @@ class Selection:
 
 
 def select_rows(manifest: Manifest, settings: DataSettings) -> Selection:
-    """Sort the rows of a manifest. Raises ManifestError when there is nothing to train on or to be judged by."""
+    """Sort the rows of a manifest. Raises ManifestError when there is nothing to train on or to be judged by.
+
+    The column `split` of the two parts says `train` and `val`, whatever folds or `all_rows` made of it.
+    """
     ref = manifest.version.ref
     table = manifest.table
-    fates = fates_of(table, settings)
     if pc.count(table.column("split")).as_py() == 0:
         raise ManifestError(f"{ref} has no split. Run: python -m data_manifests split {ref}")
-    parts = {name: table.select(list(COLUMNS)).filter(pa.array(fates == name)) for name in ("train", "val")}
+    if settings.fold is not None and settings.fold not in folds_of(manifest):
+        raise ManifestError(
+            f"{ref} has no fold {settings.fold}; its folds: {{{', '.join(map(str, folds_of(manifest)))}}}. "
+            f"Run: python -m data_manifests split {ref} --folds 5"
+        )
+    fates = fates_of(table, settings)
+    parts = {name: _part(table, fates == name, name) for name in ("train", "val")}
     for name, part in parts.items():
-        if part.num_rows == 0:
+        if part.num_rows == 0 and not (name == "val" and settings.all_rows):
             ledger = ", ".join(f"{count} {fate}" for fate, count in _count(fates).items())
             raise ManifestError(
                 f"{ref} has no usable row in the split {name!r} ({ledger}). Run: python -m data_manifests split {ref}"
@@ -57,10 +67,27 @@ def select_rows(manifest: Manifest, settings: DataSettings) -> Selection:
     return Selection(parts["train"], parts["val"], _count(fates))
 
 
+def folds_of(manifest: Manifest) -> list[int]:
+    """The folds that a manifest's people were dealt into, 0 to K - 1; none without `split --folds`."""
+    return sorted(set(pc.drop_null(manifest.table.column("fold")).to_pylist()))
+
+
+def _part(table: pa.Table, mask: np.ndarray, name: str) -> pa.Table:
+    part = table.select(list(COLUMNS)).filter(pa.array(mask))
+    place = part.column_names.index("split")
+    return part.set_column(place, "split", pa.array([name] * part.num_rows, pa.string()))
+
+
 def fates_of(table: pa.Table, settings: DataSettings) -> np.ndarray:
     """What becomes of each row: `train`, `val`, or the first reason why it is left out. Text (N,)."""
     status = np.asarray(table.column("status").to_pylist(), dtype=object)
     split = np.asarray(table.column("split").to_pylist(), dtype=object)
+    if settings.fold is not None:
+        fold = pc.fill_null(table.column("fold"), -1).to_numpy()
+        dealt = np.where(fold < 0, "without a fold", np.where(fold == settings.fold, "val", "train"))
+        split = np.where(np.isin(split, ("train", "val")), dealt, split)
+    if settings.all_rows:
+        split = np.where(split == "val", "train", split)
     unlabelled = pc.is_null(table.column("class_id")).to_numpy()
     synthetic = table.column("is_synthetic").to_numpy()
     fates = np.where(split == None, "without a split", split).astype(object)  # noqa: E711
