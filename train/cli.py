@@ -50,6 +50,33 @@ def resume(name: str) -> None:
 
 @cli.command()
 @click.argument("name", metavar="RUN")
+def refit(name: str) -> None:
+    """Train as the finished RUN, on all of its people, up to the epoch that was best: the last step before a test."""
+    from train.work import refit_run
+
+    refit_run(open_store(), name, say=click.echo)
+
+
+@cli.command()
+@click.argument("ref")
+@click.argument("settings", nargs=-1)
+@click.option("--config", type=click.Path(path_type=Path), help="A YAML file, such as configs/train/demo.yaml.")
+def folds(ref: str, settings: tuple[str, ...], config: Path | None) -> None:
+    """Cross-validate by person: a run for each fold of REF, and what they say of people they have not seen.
+
+    REF has folds after `data_manifests split REF --folds K`. Known runs are taken.
+    """
+    chosen = load_train_settings(config, parse_settings(settings))
+    if chosen.model.pretrained and not chosen.model.embedding:
+        require_weights(chosen.model.backbone)
+    open_store().version(ref)
+    from train.work import folds_and_scores
+
+    folds_and_scores(open_store(), ref, chosen, say=click.echo)
+
+
+@cli.command()
+@click.argument("name", metavar="RUN")
 @click.argument("ref", required=False)
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="val", show_default=True)
 def evaluate(name: str, ref: str | None, split: str) -> None:

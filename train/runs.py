@@ -11,6 +11,7 @@ confusion.png  report.html
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from filelock import FileLock, Timeout
 
@@ -79,6 +81,12 @@ class Run:
             write_atomic(self.path / name, data)
         except OSError as error:
             raise StageError(f"{self.path / name} could not be written: {error.strerror}. Free some space.") from None
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Write a Parquet file whole. Raises StageError when the disk is full."""
+        data = io.BytesIO()
+        table.to_parquet(data, index=False)
+        self.write(name, data.getvalue())
 
 
 def new_run(store: Store, version: Version, settings: TrainSettings) -> Run:

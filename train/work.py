@@ -18,8 +18,9 @@ from data_manifests.taxonomy import N_CLASSES
 from data_manifests.version import Manifest
 from train.checkpoint import load_trained
 from train.compare import compare, comparison_lines, write_comparison
-from train.config import TrainSettings
+from train.config import TrainSettings, check_together
 from train.figures import confusion_png
+from train.folds import fold_lines, train_folds
 from train.loop import fit
 from train.metrics import confusion_of, scores_of
 from train.models import choose_device
@@ -38,7 +39,7 @@ def train_and_report(store: Store, ref: str, settings: TrainSettings, *, once: b
     manifest = store.read(ref)
     select_rows(manifest, settings.data)  # what is wrong with the rows is said before a run is begun
     known = same_run(store, manifest.version, settings) if once else None
-    if known is not None and known.about()["state"] == "finished":
+    if known is not None and known.about()["state"] == "finished" and not settings.data.all_rows:
         say(f"{known.name}: known; {headline(known)}; report: {known.path / 'report.html'}")
         return known
     run = known or new_run(store, manifest.version, settings)
@@ -51,10 +52,44 @@ def resume_and_report(store: Store, name: str, *, say: Say) -> Run:
     about = run.about()
     if about["state"] == "finished":
         raise StageError(f"run {run.name!r} is finished. To train again: python -m train fit {about['manifest']}")
+    return _train(store, _same_manifest(store, run), run, run.settings(), say)
+
+
+def refit_run(store: Store, name: str, *, say: Say) -> Run:
+    """Train as a finished run was, on its validation people as well, up to the epoch that was its best."""
+    source = find_run(store, name)
+    about, settings = source.about(), source.settings()
+    if about["state"] != "finished" or settings.data.all_rows or settings.data.fold is not None:
+        raise StageError(f"run {source.name!r} chose no epoch: refit takes a finished run that has a validation split.")
+    data = settings.data.model_copy(update={"all_rows": True})
+    optim = settings.optim.model_copy(update={"stop_epoch": about["best_epoch"]})
+    settings = settings.model_copy(update={"data": data, "optim": optim})
+    check_together(settings)
+    manifest = _same_manifest(store, source)
+    run = new_run(store, manifest.version, settings)
+    run.update(refit_of=source.name)
+    return _train(store, manifest, run, settings, say)
+
+
+def folds_and_scores(store: Store, ref: str, settings: TrainSettings, *, say: Say) -> Path:
+    """Cross-validate; gives the folder with the out-of-fold predictions. Known runs are taken."""
+
+    def train(chosen: TrainSettings) -> Run:
+        return train_and_report(store, ref, chosen, once=True, say=say)
+
+    folder = train_folds(store, ref, settings, train)
+    for line in fold_lines(folder):
+        say(line)
+    return folder
+
+
+def _same_manifest(store: Store, run: Run) -> Manifest:
+    """The manifest of a run. Raises ManifestError if it has changed since."""
+    about = run.about()
     manifest = store.read(about["manifest"])
     if manifest.version.content_hash != about["content_hash"]:
         raise ManifestError(f"{about['manifest']} is no longer what run {run.name!r} was begun with.")
-    return _train(store, manifest, run, run.settings(), say)
+    return manifest
 
 
 def _train(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, say: Say) -> Run:
@@ -67,18 +102,24 @@ def _train(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, 
         except ToolkitError as error:
             run.update(state="failed", error=str(error))
             raise
-    say(f"{run.name}: {headline(run)}; report: {run.path / 'report.html'}")
+    if settings.data.all_rows:
+        say(f"{run.name}: trained on all rows for {progress.best_epoch} epochs, judged by none: {run.path / 'best.pt'}")
+    else:
+        say(f"{run.name}: {headline(run)}; report: {run.path / 'report.html'}")
     return run
 
 
 def _finish(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, best_epoch: int) -> None:
-    """Predict all rows used with the best network, and write what follows from it."""
+    """Predict all rows used with the best network, and write what follows from it; nothing without a validation."""
     device = choose_device(settings.device)
-    trained = load_trained(run.path / "best.pt", device)
     selection = select_rows(manifest, settings.data)
+    if settings.data.all_rows:
+        run.update(best_epoch=best_epoch, device=str(device), ledger=dict(selection.ledger), state="finished")
+        return
+    trained = load_trained(run.path / "best.pt", device)
     rows = pa.concat_tables([selection.val, selection.train])
     predictions = predict_rows(trained, rows, store, manifest.version.ref, "predict")
-    predictions.to_parquet(run.path / "predictions.parquet", index=False)
+    run.write_table("predictions.parquet", predictions)
     summary = summarise(predictions, manifest.cuts, settings.seed)
     run.write_json("scores.json", summary)
     title = f"{run.name} on {manifest.version.ref}, validation, best epoch {best_epoch}"
@@ -131,7 +172,7 @@ def evaluate_run(store: Store, name: str, ref: str | None, split: str, *, say: S
     predictions = predict_rows(trained, rows, store, manifest.version.ref, "evaluate")
     scores = scores_of(confusion_of(predictions["target"].to_numpy(np.int64), predictions["predicted"].to_numpy()))
     target = f"evaluate-{manifest.version.name}-{manifest.version.number}-{split}"
-    predictions.to_parquet(run.path / f"{target}.parquet", index=False)
+    run.write_table(f"{target}.parquet", predictions)
     run.write_json(f"{target}.json", {"manifest": manifest.version.ref, "split": split, "scores": scores})
     for task in ("", "mask_", "gender_", "age_"):
         label = task.rstrip("_") or "18 classes"
