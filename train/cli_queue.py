@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # Huey and Redis take most of a second to load, which every c
     from train.queue.board import Board, Job
 
 RAW = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+QUIET_SECONDS = 15  # a worker gives a sign of life every second
 REF_PARAMETERS = ("ref", "val_ref", "words")  # which of a command's parameters hold manifests
 
 
@@ -120,13 +121,15 @@ def retry(board: Board, job_id: int) -> None:
 
 def table_lines(jobs: list[Job], progress: dict[int, dict[str, Any]], now: float) -> list[str]:
     """The table of `list`."""
-    rows = [("job", "state", "since", "try", "run", "last score", "command")]
+    rows = [("job", "state", "for", "try", "run", "last score", "command")]
     for job in jobs:
         seen = progress[job.id]
         score = f"epoch {seen['epoch']}/{seen['epochs']} F1 {seen['val_f1']:.3f}" if "epoch" in seen else ""
         run = Path(seen["run"]).name + (f" +{seen['runs'] - 1}" if seen["runs"] > 1 else "") if seen["runs"] else ""
         tries, why = f"{job.attempt}/{max(job.tries, job.attempt)}", f"  [{job.reason}]" if job.reason else ""
-        rows.append((str(job.id), job.state, age_text(now - job.since), tries, run, score, " ".join(job.words) + why))
+        quiet = job.state == "running" and now - job.seen > QUIET_SECONDS
+        state = f"running? (quiet for {age_text(now - job.seen)})" if quiet else job.state
+        rows.append((str(job.id), state, age_text(now - job.since), tries, run, score, " ".join(job.words) + why))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     return [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows

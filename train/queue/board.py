@@ -61,6 +61,7 @@ class Job:
     since: float
     worker: str = ""
     beat: int = -1  # -1: none yet
+    seen: float = 0.0  # when the worker gave its last sign of life, by its own clock
     reason: str = ""
 
     @property
@@ -169,11 +170,12 @@ def jobs_of(items: Mapping[str, Any]) -> list[Job]:
         claim, beat, end = (items.get(f"{kind}/{job_id}/{attempt}") for kind in ("claim", "beat", "end"))
         begun = items[f"again/{job_id}/{attempt}"]["time"] if attempt > 1 else about["created"]
         state = end["state"] if end else "running" if claim else "waiting"
+        sign = beat or claim or {"time": 0.0}
         found.append(
             Job(
                 job_id, tuple(about["words"]), about["processes"], about["tries"], about["created"], attempt, state,
                 since=(end or claim or {"time": begun})["time"], worker=claim["worker"] if claim else "",
-                beat=beat["number"] if beat else -1, reason=end["reason"] if end else "",
+                beat=beat["number"] if beat else -1, seen=sign["time"], reason=end["reason"] if end else "",
             )
         )  # fmt: skip
     return found

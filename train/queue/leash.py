@@ -8,6 +8,7 @@ pipe itself, so there is one way only.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ def run_on_leash(command: Sequence[str]) -> int:
     process, ending = subprocess.Popen(command, stdin=subprocess.DEVNULL), Event()
 
     def watch() -> None:
-        sys.stdin.buffer.read()  # returns when nobody holds the other end any more
+        os.read(0, 1)  # nothing is ever sent: it returns when nobody holds the other end any more
         ending.set()
         end_tree(process.pid)
 

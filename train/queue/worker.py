@@ -140,9 +140,10 @@ def _wait(board: Board, job: Job, process: subprocess.Popen[bytes], lease_second
 def command_of(job: Job, store: Store) -> list[str]:
     """The command line of an attempt. A later one goes on with the run that the earlier one began."""
     words = list(job.words)
-    begun = [run for run in runs_of_job(store, job.id) if (run.path / "last.pt").is_file()]
-    if words[0] == "fit" and job.attempt > 1 and begun and begun[-1].about()["state"] != "finished":
-        words = ["resume", begun[-1].name]
+    if words[0] == "fit" and job.attempt > 1:
+        begun = [run for run in runs_of_job(store, job.id) if run.about()["state"] != "finished"]
+        # without an unfinished run, one that was finished just before its worker was lost is taken
+        words = ["resume", begun[-1].name] if begun else [*words, *({"--once"} - set(words))]
     if job.processes == 1:
         return [sys.executable, "-m", "train", *words]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(job.processes)]
@@ -151,7 +152,7 @@ def command_of(job: Job, store: Store) -> list[str]:
 
 def _environment(job: Job, store: Store) -> dict[str, str]:
     more = {JOB_VARIABLE: str(job.id), "WORKSPACE": str(store.workspace), "PYTHONUNBUFFERED": "1"}
-    return {"TQDM_MININTERVAL": "30", **os.environ, **more}  # a progress bar is a line of the log every half minute
+    return {"TQDM_DISABLE": "1", **os.environ, **more}  # in a file a progress bar is noise
 
 
 def _given_up(job: Job) -> bool:
