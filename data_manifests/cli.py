@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from data_manifests import show as texts
 from data_manifests.apply import apply_to_store
-from data_manifests.cli_review import agreement_command, consensus_command
+from data_manifests.cli_review import agreement_command, consensus_command, report_command
 from data_manifests.cli_tools import ledger_line, open_store
 from data_manifests.diff import diff as compare
 from data_manifests.errors import ConfigError, ManifestError
@@ -279,6 +279,7 @@ def schema() -> None:
 
 cli.add_command(agreement_command)
 cli.add_command(consensus_command)
+cli.add_command(report_command)
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------

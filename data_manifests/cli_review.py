@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from data_manifests.agreement import Agreement, Unit, agreement, conflicts, find_units, read_sources
-from data_manifests.cli_tools import open_store
+from data_manifests.cli_tools import ledger_line, open_store
 from data_manifests.consensus import RULES, SIGNATURE, decide, to_corrections, write_log
 from data_manifests.corrections import FIELDS, read_corrections
 from data_manifests.errors import ConfigError
@@ -115,3 +115,19 @@ def _share(part: int, whole: int) -> str:
 
 def _kappa(value: float) -> str:
     return "not defined: one value only" if math.isnan(value) else f"{value:.3f}"
+
+
+@click.command("report")
+@click.argument("ref")
+@click.option("--out", required=True, type=_PATH, metavar="FILE", help="The HTML file to write.")
+def report_command(ref: str, out: Path) -> None:
+    """Draw what a version holds.
+
+    One HTML file, for each split and for all: classes, strata, ages, masks, colours, mean images, sizes, and how the
+    versions went. Mean images and colours are measured on up to 300 pictures of each class.
+    """
+    from data_manifests.report import write_report
+
+    manifest = write_report(open_store(), ref, out)
+    click.echo(f"report: {out}")
+    click.echo(ledger_line(manifest.version))
