@@ -32,15 +32,20 @@ def store() -> Store:
     return Store(Path(_arguments().workspace))
 
 
-def desk() -> Desk:
-    """The version chosen in the sidebar. Raises ManifestError if there is none to choose."""
-    ref = st.session_state.get("ref", "")
+def chosen() -> str:
+    """The version chosen in the sidebar, as `faces@3`. Raises ManifestError if there is none to choose."""
+    ref = str(st.session_state.get("ref", ""))
     if not ref:
         raise ManifestError(
             f"there is no manifest in {store().workspace} yet. "
             "Make one with: python -m data_manifests ingest SRC --layout profiles --name faces"
         )
-    return Desk(store(), faces_of(ref), annotator())
+    return ref
+
+
+def desk() -> Desk:
+    """The version chosen in the sidebar with its rows. Raises ManifestError as `chosen`."""
+    return Desk(store(), faces_of(chosen()), annotator())
 
 
 def faces_of(ref: str) -> Faces:
