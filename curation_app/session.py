@@ -79,10 +79,10 @@ def errors_on_the_page() -> Iterator[None]:
     try:
         yield
     except ToolkitError as error:
-        st.error(_plain(str(error)), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text from a manifest or a note, safe from Streamlit's Markdown."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()#+-.!|$<>~:&" else letter for letter in text)
 
@@ -110,7 +110,7 @@ def _choose_version() -> None:
 def _sign_in() -> None:
     if _has_sign_in():
         if st.user.is_logged_in:
-            st.caption(f"Signed in as {_plain(annotator())}")
+            st.caption(f"Signed in as {plain(annotator())}")
             st.button("Sign out", on_click=st.logout)
         else:
             st.button("Sign in", on_click=st.login, type="primary")

@@ -124,6 +124,16 @@ class Store:
         """All versions of a manifest, oldest first."""
         return [self.version(f"{name}@{number}") for number in self._numbers(name)]
 
+    def readable(self, name: str) -> tuple[list[Version], list[str]]:
+        """All versions of a manifest that can be read, oldest first, and what is wrong with each of the others."""
+        versions, problems = [], []
+        for number in self._numbers(name):
+            try:
+                versions.append(self.version(f"{name}@{number}"))
+            except ManifestError as error:
+                problems.append(str(error))
+        return versions, problems
+
     # -- writing ------------------------------------------------------------------------------------------------
     def write(
         self,
