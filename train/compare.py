@@ -22,7 +22,7 @@ from data_manifests.schema import USABLE
 from data_manifests.store import Store
 from data_manifests.version import Manifest
 from train.config import TrainSettings
-from train.metrics import confusion_of, scores_of
+from train.metrics import drawn_counts, person_counts, person_draws, score_arrays
 from train.runs import Run
 
 SCORES = ("f1", "accuracy", "mask_f1", "gender_f1", "age_f1")
@@ -98,14 +98,12 @@ def paired_scores(
     Paired: every draw of people judges all names, so what is easy or hard about the people drawn cancels out. A score
     is the mean over seeds; the interval is about people, and `spread` (standard deviation) about seeds.
     """
-    everyone, person = np.unique(np.asarray(persons), return_inverse=True)
-    n = len(everyone)
-    draws = [np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(rounds)]
-    weights = [np.ones(n, np.int64), *draws]
+    n = len(np.unique(np.asarray(persons)))
+    weights = np.concatenate([np.ones((1, n)), person_draws(n, rng, rounds)])  # first everybody once
     by_seed = {
-        name: np.array([[_scores(target, row, w[person]) for row in rows] for w in weights])  # (1 + rounds, S, scores)
+        name: np.stack([_scores(drawn_counts(weights, person_counts(target, row, persons))) for row in rows], 1)
         for name, rows in predictions.items()
-    }
+    }  # (1 + rounds, S, scores)
     first = by_seed[next(iter(by_seed))].mean(1)
     out = []
     for name, values in by_seed.items():
@@ -124,9 +122,10 @@ def paired_scores(
     return out
 
 
-def _scores(target: np.ndarray, predicted: np.ndarray, weight: np.ndarray) -> list[float]:
-    scores = scores_of(confusion_of(target, predicted, weight))
-    return [scores[name] for name in SCORES]
+def _scores(counts: np.ndarray) -> np.ndarray:
+    """Counts (R, 18, 18) → SCORES (R, scores)."""
+    scores = score_arrays(counts)
+    return np.stack([scores[name] for name in SCORES], -1)
 
 
 def _named(values: np.ndarray) -> dict[str, float]:

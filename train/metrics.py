@@ -33,9 +33,9 @@ class EpochCounts:
         return self.matrix.compute().cpu().numpy()
 
 
-def confusion_of(target: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """Classes (N,) and (N,) → counts (18, 18), rows true, columns predicted; `weight` (N,) counts a row so often."""
-    flat = np.bincount(target.astype(np.int64) * N_CLASSES + predicted, weight, minlength=N_CLASSES**2)
+def confusion_of(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Classes (N,) and (N,) → counts (18, 18), rows true, columns predicted."""
+    flat = np.bincount(target.astype(np.int64) * N_CLASSES + predicted, minlength=N_CLASSES**2)
     return flat.reshape(N_CLASSES, N_CLASSES)
 
 
@@ -70,15 +70,38 @@ def accuracy(counts: np.ndarray) -> np.ndarray:
         return np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1))
 
 
-def scores_of(counts: np.ndarray) -> dict[str, float]:
-    """`f1` and `accuracy` of the 18 classes, `mask_f1`, `mask_accuracy` and so on of the tasks."""
+def score_arrays(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores (...) by name from counts (..., 18, 18): `f1`, `accuracy` of the 18 classes, `mask_f1` … of the tasks."""
     scores = {}
     for task in TASKS:
         prefix = "" if task == "class" else f"{task}_"
         table = task_counts(counts, task)
-        scores[f"{prefix}f1"] = float(macro_f1(table))
-        scores[f"{prefix}accuracy"] = float(accuracy(table))
+        scores[f"{prefix}f1"] = macro_f1(table)
+        scores[f"{prefix}accuracy"] = accuracy(table)
     return scores
+
+
+def scores_of(counts: np.ndarray) -> dict[str, float]:
+    """`score_arrays` of one table (18, 18)."""
+    return {name: float(value) for name, value in score_arrays(counts).items()}
+
+
+def person_counts(target: np.ndarray, predicted: np.ndarray, persons: Sequence[str]) -> np.ndarray:
+    """Counts float64 (P, 18, 18) of each of P people, in order of name."""
+    names, person = np.unique(np.asarray(persons), return_inverse=True)
+    cell = (person * N_CLASSES + target.astype(np.int64)) * N_CLASSES + predicted
+    counts = np.bincount(cell, minlength=len(names) * N_CLASSES**2)
+    return counts.reshape(len(names), N_CLASSES, N_CLASSES).astype(np.float64)
+
+
+def person_draws(people: int, rng: np.random.Generator, rounds: int) -> np.ndarray:
+    """How often each person is drawn, float64 (rounds, people): as many as there are, with replacement."""
+    return rng.multinomial(people, np.full(people, 1 / people), size=rounds).astype(np.float64)
+
+
+def drawn_counts(draws: np.ndarray, of_person: np.ndarray) -> np.ndarray:
+    """Draws (R, P) of people with counts (P, 18, 18) → counts (R, 18, 18): one product, not a loop over rounds."""
+    return (draws @ of_person.reshape(len(of_person), -1)).reshape(-1, N_CLASSES, N_CLASSES)
 
 
 def bootstrap_intervals(
@@ -88,13 +111,9 @@ def bootstrap_intervals(
 
     Percentile bootstrap (Efron 1979) of clusters.
     """
-    _, person = np.unique(np.asarray(persons), return_inverse=True)
-    n_persons = int(person.max()) + 1
-    draws = []
-    for _ in range(rounds):
-        times = np.bincount(rng.integers(n_persons, size=n_persons), minlength=n_persons)
-        draws.append(scores_of(confusion_of(target, predicted, times[person])))
-    bounds = {name: np.nanpercentile([draw[name] for draw in draws], (2.5, 97.5)) for name in draws[0]}
+    of_person = person_counts(target, predicted, persons)
+    drawn = score_arrays(drawn_counts(person_draws(len(of_person), rng, rounds), of_person))
+    bounds = {name: np.nanpercentile(values, (2.5, 97.5)) for name, values in drawn.items()}
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
