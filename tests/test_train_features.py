@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +11,19 @@ import pytest
 import torch
 
 from data_manifests.errors import ConfigError, StageError
+from data_manifests.files import write_atomic
 from data_manifests.store import Store
 from pipeline.backends import load_backend
 from pipeline.images import load_rgb
 from tests.train_drawn import SIDE, rows_of, tiny_settings, write_rows
 from train.checkpoint import load_trained
-from train.features import embed_rows, fill_landmarks
-from train.loop import fit
-from train.predict import predict_folder, predict_rows
+from train.config import TrainSettings
+from train.data import make_loader
+from train.features import embed_rows, fill_landmarks, keeps_features
+from train.heads import log_probability
+from train.loop import fit, forward
+from train.models import Network, build_model
+from train.predict import PROBABILITIES, predict_folder, predict_rows
 from train.runs import new_run
 from train.select import COLUMNS
 
@@ -61,6 +67,83 @@ def test_a_head_on_vectors_learns_and_comes_back_from_disk(store: Store) -> None
     assert accuracy == pytest.approx(progress.history[progress.best_epoch - 1]["val_accuracy"])
     with pytest.raises(StageError, match="the embedding 'dlib' needs landmarks, which a plain folder does not have"):
         predict_folder(trained, Path("unused"), store)
+
+
+def frozen(**sections: Any) -> TrainSettings:
+    model = {"backbone": "test_vit", "freeze": "backbone", "drop_rate": 0.3}
+    sections["data"] = {"augment": {}, "batch_size": 16} | sections.get("data", {})
+    return tiny_settings(model=model, optim={"lr": 0.01, "epochs": 4}, **sections)
+
+
+def test_a_frozen_backbone_is_asked_once_and_its_head_trained_on_what_it_said(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    assert keeps_features(frozen())
+    for other in (frozen(data={"augment": {"flip": 0.5}}), frozen(data={"mix": {"mixup": 1.0}}), tiny_settings()):
+        assert not keeps_features(other)
+    manifest = store.read("drawn")
+    asked: list[int] = []
+    features = Network.features
+
+    def counted(self: Network, image: torch.Tensor) -> torch.Tensor:
+        asked.append(len(image))
+        return features(self, image)
+
+    monkeypatch.setattr(Network, "features", counted)
+    run = new_run(store, manifest.version, frozen())
+    progress = fit(manifest, frozen(), store, run)
+    assert sum(asked) == 42 * 3  # each picture of train and val, once in four epochs
+    assert progress.history[-1]["train_loss"] < progress.history[0]["train_loss"]
+    trained = load_trained(run.path / "best.pt", torch.device("cpu"))
+    val = manifest.table.select(list(COLUMNS)).slice(90)
+    kept = predict_rows(trained, val, store, "drawn@1", "")
+    assert sum(asked) == 42 * 3  # the checkpoint's backbone is the same, so nothing is asked again
+    whole = make_loader(val, store, trained.settings, train=False)  # no network given: pictures
+    outputs, *_ = forward(trained.model, whole)
+    np.testing.assert_allclose(
+        kept[PROBABILITIES], log_probability(outputs, trained.model.head).exp().numpy(), atol=1e-5
+    )
+    again = new_run(store, manifest.version, frozen(seed=0))
+    assert fit(manifest, frozen(), store, again).history[-1]["val_loss"] == progress.history[-1]["val_loss"]
+
+
+def test_features_depend_on_weights_and_on_how_pictures_are_prepared(store: Store) -> None:
+    table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 3)
+
+    def folders() -> int:
+        return len(list((store.workspace / "cache" / "features").glob("*")))
+
+    def ask(seed: int, **data: Any) -> np.ndarray:
+        torch.manual_seed(seed)
+        settings = frozen(data=data)
+        network = build_model(settings.model, settings.data.size)
+        return make_loader(table, store, settings, train=False, network=network).dataset.vectors.numpy()  # type: ignore[attr-defined]
+
+    before, first = folders(), ask(11)
+    np.testing.assert_array_equal(ask(11), first)
+    assert folders() == before + 1
+    assert not np.array_equal(ask(12), first)
+    assert not np.array_equal(ask(11, prepare={"clahe": 4.0}), first)
+    assert folders() == before + 3
+
+
+def test_a_full_disk_leaves_no_half_of_the_features(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 3)
+    torch.manual_seed(99)
+    network = build_model(frozen().model, frozen().data.size)
+    before = set((store.workspace / "cache" / "features").rglob("*.npy"))
+    write = write_atomic
+
+    def full(path: Path, data: bytes) -> None:
+        if path.suffix == ".txt":
+            raise OSError(28, "No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr("train.features.write_atomic", full)
+    with pytest.raises(StageError, match=r"features do not fit into .*No space left on device\. Free some space"):
+        make_loader(table, store, frozen(), train=False, network=network)
+    assert set((store.workspace / "cache" / "features").rglob("*.npy")) == before
 
 
 def test_a_row_without_landmarks_takes_the_place_of_the_others(store: Store) -> None:

@@ -98,10 +98,11 @@ def prepare(
     if name := settings.model.embedding:
         n_features = embed_rows(selection.train, store, name, ref).shape[1]
     model = build_model(settings.model, settings.data.size, manifest.cuts, weights=weights, n_features=n_features)
-    if needs_years(model.head) and selection.train.column("age").null_count:
+    ageless = selection.train.column("age").null_count + selection.val.column("age").null_count
+    if needs_years(model.head) and ageless:
         raise ManifestError(
-            f"model.age={settings.model.age} needs ages in years, and {selection.train.column('age').null_count} rows "
-            f"of {ref} have only an age class. Set model.age=classes."
+            f"model.age={settings.model.age} needs ages in years, and {ageless} rows of {ref} have only an age class. "
+            "Set model.age=classes."
         )
     model = model.to(device).to(memory_format=torch.channels_last)  # a third faster on CPU and GPU alike
     train = make_loader(selection.train, store, settings, train=True, ref=ref, network=model)
