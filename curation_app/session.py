@@ -92,17 +92,25 @@ def _choose_version() -> None:
     names = home.names()
     if not names:
         return
-    asked = _arguments().manifest or st.query_params.get("manifest", "")
-    at = home.version(st.session_state.get("ref") or asked or names[0])
-    name = st.selectbox("Manifest", names, index=names.index(at.name) if at.name in names else 0)
-    versions = {version.ref: version for version in reversed(home.log(name))}
+    asked = st.session_state.get("ref") or _arguments().manifest or st.query_params.get("manifest", "") or names[0]
+    at = None
+    with errors_on_the_page():  # a version that is gone or broken is told; the others can still be chosen
+        at = home.version(asked)
+    name = st.selectbox("Manifest", names, index=names.index(at.name) if at and at.name in names else 0)
+    readable, problems = home.readable(name)
+    for problem in problems:
+        st.error(plain(problem), icon=":material/error:")
+    if not readable:
+        st.session_state.pop("ref", None)
+        return
+    versions = {version.ref: version for version in reversed(readable)}
     tags = {number: tag for tag, number in home.tags(name).items()}
 
     def title(ref: str) -> str:
         version = versions[ref]
         return f"{version.number} · {tags.get(version.number, version.operation)} · {version.rows:,} rows"
 
-    index = list(versions).index(at.ref) if at.ref in versions else 0
+    index = list(versions).index(at.ref) if at and at.ref in versions else 0
     ref = st.selectbox("Version", list(versions), index=index, format_func=title)
     st.session_state["ref"] = st.query_params["manifest"] = ref
 

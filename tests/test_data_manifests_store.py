@@ -337,3 +337,15 @@ def test_a_bad_table_is_not_written(store: Store) -> None:
     with pytest.raises(ManifestError, match=r"column 'sample_id' must be unique: .* stands in rows 0, 2 \(1 repeated"):
         store.write("faces", manifest([row, crop(row), row]), "ingest")
     assert store.names() == []
+
+
+def test_a_broken_version_hides_none_of_the_others(store: Store) -> None:
+    for person in ("a", "b"):
+        store.write("faces", manifest([photo(person)]), "test")
+    file = store.resolve("faces@1")
+    file.chmod(0o644)
+    file.write_bytes(b"PAR1 not really")
+    versions, problems = store.readable("faces")
+    assert [version.ref for version in versions] == ["faces@2"]
+    assert len(problems) == 1
+    assert "v000001.parquet cannot be read: " in problems[0]
