@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from data_manifests.cli_tools import open_store, parse_settings
-from data_manifests.errors import ConfigError, ManifestError
+from data_manifests.errors import ConfigError
+from train.cli_after import COMMANDS
 from train.cli_queue import queue
 from train.config import load_train_settings
 from train.pretrained import require_weights
@@ -20,7 +21,8 @@ def cli() -> None:
     """Train on a manifest and report what its data is worth."""
 
 
-cli.add_command(queue)
+for command in (*COMMANDS, queue):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -73,31 +75,6 @@ def folds(ref: str, settings: tuple[str, ...], config: Path | None) -> None:
     from train.work import folds_and_scores
 
     folds_and_scores(open_store(), ref, chosen, say=click.echo)
-
-
-@cli.command()
-@click.argument("name", metavar="RUN")
-@click.argument("ref", required=False)
-@click.option("--split", type=click.Choice(["train", "val", "test"]), default="val", show_default=True)
-def evaluate(name: str, ref: str | None, split: str) -> None:
-    """Judge the best checkpoint of RUN on a split of REF (default: the manifest that it was trained on)."""
-    from train.work import evaluate_run
-
-    evaluate_run(open_store(), name, ref, split, say=click.echo)
-
-
-@cli.command()
-@click.argument("name", metavar="RUN")
-@click.argument("source", metavar="REF|FOLDER")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The CSV to write.")
-@click.option("--probabilities", is_flag=True, help="Add the sample id and the probabilities of the 18 classes.")
-def predict(name: str, source: str, out: Path, probabilities: bool) -> None:
-    """Predict every usable row of a manifest, or every picture below a folder: CSV with ImageID,ans."""
-    from train.work import predict_to_csv
-
-    if Path(source).exists() and not Path(source).is_dir() and not source.endswith(".parquet"):
-        raise ManifestError(f"{source!r} is neither a manifest nor a folder of pictures.")
-    predict_to_csv(open_store(), name, source, out, probabilities=probabilities, say=click.echo)
 
 
 @cli.command()

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from data_manifests.errors import ManifestError, StageError, ToolkitError
-from data_manifests.files import write_atomic
-from data_manifests.schema import USABLE
 from data_manifests.store import Store
 from data_manifests.taxonomy import N_CLASSES
 from data_manifests.version import Manifest
@@ -22,13 +17,12 @@ from train.config import TrainSettings, check_together
 from train.figures import confusion_png
 from train.folds import fold_lines, train_folds
 from train.loop import fit
-from train.metrics import confusion_of, scores_of
 from train.models import choose_device
-from train.predict import PROBABILITIES, predict_folder, predict_rows
+from train.predict import predict_rows
 from train.queue.progress import job_of_this_process
 from train.report import write_report
 from train.runs import Run, find_run, new_run, same_run
-from train.select import COLUMNS, absent_classes, select_rows
+from train.select import absent_classes, select_rows
 from train.summary import summarise
 
 Say = Callable[[str], None]
@@ -157,54 +151,3 @@ def headline(run: Run) -> str:
     scores = run.read_json("scores.json")["scores"]
     tasks = ", ".join(f"{task} {scores[f'{task}_f1']:.3f}" for task in ("mask", "gender", "age"))
     return f"macro F1 {scores['f1']:.3f}, accuracy {scores['accuracy']:.3f} (F1 of {tasks})"
-
-
-def evaluate_run(store: Store, name: str, ref: str | None, split: str, *, say: Say) -> dict[str, float]:
-    """Scores of a run's best network on one split of a manifest; writes them and the predictions into the run."""
-    run = find_run(store, name)
-    manifest = store.read(ref or run.about()["manifest"])
-    settings = run.settings()
-    trained = load_trained(run.path / "best.pt", choose_device(settings.device))
-    trained.check_taxonomy(manifest.cuts, manifest.version.ref)
-    rows = _usable(manifest, pc.field("split") == split, pc.is_valid(pc.field("class_id")))
-    if rows.num_rows == 0:
-        raise ManifestError(f"{manifest.version.ref} has no usable labelled row in the split {split!r}.")
-    predictions = predict_rows(trained, rows, store, manifest.version.ref, "evaluate")
-    scores = scores_of(confusion_of(predictions["target"].to_numpy(np.int64), predictions["predicted"].to_numpy()))
-    target = f"evaluate-{manifest.version.name}-{manifest.version.number}-{split}"
-    run.write_table(f"{target}.parquet", predictions)
-    run.write_json(f"{target}.json", {"manifest": manifest.version.ref, "split": split, "scores": scores})
-    for task in ("", "mask_", "gender_", "age_"):
-        label = task.rstrip("_") or "18 classes"
-        say(f"  {label:10}  macro F1 {scores[f'{task}f1']:.4f}  accuracy {scores[f'{task}accuracy']:.4f}")
-    say(f"{run.name} on {len(predictions)} rows of {manifest.version.ref}, {split}: wrote {run.path / target}.json")
-    return scores
-
-
-def predict_to_csv(store: Store, name: str, source: str, out: Path, *, probabilities: bool, say: Say) -> None:
-    """Write ImageID,ans for a manifest's usable rows or a folder's pictures. An unreadable picture has no answer."""
-    run = find_run(store, name)
-    trained = load_trained(run.path / "best.pt", choose_device(run.settings().device))
-    reasons: dict[str, str] = {}
-    if Path(source).is_dir():
-        frame, reasons = predict_folder(trained, Path(source), store)
-    else:
-        manifest = store.read(source)
-        rows = _usable(manifest)
-        rows = rows.set_column(rows.column_names.index("class_id"), "class_id", pc.fill_null(rows["class_id"], -1))
-        frame = predict_rows(trained, rows, store, manifest.version.ref, "predict")
-    frame = frame.rename(columns={"path": "ImageID", "predicted": "ans"})
-    extra = [name for name in ("sample_id", "confidence", *PROBABILITIES) if name in frame] if probabilities else []
-    unread = pd.DataFrame({"ImageID": list(reasons)})
-    table = pd.concat([frame[["ImageID", "ans", *extra]], unread]).astype({"ans": "Int64"})
-    write_atomic(out, table.to_csv(index=False).encode())
-    for path, reason in reasons.items():
-        say(f"  no answer for {path}: {reason}")
-    say(f"{run.name}: {len(frame)} of {len(table)} pictures predicted; wrote {out}")
-
-
-def _usable(manifest: Manifest, *conditions: pc.Expression) -> pa.Table:
-    condition = pc.field("status").isin(USABLE)
-    for more in conditions:
-        condition = condition & more
-    return manifest.table.filter(condition).select(list(COLUMNS))
