@@ -222,6 +222,10 @@ def test_figures_by_hand() -> None:
     assert summary["age_by_mask"][0][0] == {"rows": 2, "age_accuracy": 0.5, "accuracy": 0.5}
     assert summary["age_by_mask"][1][2] == {"rows": 1, "age_accuracy": 1.0, "accuracy": 1.0}
     assert summary["age_by_mask"][2][1] == {"rows": 0, "age_accuracy": None, "accuracy": None}
+    assert summary["age_by_gender"][0][0] == {"rows": 2, "age_accuracy": 0.5, "accuracy": 0.5}
+    assert summary["age_by_gender"][1][0] == {"rows": 1, "age_accuracy": 1.0, "accuracy": 1.0}
+    assert summary["parts"][1]["calibration_error"] == 0  # sure of the right class
+    assert summary["parts"][0]["calibration_error"] == pytest.approx(0.5)  # twice sure, once right
     assert summary["rows_by_class"][0] == {
         "name": "worn male <30", "train_real": 0, "train_synthetic": 1, "val_real": 2, "val_synthetic": 0
     }  # fmt: skip

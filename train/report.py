@@ -23,7 +23,7 @@ from pipeline.images import load_rgb
 from train.figures import line_chart
 from train.metrics import TASKS
 from train.runs import Run
-from train.summary import Summary, label_names, worst_mistakes
+from train.summary import Summary, label_names, summarise, worst_mistakes
 
 N_MISTAKES = 12
 THUMBNAIL_PX = 224
@@ -37,6 +37,8 @@ def write_report(run: Run, store: Store) -> Path:
     history = pd.read_csv(run.path / "metrics.csv")
     predictions = pd.read_parquet(run.path / "predictions.parquet")
     cuts = AgeCuts(*about["age_cuts"])
+    if "age_by_gender" not in summary:  # an older version of the toolkit wrote it
+        summary = summarise(predictions, cuts, about["seed"])
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -55,8 +57,9 @@ def write_report(run: Run, store: Store) -> Path:
         charts=_charts(history, about["best_epoch"]),
         epochs=len(history),
         seconds=int(history["seconds"].sum()),
-        age_by_mask=_age_by_mask(summary, cuts),
+        ages_table=_ages(summary, cuts),
         masks=MASKS,
+        genders=GENDERS,
         mistakes=_mistakes(predictions, cuts, store),
         n_mistakes=sum(int(row["rows"]) for row in summary["tasks"]["class"]) - _hits(summary),
         most_rows=max(row["train_real"] + row["train_synthetic"] for row in summary["rows_by_class"]) or 1,
@@ -125,8 +128,10 @@ def _f1_chart(series: dict[str, list[float]], best: int) -> str:
     return line_chart(series, label="macro F1 by epoch", top=1.0, best=best)
 
 
-def _age_by_mask(summary: Summary, cuts: AgeCuts) -> list[dict[str, Any]]:
-    return [{"name": name, "cells": cells} for name, cells in zip(cuts.names, summary["age_by_mask"], strict=True)]
+def _ages(summary: Summary, cuts: AgeCuts) -> list[dict[str, Any]]:
+    """Rows of the table of ages: cells by mask state, and by gender."""
+    both = zip(cuts.names, summary["age_by_mask"], summary["age_by_gender"], strict=True)
+    return [{"name": name, "masks": masks, "genders": genders} for name, masks, genders in both]
 
 
 def _mistakes(predictions: pd.DataFrame, cuts: AgeCuts, store: Store) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES, N_CLASSES, AgeCuts, class_names, split_class_id
 from train.metrics import (
+    N_OF_TASK,
     TASKS,
     bootstrap_intervals,
     calibration_error,
@@ -37,14 +38,15 @@ def summarise(predictions: pd.DataFrame, cuts: AgeCuts, seed: int = 0) -> Summar
     summary = {
         "scores": scores_of(counts),
         "intervals": {name: list(bounds) for name, bounds in intervals.items()},
-        "calibration_error": calibration_error(val[PROBABILITIES].to_numpy(np.float32), target),
+        "calibration_error": _calibration(val, target),
         "rows": len(val),
         "people": val["person_id"].nunique(),
         "absent": [class_names(cuts)[index] for index in range(N_CLASSES) if index not in set(target.tolist())],
         "parts": _parts(predictions),
         "tasks": {task: _per_label(task_counts(counts, task), task, cuts) for task in TASKS},
         "confusion": {task: task_counts(counts, task).tolist() for task in TASKS},
-        "age_by_mask": _age_by_mask(target, predicted),
+        "age_by_mask": _age_by("mask", target, predicted),
+        "age_by_gender": _age_by("gender", target, predicted),
         "rows_by_class": _rows_by_class(predictions, cuts),
     }
     return _without_nan(summary)
@@ -57,10 +59,15 @@ def _parts(predictions: pd.DataFrame) -> list[Summary]:
         for synthetic in (False, True):
             part = predictions[(predictions["split"] == split) & (predictions["is_synthetic"] == synthetic)]
             if len(part):
-                counts = confusion_of(part["target"].to_numpy(np.int64), part["predicted"].to_numpy(np.int64))
+                target = part["target"].to_numpy(np.int64)
                 about = {"split": split, "kind": "synthetic" if synthetic else "real", "rows": len(part)}
-                parts.append(about | {"people": part["person_id"].nunique()} | scores_of(counts))
+                about |= {"people": part["person_id"].nunique(), "calibration_error": _calibration(part, target)}
+                parts.append(about | scores_of(confusion_of(target, part["predicted"].to_numpy(np.int64))))
     return parts
+
+
+def _calibration(rows: pd.DataFrame, target: np.ndarray) -> float:
+    return calibration_error(rows[PROBABILITIES].to_numpy(np.float32), target)
 
 
 def _per_label(counts: np.ndarray, task: str, cuts: AgeCuts) -> list[Summary]:
@@ -75,24 +82,22 @@ def _per_label(counts: np.ndarray, task: str, cuts: AgeCuts) -> list[Summary]:
     ]
 
 
-def _age_by_mask(target: np.ndarray, predicted: np.ndarray) -> list[list[Summary]]:
-    """For each true age class (rows) and mask state (columns): how often the age class, and all three, are right."""
-    mask, _, age = split_class_id(target)
-    age_hit = split_class_id(predicted)[2] == age
-    table = []
-    for age_class in range(N_AGE_CLASSES):
-        cells = [(mask == state) & (age == age_class) for state in range(len(MASKS))]
-        table.append(
-            [
-                {
-                    "rows": int(cell.sum()),
-                    "age_accuracy": float(age_hit[cell].mean()) if cell.any() else None,
-                    "accuracy": float((target == predicted)[cell].mean()) if cell.any() else None,
-                }
-                for cell in cells
-            ]
-        )
-    return table
+def _age_by(task: str, target: np.ndarray, predicted: np.ndarray) -> list[list[Summary]]:
+    """For each true age class (rows) and state of `task` (columns): how often the age class, and all three, are right."""
+    age, age_hit = split_class_id(target)[2], split_class_id(predicted)[2] == split_class_id(target)[2]
+    other = split_class_id(target)[TASKS[1:].index(task)]
+    cells = [[(other == state) & (age == old) for state in range(N_OF_TASK[task])] for old in range(N_AGE_CLASSES)]
+    return [
+        [
+            {
+                "rows": int(cell.sum()),
+                "age_accuracy": float(age_hit[cell].mean()) if cell.any() else None,
+                "accuracy": float((target == predicted)[cell].mean()) if cell.any() else None,
+            }
+            for cell in row
+        ]
+        for row in cells
+    ]
 
 
 def _rows_by_class(predictions: pd.DataFrame, cuts: AgeCuts) -> list[Summary]:
