@@ -222,7 +222,6 @@ def _judge(members: Sequence[Member], frame: pd.DataFrame, weights: np.ndarray, 
     for entry in judged:
         against = f"{entry['difference']['f1']:+.4f} ({entry['low']['f1']:+.4f} to {entry['high']['f1']:+.4f})"
         tail = "" if entry is judged[0] else f"   against the best {against}, 95 % over people"
-        say(
-            f"  {entry['name']:24} macro F1 {entry['scores']['f1']:.4f}  accuracy {entry['scores']['accuracy']:.4f}{tail}"
-        )
+        scores = f"macro F1 {entry['scores']['f1']:.4f}  accuracy {entry['scores']['accuracy']:.4f}"
+        say(f"  {entry['name']:24} {scores}{tail}")
     return judged
