@@ -26,6 +26,7 @@ def load_settings(
 ) -> Model:
     """Read `file` (or its `section`), lay `overrides` such as {"detect.jobs": "2"} over it, and check.
 
+    `file.yaml#name` lays what stands under `variants: {name: …}` over the rest, each key of a section replaced whole.
     Values of overrides are read as YAML, so `57,58` is text, `[57, 58]` a list and `2` a number. Raises ConfigError.
     """
     values = _read_yaml(file, section) if file else {}
@@ -38,6 +39,8 @@ def load_settings(
 
 
 def _read_yaml(file: Path, section: str | None) -> dict[str, Any]:
+    name, _, variant = str(file).partition("#")
+    file = Path(name)
     try:
         values = yaml.safe_load(file.read_text("utf8")) or {}
     except FileNotFoundError:
@@ -46,7 +49,22 @@ def _read_yaml(file: Path, section: str | None) -> dict[str, Any]:
         raise ConfigError(f"settings file {str(file)!r} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"settings file {str(file)!r} must hold `key: value` lines.")
+    values = _with_variant(name, values, variant)
     return dict(values.get(section) or {}) if section else values
+
+
+def _with_variant(file: str, values: dict[str, Any], variant: str) -> dict[str, Any]:
+    """Values without their `variants`, one of which is laid over them if it is asked for."""
+    values = dict(values)
+    variants = values.pop("variants", {})
+    if not variant:
+        return values
+    if variant not in variants:
+        raise ConfigError(must_be_one_of(f"the variant of {file}", variants, variant))
+    for key, value in variants[variant].items():
+        both = isinstance(value, dict) and isinstance(values.get(key), dict)
+        values[key] = values[key] | value if both else value
+    return values
 
 
 def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
