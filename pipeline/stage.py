@@ -111,7 +111,9 @@ def run_records(
         if missing:
             worker = partial(make_worker, name, tuple(steps), workspace, store.roots())
             work = zip((keys[p] for p in missing), _records(todo.take(missing)), strict=True)
-            done = map_records(worker, work, jobs=jobs or os.cpu_count() or 1, executor=executor)
+            # starting a worker process takes seconds: not worth it for a few pictures
+            usual = min(os.cpu_count() or 1, 1 + len(missing) // 100)
+            done = map_records(worker, work, jobs=jobs or usual, executor=executor)
             for index, result in tqdm(done, total=len(missing), desc=name, unit="img"):
                 if isinstance(result, WorkerDied):
                     results[missing[index]] = failed(name, "the worker process died on this picture")

@@ -153,7 +153,7 @@ def test_a_row_without_landmarks_takes_the_place_of_the_others(store: Store) -> 
     sizes = pa.array([SIDE, 2 * SIDE, SIDE], pa.int32())  # the bare one is twice as large
     for name, values in (("landmarks_xy", column), ("width_px", sizes), ("height_px", sizes)):
         table = table.set_column(table.column_names.index(name), name, values)
-    filled = np.array(fill_landmarks(table, "drawn@1")["landmarks_xy"].to_pylist())
+    filled = np.array(fill_landmarks(table, table, "drawn@1")["landmarks_xy"].to_pylist())
     np.testing.assert_allclose(filled[[0, 2]], points[:2])
     np.testing.assert_allclose(filled[1], 2 * (points[0] + 1), rtol=1e-5)
 

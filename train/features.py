@@ -13,7 +13,6 @@ import base64
 import hashlib
 import io
 import json
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from tqdm import tqdm
 
@@ -44,40 +44,53 @@ EMBEDDINGS: Mapping[str, str] = {"dlib": "dlib_layers"}
 def embed_rows(table: pa.Table, store: Store, embedding: str, ref: str) -> np.ndarray:
     """float32 (N, D): all that the describer says of each row's face, one after the other.
 
-    A row in which no face was found is looked at where the faces of the other rows lie; the report counts such rows.
-    Raises ConfigError for an unknown name; StageError when no row has landmarks or a picture cannot be read.
+    A row in which no face was found is looked at where the faces of the photos of `ref`, a version, lie; the report
+    counts such rows. Raises ConfigError for an unknown name; StageError when no photo has landmarks or a picture
+    cannot be read.
     """
     if embedding not in EMBEDDINGS:
         raise ConfigError(must_be_one_of("model.embedding", EMBEDDINGS, embedding))
-    table = fill_landmarks(table, ref)
+    if table.column("landmarks_xy").null_count:
+        columns = ["landmarks_xy", "width_px", "height_px", "is_synthetic"]
+        rows = store.read(ref, columns).table
+        # photos only, whatever became of them: all versions that go on from one detection then agree on the place,
+        # and what was said of a picture is found again
+        table = fill_landmarks(table, rows.filter(pc.invert(rows["is_synthetic"])), ref)
     describer = load_backend("describer", EMBEDDINGS[embedding])
     step = Step(
         "embed", make_embed, f"{VERSION}+{describer.version}", {"describer": EMBEDDINGS[embedding]},
         requires=("landmarks_xy",), check=describer.check,
     )  # fmt: skip
     known = [name for name in (*IDENTITY, "landmarks_xy") if name in table.column_names]
-    # starting worker processes takes seconds: not worth it for a few pictures
-    jobs = min(os.cpu_count() or 1, 1 + table.num_rows // 100)
-    results, _ = run_records("embed", [step], table.select(known), store, jobs=jobs)
+    results, _ = run_records("embed", [step], table.select(known), store)
     failed = [result["reason"] for result in results if result["status"] == "failed"]
     if failed:
         raise StageError(f"{len(failed)} of {len(results)} pictures of {ref} give no embedding, first: {failed[0]}.")
     return np.stack([_unpack(result["columns"]["embedding"]) for result in results])
 
 
-def fill_landmarks(table: pa.Table, ref: str) -> pa.Table:
-    """The table with the median landmarks of its rows, relative to the picture's size, where a row has none."""
-    column = table.column("landmarks_xy").combine_chunks()
-    known = column.is_valid().to_numpy(zero_copy_only=False)
-    if not known.any():
+def fill_landmarks(table: pa.Table, photos: pa.Table, ref: str) -> pa.Table:
+    """The table with the median landmarks of `photos`, relative to the picture's size, where a row has none."""
+    photos = photos.filter(photos["landmarks_xy"].is_valid())
+    if photos.num_rows == 0:
         raise StageError(f"an embedding needs landmarks, and {ref} has none. Run: python -m preprocess run {ref}")
-    size = np.stack([table.column(name).to_numpy() for name in ("width_px", "height_px")], 1).astype(np.float32)
-    points = np.empty((len(known), column.type.list_size), np.float32)
-    points[known] = column.drop_null().flatten().to_numpy().reshape(-1, column.type.list_size)
-    per_point = np.tile(size, column.type.list_size // 2)  # (N, 136): width, height, width, …
-    points[~known] = np.median(points[known] / per_point[known], axis=0) * per_point[~known]
-    filled = pa.FixedSizeListArray.from_arrays(pa.array(points.ravel()), column.type.list_size)
-    return table.set_column(table.column_names.index("landmarks_xy"), "landmarks_xy", filled)
+    median = np.median(_points(photos) / _sizes(photos), axis=0)  # (68, 2)
+    known = table["landmarks_xy"].is_valid().to_numpy(zero_copy_only=False)
+    points = median * _sizes(table)
+    points[known] = _points(table.filter(pa.array(known)))
+    place, numbers = table.column_names.index("landmarks_xy"), pa.array(points.astype(np.float32).ravel())
+    filled = pa.FixedSizeListArray.from_arrays(numbers, 2 * points.shape[1])
+    return table.set_column(place, "landmarks_xy", filled)
+
+
+def _points(table: pa.Table) -> np.ndarray:
+    """Landmarks (N, 68, 2) in pixels of rows that all have them."""
+    return np.stack([*table["landmarks_xy"].combine_chunks().to_numpy(zero_copy_only=False)]).reshape(len(table), -1, 2)
+
+
+def _sizes(table: pa.Table) -> np.ndarray:
+    """Width and height of the pictures (N, 1, 2)."""
+    return np.stack([table[name].to_numpy() for name in ("width_px", "height_px")], 1)[:, None].astype(np.float64)
 
 
 def make_embed(describer: str) -> StepFunction:

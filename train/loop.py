@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -96,7 +97,8 @@ def prepare(
     ref = manifest.version.ref
     n_features = 0
     if name := settings.model.embedding:
-        n_features = embed_rows(selection.train, store, name, ref).shape[1]
+        # both parts at once, so that the workers that look at new pictures start once
+        n_features = embed_rows(pa.concat_tables([selection.train, selection.val]), store, name, ref).shape[1]
     model = build_model(settings.model, settings.data.size, manifest.cuts, weights=weights, n_features=n_features)
     ageless = selection.train.column("age").null_count + selection.val.column("age").null_count
     if needs_years(model.head) and ageless:

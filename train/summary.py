@@ -83,7 +83,7 @@ def _per_label(counts: np.ndarray, task: str, cuts: AgeCuts) -> list[Summary]:
 
 
 def _age_by(task: str, target: np.ndarray, predicted: np.ndarray) -> list[list[Summary]]:
-    """For each true age class (rows) and state of `task` (columns): how often the age class, and all three, are right."""
+    """For each true age class (rows) and state of a task (columns): how often the age class is right, and all three."""
     age, age_hit = split_class_id(target)[2], split_class_id(predicted)[2] == split_class_id(target)[2]
     other = split_class_id(target)[TASKS[1:].index(task)]
     cells = [[(other == state) & (age == old) for state in range(N_OF_TASK[task])] for old in range(N_AGE_CLASSES)]
