@@ -33,7 +33,7 @@ _FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', 'Liberation Sans', Arial, sans
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours by what they are for; any CSS colour."""
+    """Colours by what they are for (any CSS colour), and the font."""
 
     ink: str
     soft: str
@@ -43,11 +43,14 @@ class Palette:
     amber: str
     green: str
     red: str
+    font: str
 
 
-LIGHT = Palette("#1f2328", "#5d6570", "#e5e2dc", "#ffffff", "#2f6fb0", "#b8741a", "#3c8558", "#b3402f")
-DARK = Palette("#e6e4e0", "#a3a9b1", "#2e3238", "#1d2024", "#74aee6", "#dba653", "#79bf94", "#e88a7a")
-BY_PAGE = Palette(*(f"var(--{name})" for name in Palette.__dataclass_fields__))  # the page's style sheet decides
+_APP_FONT = "'Source Sans', 'Liberation Sans', Arial, sans-serif"  # Streamlit's
+LIGHT = Palette("#1f2328", "#5d6570", "#e5e2dc", "#ffffff", "#2f6fb0", "#b8741a", "#3c8558", "#b3402f", _APP_FONT)
+DARK = Palette("#e6e4e0", "#a3a9b1", "#2e3238", "#1d2024", "#74aee6", "#dba653", "#79bf94", "#e88a7a", _APP_FONT)
+_NAMES = ("ink", "soft", "rule", "card", "blue", "amber", "green", "red")
+BY_PAGE = Palette(*(f"var(--{name})" for name in _NAMES), _FONT)  # the page's style sheet decides
 
 
 @dataclass(frozen=True)
@@ -452,7 +455,8 @@ def _finish(chart: Chart, palette: Palette, height: float) -> Chart:
     axis["tickColor"] = palette.rule
     return (
         chart.properties(width="container", height=height, background="transparent", padding=_PADDING)
-        .configure(font=_FONT)
+        .configure(font=palette.font)
+        .configure_text(font=palette.font)
         .configure_view(stroke=None)
         .configure_axis(**axis)
         .configure_legend(**text)

@@ -52,11 +52,14 @@ class Pictures:
 
     def note(self) -> str:
         """How much of the version this speaks about."""
-        told = f"Measured on {self.read.sum():,} of {self.counts.sum():,} pictures, "
-        told += f"at most {self.drawn.max():,} of a class."
-        if self.unreadable:
-            told += f" {len(self.unreadable):,} could not be read, such as {self.unreadable[0]}."
-        return told
+        sample = f"{self.read.sum():,} of {self.counts.sum():,} pictures"
+        return f"Measured on {sample}, at most {self.drawn.max():,} of a class."
+
+    def trouble(self) -> str:
+        """How many files could not be read, and one of them; empty if all could."""
+        if not self.unreadable:
+            return ""
+        return f"{len(self.unreadable):,} could not be read, such as {self.unreadable[0]}."
 
 
 def measure(

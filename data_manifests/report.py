@@ -39,7 +39,8 @@ def write_report(store: Store, ref: str, out: Path) -> Manifest:
         lstrip_blocks=True,
     )
     environment.filters |= {"count": "{:,}".format}
-    history = version_figure(store.log(version.name) if store_has(store, ref, version.ref) else [version], BY_PAGE)
+    alone = ref.endswith(".parquet")  # a file may come from elsewhere: the versions here are not its history
+    history = None if alone else version_figure(store.readable(version.name)[0], BY_PAGE)
     page = environment.get_template("report.html.j2").render(
         version=version,
         tags=[tag for tag, number in store.tags(version.name).items() if number == version.number],
@@ -49,11 +50,6 @@ def write_report(store: Store, ref: str, out: Path) -> Manifest:
     )
     write_atomic(out, page.encode())
     return manifest
-
-
-def store_has(store: Store, ref: str, named: str) -> bool:
-    """Whether a version that was read belongs to the store: a Parquet file from elsewhere has no history here."""
-    return not ref.endswith(".parquet") or store.resolve(named).resolve() == Path(ref).resolve()
 
 
 def _panel(store: Store, manifest: Manifest, census: Mapping[str, Census], name: str) -> dict[str, Any]:
@@ -67,7 +63,9 @@ def _panel(store: Store, manifest: Manifest, census: Mapping[str, Census], name:
         "name": name,
         "census": census[name],
         "figures": drawn,
-        "note": pictures.note() if pictures else "There is no usable picture with a class.",
+        "note": f"{pictures.note()} {pictures.trouble()}".strip()
+        if pictures
+        else "There is no usable picture with a class.",
         "overall": data_url(pictures.overall) if pictures and pictures.read.sum() else None,
         "faces": mean_grid(pictures, manifest.cuts) if pictures and pictures.read.sum() else [],
     }
