@@ -23,7 +23,7 @@ from synth.locate import Located
 from synth.masks import TYPES, WEARS, read_scene, render
 from synth.portraits.render import build_model, render_shot
 from synth.portraits.sampling import make_people, sample_shot
-from tests.test_synth_masks import make_landmarks
+from tests.synth_faces import make_landmarks
 
 PORTRAIT = render_shot(build_model(make_people(1, np.random.default_rng(4))[0]), sample_shot(np.random.default_rng(4)))
 WALL = np.full((300, 200, 3), 120, np.uint8)

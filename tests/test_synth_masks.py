@@ -14,66 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_manifests.errors import ConfigError, StageError
-from synth.masks import TYPES, WEARS, compose, load_templates, read_scene, render
+from data_manifests.errors import StageError
+from synth.masks import TYPES, WEARS, compose, read_scene, render
 from synth.masks.blend import over
-from synth.masks.compose import MIRROR_INDEX
 from synth.masks.draw import draw
 from synth.masks.fit import read_face
 from synth.masks.patch import S_GRID, T_GRID, Spline, lay_patch
 from synth.masks.wear import GATE, Placement, draw_wear, sample_placement
-
-
-def make_landmarks(
-    size: int = 256,
-    width: float = 130.0,
-    roll_deg: float = 0.0,
-    yaw_deg: float = 0.0,
-    centre: tuple[float, float] = (0.5, 0.45),
-) -> np.ndarray:
-    """(68, 2) float32: points on a head-like ellipsoid, turned by yaw and roll."""
-    angle = np.linspace(np.pi, 0, 17)
-    jaw = np.column_stack([0.5 * np.cos(angle), 0.05 + 0.80 * np.sin(angle) ** 1.15, -0.25 + 0.30 * np.sin(angle)])
-    brow = [(x, -0.16 - 0.05 * np.sin(np.pi * i / 4), 0.25) for i, x in enumerate(np.linspace(-0.37, -0.09, 5))]
-    brows = np.array(brow + [(-x, y, z) for x, y, z in brow[::-1]])
-    bridge = np.array([(0, 0.02 + 0.095 * i, 0.33 + 0.05 * i) for i in range(4)])
-    wings = np.array([(x, 0.37 + 0.02 * np.cos(x * 12), 0.40 - abs(x)) for x in (-0.09, -0.045, 0, 0.045, 0.09)])
-    ring = np.array([(-1, 0), (-0.4, -1), (0.4, -1), (1, 0), (0.4, 1), (-0.4, 1)]) * (0.075, 0.03)
-    eyes = np.vstack([np.column_stack([np.add(ring, (x, 0.0)), np.full(6, 0.22)]) for x in (-0.22, 0.22)])
-    mouth = _mouth(0.18, 0.055, 12)
-    inner = _mouth(0.13, 0.015, 8)
-    points = np.vstack([jaw, brows, bridge, wings, eyes, mouth, inner])
-    yaw, roll = np.deg2rad(yaw_deg), np.deg2rad(roll_deg)
-    x = points[:, 0] * np.cos(yaw) + points[:, 2] * np.sin(yaw)
-    flat = np.column_stack([x, points[:, 1] - 0.3])
-    flat += np.random.default_rng(1).normal(0, 0.003, flat.shape)  # no real face is symmetric
-    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-    marks = flat @ turn.T * width + np.multiply(centre, size) + [0, 0.05 * size]
-    return np.asarray(np.rint(marks * 256) / 256, dtype=np.float32)
-
-
-def _mouth(half: float, tall: float, n: int) -> np.ndarray:
-    angle = np.pi + np.linspace(0, 2 * np.pi, n, endpoint=False)
-    return np.column_stack([half * np.cos(angle), 0.53 + tall * np.sin(angle), np.full(n, 0.33)])
-
-
-def make_photo(size: int = 256, seed: int = 0, side_light: float = 0.0) -> np.ndarray:
-    """(size, size, 3) uint8: skin with grain on a background, lit from one side."""
-    rng = np.random.default_rng(seed)
-    photo = np.full((size, size, 3), (92.0, 110.0, 128.0))
-    y, x = np.mgrid[0:size, 0:size] / size - 0.5
-    skin = ((x / 0.30) ** 2 + (y / 0.42) ** 2 < 1)[..., None]
-    photo = np.where(skin, (205.0, 160.0, 140.0), photo) * (1 + side_light * x[..., None])
-    photo += rng.normal(0, 3, photo.shape)
-    return np.clip(np.rint(photo), 0, 255).astype(np.uint8)
-
+from tests.synth_faces import make_landmarks, make_photo, mirror
 
 PHOTO, MARKS = make_photo(), make_landmarks()
-
-
-def mirror(image: np.ndarray, marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    flipped = np.column_stack([image.shape[1] - 1 - marks[:, 0], marks[:, 1]])[MIRROR_INDEX]
-    return np.ascontiguousarray(image[:, ::-1]), flipped.astype(np.float32)
 
 
 @pytest.mark.parametrize("wear", WEARS)
@@ -183,38 +133,6 @@ def test_spline_is_exact_at_its_control_points() -> None:
     assert np.abs(Spline(patch, values)(patch) - values).max() < 1e-6
 
 
-def test_side_light_stays_on_the_mask() -> None:
-    """Light from the picture's right leaves the right half of a white mask brighter."""
-    for sign in (1, -1):
-        photo = make_photo(side_light=sign * 0.9)
-        result = compose(photo, MARKS, mask_type="surgical_white", seed=5)
-        grey = result.image.mean(-1)
-        cols = np.arange(256) < 128
-        left, right = (grey[(result.alpha > 0.95) & half].mean() for half in (cols[None], ~cols[None]))
-        assert (right - left) * sign > 25
-
-
-def test_white_mask_is_white_on_dark_skin() -> None:
-    """Exposure comes from the highlights, not from the skin: halving the skin halves nothing else."""
-    dark = make_photo()
-    y, x = np.mgrid[0:256, 0:256] / 256 - 0.5
-    skin = (x / 0.30) ** 2 + (y / 0.42) ** 2 < 1
-    dark[skin] = (dark[skin] * 0.35).astype(np.uint8)
-    dark[60:70, 100:156] = 190  # a highlight on the forehead
-    light = compose(PHOTO, MARKS, mask_type="kn95_white", seed=2)
-    done = compose(dark, MARKS, mask_type="kn95_white", seed=2)
-    ratio = done.image[done.alpha > 0.95].mean() / light.image[light.alpha > 0.95].mean()
-    assert ratio > 0.55
-
-
-def test_straps_reach_beyond_the_fabric() -> None:
-    """The mask is held by something: alpha touches the face's edge at the height of the ears on both sides."""
-    alpha = compose(PHOTO, MARKS, seed=1).alpha
-    for k in (0, 16):
-        x, y = MARKS[k].astype(int)
-        assert alpha[y - 4 : y + 14, x - 12 : x + 13].max() > 0.5
-
-
 def _bad_marks() -> dict[str, np.ndarray]:
     flipped = MARKS.copy()
     flipped[:, 0] = 255 - flipped[:, 0]  # mirrored picture, order of points not mirrored
@@ -285,81 +203,6 @@ def test_the_gate_refuses_a_contradiction() -> None:
     recipe["wear"] = "worn"
     with pytest.raises(StageError, match="worn: nose_score must be within"):
         render(PHOTO, read_scene(PHOTO, MARKS), recipe)
-
-
-# --- users' own masks ---------------------------------------------------------------------------------------
-
-
-def _write_mask(folder: Path, name: str = "mine", **change: Any) -> Path:
-    rgba = np.zeros((120, 200, 4), np.uint8)
-    cv2.rectangle(rgba, (10, 10), (190, 110), (40, 30, 200, 255), -1)  # BGRA: red
-    folder.mkdir(exist_ok=True)
-    cv2.imwrite(str(folder / f"{name}.png"), rgba)
-    spec: dict[str, Any] = {
-        "template": f"{name}.png",
-        "key_points": {
-            "top_left": [10, 12], "top_middle": [100, 10], "top_right": [190, 12], "bottom_left": [10, 108],
-            "bottom_middle": [100, 110], "bottom_right": [190, 108],
-        },
-    }  # fmt: skip
-    spec.update(change)
-    (folder / f"{name}.json").write_text(json.dumps(spec))
-    return folder
-
-
-def test_user_template(tmp_path: Path) -> None:
-    mine = load_templates(_write_mask(tmp_path))
-    result = compose(PHOTO, MARKS, mask_type="mine", templates=mine, seed=1)
-    red, green, blue = result.image[result.alpha > 0.95].mean(0)
-    assert red > 2 * green
-    assert red > 2 * blue
-    assert result.recipe["template_sha256"] == mine["mine"].sha256
-    assert np.array_equal(render(PHOTO, read_scene(PHOTO, MARKS), result.recipe, templates=mine).image, result.image)
-
-
-def test_ini_of_existing_sets(tmp_path: Path) -> None:
-    _write_mask(tmp_path / "masks")
-    (tmp_path / "masks" / "mine.json").unlink()
-    points = "mask_a: 10, 12\nmask_b: 100, 10\nmask_c: 190, 12\nmask_d: 10, 108\nmask_e: 100, 110\nmask_f: 190, 108\n"
-    text = "".join(f"[{name}]\ntemplate: masks/mine.png\n{points}\n" for name in ("red", "red_left", "lone_right"))
-    (tmp_path / "masks" / "masks.cfg").write_text(text + "[empty]\n[inpaint]\n")
-    found = load_templates(tmp_path / "masks")
-    assert sorted(found) == ["lone_right", "red"]
-    assert compose(PHOTO, MARKS, mask_type="red", templates=found).coverage["mouth_score"] > 0.97
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"template": "gone.png"}, "picture not found"),
-        ({"template": 3}, "must name an RGBA picture"),
-        ({"key_points": None}, "key_points"),
-        ({"key_points": {"top_left": [1, 2]}}, "top_middle is missing"),
-        ({"straps": "glue"}, "straps must be one of"),
-        ({"strap_rgb": [1]}, "strap_rgb must be 3 numbers"),
-    ],
-)
-def test_broken_user_templates(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        load_templates(_write_mask(tmp_path, **change))
-
-
-def test_broken_user_pictures(tmp_path: Path) -> None:
-    folder = _write_mask(tmp_path / "a")
-    cv2.imwrite(str(folder / "mine.png"), np.zeros((20, 20, 3), np.uint8))
-    with pytest.raises(ConfigError, match="must be RGBA"):
-        load_templates(folder)
-    (folder / "mine.png").write_bytes(b"not a picture")
-    with pytest.raises(ConfigError, match="not a readable picture"):
-        load_templates(folder)
-    cv2.imwrite(str(folder / "mine.png"), np.zeros((20, 20, 4), np.uint8))
-    with pytest.raises(ConfigError, match="transparent"):
-        load_templates(folder)
-    with pytest.raises(ConfigError, match="not found"):
-        load_templates(tmp_path / "nowhere")
-    (tmp_path / "b").mkdir()
-    with pytest.raises(ConfigError, match="no masks"):
-        load_templates(tmp_path / "b")
 
 
 @pytest.mark.faces

@@ -15,12 +15,10 @@ from hypothesis import strategies as st
 
 from data_manifests.balance import shortfall, stratum_counts
 from data_manifests.errors import ConfigError, ManifestError, StageError
-from data_manifests.hashing import sample_id
 from data_manifests.schema import BY_NAME, conform
 from data_manifests.store import Store
-from data_manifests.taxonomy import SHOTS, AgeCuts, age_class_of, class_id_of
+from data_manifests.taxonomy import SHOTS, AgeCuts
 from pipeline.config import load_settings
-from pipeline.images import save_rgb
 from synth.cli import cli
 from synth.config import SynthSettings
 from synth.gallery import write_gallery
@@ -30,33 +28,10 @@ from synth.portraits.sampling import sample_person, sample_shot
 from synth.run import run_plan
 from synth.variation import vary
 from synth.verify import verify
+from tests.synth_faces import draw_people
 
 AGES = {"a": 24, "b": 26, "c": 22, "d": 45, "e": 65, "f": 70}
 SETTINGS = SynthSettings(types=("surgical_blue", "kf94_white", "cloth_dark"), seed=3)
-
-
-def draw_people(folder: Path, ages: dict[str, int]) -> pa.Table:
-    """Rendered people with landmarks, men and women in turn: `f` in val, the others in train."""
-    rows = []
-    for number, (person, age) in enumerate(ages.items()):
-        rng = np.random.default_rng(number)
-        gender = ("male", "female")[number % 2]
-        portrait = render_shot(build_model(sample_person(number, gender, age, rng)), sample_shot(rng))
-        saved = save_rgb(portrait.image, folder, f"{person}.png")
-        name = sample_id(saved.path, saved.sha256)
-        rows.append(
-            {"sample_id": name, "source_id": name, "root": "drawn", "path": saved.path, "sha256": saved.sha256,
-             "width_px": saved.width_px, "height_px": saved.height_px, "person_id": person, "profile_id": person,
-             "shot": "normal", "mask": "none", "gender": gender, "age": age, "label_source": "ingest",
-             "split": "val" if person == "f" else "train", "status": "ok", "is_synthetic": False,
-             "landmarks_xy": portrait.landmarks_xy.ravel().tolist()}
-        )  # fmt: skip
-    table = conform(pa.table({n: pa.array([r.get(n) for r in rows], BY_NAME[n].type) for n in rows[0]}))
-    age_class = age_class_of(table["age"], AgeCuts())
-    class_id = class_id_of(table["mask"], table["gender"], age_class)
-    kept = table.drop_columns(["age_class", "class_id"])
-    kept = kept.append_column("x_note", pa.array([f"about {person}" for person in ages]))
-    return conform(kept.append_column("age_class", age_class).append_column("class_id", class_id))
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from synth.realism import LEAST, realism, separability
 from synth.run import run_plan
 from synth.variation import vary
 from synth.verify import verify
-from tests.test_synth_plan import draw_people
+from tests.synth_faces import draw_people
 
 AGES = {"a": 24, "b": 26, "c": 45, "d": 50, "e": 48, "g": 55, "h": 65, "i": 68}
 SETTINGS = SynthSettings.model_validate(

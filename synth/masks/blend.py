@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from synth.masks.draw import HEADROOM, SLOPE_UNIT
 from synth.masks.fit import Face
+from synth.masks.jpeg import Jpeg, compress
 from synth.masks.shade import Light, contact_shadow, gain_field
-from synth.masks.straps import Strap, draw_straps
+from synth.masks.straps import Straps, draw_straps
 
 F32 = NDArray[np.floating]  # float32 throughout: half the memory traffic of float64
 U8 = NDArray[np.uint8]
@@ -35,7 +36,8 @@ def shade_and_blend(
     photo: U8,
     fabric: U8,
     slope: U8,
-    straps: list[Strap],
+    fabric_xyxy: Roi,
+    straps: Straps,
     strap_rgb: Sequence[float],
     face: Face,
     light: Light,
@@ -44,37 +46,52 @@ def shade_and_blend(
 ) -> tuple[U8, F32]:
     """Composite (h, w, 3) uint8 and alpha (h, w) float32 of fabric and straps together.
 
-    `photo` (h, w, 3), `fabric` (h, w, 4) premultiplied at HEADROOM and `slope` (h, w) cover the ROI.
+    `photo` (h, w, 3) covers the ROI; `fabric` (fh, fw, 4) premultiplied at HEADROOM and `slope` (fh, fw) the part of it
+    in which there is fabric.
     """
-    ribbon = draw_straps(straps, roi_xyxy)
-    fabric, ribbon = _match_blur(fabric, ribbon, light, recipe)
+    fabric, ribbon = _match_blur(fabric, draw_straps(straps, roi_xyxy), light, recipe)
+    x, y = fabric_xyxy[0] - roi_xyxy[0], fabric_xyxy[1] - roi_xyxy[1]
+    here = np.s_[y : y + fabric.shape[0], x : x + fabric.shape[1]]
     *colours, alpha8 = cv2.split(fabric)
     alpha = np.multiply(alpha8, np.float32(1 / 255), dtype=np.float32)
-    strap = np.multiply(ribbon[..., 0], np.float32(1 / 255), dtype=np.float32)
-    both = np.asarray(alpha + strap - alpha * strap, np.float32)
-    gain = gain_field(light, face, roi_xyxy)
+    both = np.multiply(ribbon, np.float32(1 / 255), dtype=np.float32)
+    gain = gain_field(light, roi_xyxy)
     gain *= np.float32(light.exposure * recipe["exposure_gain"])
-    core = np.multiply(ribbon[..., 1], np.float32(0.26 / 255), dtype=np.float32)
-    strap_gain = (core + np.float32(0.74)) * gain * strap
     relief = float(recipe["relief"] * np.clip(-1.2 * light.side, -1, 1) / SLOPE_UNIT)
     turned = cv2.addWeighted(slope, relief / HEADROOM, slope, 0, (1 - 128 * relief) / HEADROOM, dtype=cv2.CV_32F)
-    fabric_gain = cv2.multiply(gain, turned)
-    dark = contact_shadow(both, face, roi_xyxy, float(recipe["shadow"]), light.side)
+    fabric_gain = cv2.multiply(gain[here], turned)
+    strap_gain = cv2.multiply(both, cv2.addWeighted(both, 0.26, both, 0, 0.74))  # its soft edges are round, so darker
+    cv2.multiply(strap_gain, gain, dst=strap_gain)
+    strap_gain[here] *= 1 - alpha
+    both[here] += alpha - alpha * both[here]
+    clear = 1 - both
+    clear *= contact_shadow(both, face, light, roi_xyxy, float(recipe["shadow"]))
     grain = _grain(alpha, light, recipe)
-    strap_gain *= 1 - alpha
-    clear = (1 - both) * dark
     planes = []
     for c, (colour, under) in enumerate(zip(colours, cv2.split(photo), strict=True)):
         tint = float(recipe["colour_gain"][c] * light.cast[c])
         lit = cv2.add(cv2.multiply(colour, fabric_gain, scale=tint, dtype=cv2.CV_32F), grain)
         lit = cv2.min(lit, cv2.addWeighted(lit, 0.5, alpha, 0.5 * _SHOULDER, 0))
-        front = cv2.scaleAdd(strap_gain, float(strap_rgb[c] * light.cast[c]), lit)
+        front = np.multiply(strap_gain, np.float32(strap_rgb[c] * light.cast[c]))
+        front[here] += lit
         # Rounds; grain on black may dip to -1.
-        planes.append(cv2.convertScaleAbs(over(np.asarray(front, np.float32), clear, under)))
-    done = cv2.merge(planes)
-    same = (clear > 0.998).view(np.uint8)
-    cv2.copyTo(photo, same, done)
-    return np.asarray(done, np.uint8), both
+        planes.append(cv2.convertScaleAbs(over(front, clear, under)))
+    done = np.asarray(cv2.merge(planes), np.uint8)
+    if light.jpeg is not None:
+        _compress_part(done, fabric_xyxy, roi_xyxy, light.jpeg)
+    cv2.copyTo(photo, (clear > 0.998).view(np.uint8), done)
+    return done, both
+
+
+def _compress_part(done: U8, fabric_xyxy: Roi, roi_xyxy: Roi, jpeg: Jpeg) -> None:
+    """The photo's own compression on the blocks, as far as they lie in the ROI, that have fabric in them; in place."""
+    low = [
+        max(f - (f - o) % 8 - r, (o - r) % 8)
+        for f, r, o in zip(fabric_xyxy[:2], roi_xyxy[:2], jpeg.origin_xy, strict=True)
+    ]
+    x, y = low
+    blocks = done[y : fabric_xyxy[3] - roi_xyxy[1], x : fabric_xyxy[2] - roi_xyxy[0]]
+    blocks[...] = compress(blocks, jpeg)
 
 
 def _match_blur(fabric: U8, ribbon: U8, light: Light, recipe: Mapping[str, Any]) -> tuple[U8, U8]:

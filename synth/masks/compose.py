@@ -17,8 +17,8 @@ from synth.masks.draw import Template, draw
 from synth.masks.fit import Array, Face, read_face
 from synth.masks.patch import S_GRID, T_GRID, Spline, dense_map, lay_hanging, lay_patch, refuse_folds
 from synth.masks.recipe import find_type, sample_recipe
-from synth.masks.shade import Light, crop, read_light
-from synth.masks.straps import Strap, ear_points, hanging_straps, worn_straps
+from synth.masks.shade import Light, crop, read_light, skin_at
+from synth.masks.straps import NO_STRAPS, Straps, ear_points, hanging_straps, hidden_by_hair, worn_straps
 from synth.masks.templates import UserTemplate
 from synth.masks.types import MaskType
 from synth.masks.wear import Hang, Placement, gate
@@ -39,13 +39,21 @@ MIRROR_INDEX = np.array(
 
 @dataclass(frozen=True)
 class Composite:
-    """`image` (H, W, 3) uint8 RGB, `alpha` (H, W) float32 of fabric and straps, and what was done."""
+    """`image` (H, W, 3) uint8 RGB, `alpha_roi` (h, w) float32 of fabric and straps, and what was done."""
 
     image: U8
-    alpha: F32
+    alpha_roi: F32
     recipe: dict[str, Any]
     coverage: dict[str, float]
     roi_xyxy: Roi
+
+    @property
+    def alpha(self) -> F32:
+        """(H, W) float32, 0 outside of the ROI."""
+        x0, y0, x1, y1 = self.roi_xyxy
+        full = np.zeros(self.image.shape[:2], np.float32)
+        full[y0:y1, x0:x1] = self.alpha_roi
+        return full
 
 
 @dataclass(frozen=True)
@@ -114,24 +122,24 @@ def render(
     kind = find_type(recipe["type"], templates)
     face, light = scene.face, scene.light
     try:
-        patch, straps = _lay(face, kind, recipe)
-        x0, y0, x1, y1 = roi = _roi(face, patch, straps, (image.shape[0], image.shape[1]))
+        patch, straps = _lay(face, light, kind, recipe)
+        roi, box = _roi(face, light, patch, straps)
         template = _template(recipe, patch, templates)
-        fabric, slope = _warp(face, patch, roi, template)
-        coverage = coverage_scores(fabric[..., 3], (x0, y0), face)
+        fabric, slope = _warp(face, patch, box, light.cell_px, template)
+        coverage = coverage_scores(fabric[..., 3], box[:2], face)
         gate(recipe["wear"], coverage)
     except StageError as error:
         raise RefusedDrawError(str(error)) from error
-    out, alpha = image.copy(), np.zeros(image.shape[:2], np.float32)
+    x0, y0, x1, y1 = roi
+    out = image.copy()
     photo = crop(image, roi, scene.mirrored)
     strap_rgb = template.mean_rgb if kind.straps == "cut" else recipe["strap_colour"]
-    done, both = shade_and_blend(photo, fabric, slope, straps, strap_rgb, face, light, roi, recipe)
+    done, both = shade_and_blend(photo, fabric, slope, box, straps, strap_rgb, face, light, roi, recipe)
     if scene.mirrored:
         done, both = np.asarray(cv2.flip(done, 1), np.uint8), np.asarray(cv2.flip(both, 1), np.float32)
         x0, x1 = image.shape[1] - x1, image.shape[1] - x0
     out[y0:y1, x0:x1] = done
-    alpha[y0:y1, x0:x1] = both
-    return Composite(out, alpha, dict(recipe), coverage, (x0, y0, x1, y1))
+    return Composite(out, both, dict(recipe), coverage, (x0, y0, x1, y1))
 
 
 def _leans_left(points: Array) -> bool:
@@ -141,8 +149,8 @@ def _leans_left(points: Array) -> bool:
     return bool(points[:, 0].mean() < 0.5 * (points[:, 0].min() + points[:, 0].max()))
 
 
-def _lay(face: Face, kind: MaskType, recipe: Mapping[str, Any]) -> tuple[Array, list[Strap]]:
-    """The patch (5, 9, 2) and the straps, upright."""
+def _lay(face: Face, light: Light, kind: MaskType, recipe: Mapping[str, Any]) -> tuple[Array, Straps]:
+    """The patch (5, 9, 2), upright, and the straps, in image px."""
     width_px = float(recipe["strap_share"]) * face.scale_px
     if recipe["wear"] == "hanging":
         hang = Hang(**recipe["placement"])
@@ -155,26 +163,36 @@ def _lay(face: Face, kind: MaskType, recipe: Mapping[str, Any]) -> tuple[Array, 
         straps = worn_straps(face, patch, kind, width_px, float(recipe["strap_bow"]))
     refuse_folds(patch, face.scale_px)
     if kind.straps == "none":
-        straps = []
-    return patch, [replace(s, path_xy=face.to_image_xy(s.path_xy)) for s in straps]
+        return patch, NO_STRAPS
+    path = face.to_image_xy(straps.path_xy)
+    if recipe["wear"] != "hanging":
+        beard = light.bearded & (straps.path_xy[..., 1] > face.points_xy[51, 1])
+        straps = hidden_by_hair(straps, skin_at(light, path), beard)
+    return patch, replace(straps, path_xy=path)
 
 
-def _roi(face: Face, patch: Array, straps: list[Strap], image_hw: tuple[int, int]) -> Roi:
-    """The rectangle that fabric, straps and their shadow can touch, inside the image."""
-    points = np.vstack([face.to_image_xy(patch.reshape(-1, 2)), *(s.path_xy for s in straps)])
+def _roi(face: Face, light: Light, patch: Array, straps: Straps) -> tuple[Roi, Roi]:
+    """The rectangle of the light's cells that fabric, straps and shadow can touch, and in it that of the fabric."""
+    fabric = face.to_image_xy(patch.reshape(-1, 2))
+    points = np.concatenate([fabric, straps.path_xy.reshape(-1, 2)])
     pad = 0.085 * face.scale_px + 3  # the contact shadow's reach
-    low = np.maximum(np.floor(points.min(0) - pad).astype(int), 0)
-    high = np.minimum(np.ceil(points.max(0) + pad).astype(int), (image_hw[1], image_hw[0]))
-    if (high - low).min() < 8:
+    window, cell = np.array(light.window_xyxy), light.cell_px
+    low = np.maximum(np.floor((points.min(0) - pad) / cell).astype(int) * cell, window[:2])
+    high = np.minimum(np.ceil((points.max(0) + pad) / cell).astype(int) * cell, window[2:])
+    pad = 0.04 * face.scale_px + 3  # an edge between the points of the patch, and its blur
+    from_xy = np.maximum(np.floor(fabric.min(0) - pad).astype(int), low)
+    to_xy = np.minimum(np.ceil(fabric.max(0) + pad).astype(int), high)
+    if (to_xy - from_xy).min() < 8:
         raise StageError("the mask would lie outside the image.")
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+    roi, box = (tuple(int(v) for v in (*a, *b)) for a, b in ((low, high), (from_xy, to_xy)))
+    return roi, box  # type: ignore[return-value]
 
 
-def _warp(face: Face, patch: Array, roi: Roi, template: Template) -> tuple[U8, U8]:
-    """Fabric (h, w, 4) premultiplied and its slope (h, w) on the ROI."""
+def _warp(face: Face, patch: Array, box: Roi, step: int, template: Template) -> tuple[U8, U8]:
+    """Fabric (h, w, 4) premultiplied and its slope (h, w) in the box; the map is exact every `step` px."""
     ss, tt = np.meshgrid(S_GRID, T_GRID)
     at = face.to_image_xy(patch.reshape(-1, 2))
-    lookup = dense_map(Spline(at, template.to_px(ss.ravel(), tt.ravel())), roi, template.rgba[..., 3])
+    lookup = dense_map(Spline(at, template.to_px(ss.ravel(), tt.ravel())), box, step, template.rgba[..., 3])
     empty = np.empty((0, 0))
     fabric = cv2.remap(template.rgba, lookup, empty, cv2.INTER_LINEAR)
     slope = cv2.remap(template.slope, lookup, empty, cv2.INTER_LINEAR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +22,25 @@ def face_regions(face: Face) -> dict[str, Array]:
     }
 
 
-def coverage_scores(alpha: NDArray[np.uint8], origin_xy: tuple[int, int], face: Face) -> dict[str, float]:
-    """Mean fabric alpha in each region; `alpha` (h, w) uint8 starts at `origin_xy` and is 0 outside."""
-    scores = {}
+@lru_cache(maxsize=8)
+def _regions(face: Face) -> tuple[tuple[str, int, int, NDArray[np.uint8]], ...]:
+    """Name, left, top and the filled polygon (h, w) of 0 and 1 of each region; the same for all masks on a face."""
+    regions = []
     for name, ring in face_regions(face).items():
         low, high = np.floor(ring.min(0)).astype(int), np.ceil(ring.max(0)).astype(int) + 1
         region = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
         cv2.fillPoly(region, [np.rint((ring - low) * 16).astype(np.int32)], 1, shift=4)
-        x, y = low[0] - origin_xy[0], low[1] - origin_xy[1]
+        regions.append((name, int(low[0]), int(low[1]), region))
+    return tuple(regions)
+
+
+def coverage_scores(alpha: NDArray[np.uint8], origin_xy: tuple[int, int], face: Face) -> dict[str, float]:
+    """Mean fabric alpha in each region; `alpha` (h, w) uint8 starts at `origin_xy` and is 0 outside."""
+    scores = {}
+    for name, left, top, region in _regions(face):
+        x, y = left - origin_xy[0], top - origin_xy[1]
         part = alpha[max(y, 0) : max(y + region.shape[0], 0), max(x, 0) : max(x + region.shape[1], 0)]
         inner = region[max(-y, 0) : max(-y, 0) + part.shape[0], max(-x, 0) : max(-x, 0) + part.shape[1]]
-        scores[name] = float(part[inner > 0].sum(dtype=np.int64) / (255 * max(int(region.sum()), 1)))
+        covered = int((part * inner).sum(dtype=np.int64))
+        scores[name] = covered / (255 * max(int(region.sum(dtype=np.int64)), 1))
     return scores

@@ -9,6 +9,7 @@ picture's left side to its right, and ``t`` in [0, 1] from the top edge to the b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,29 +48,41 @@ class Face:
     roll_deg: float
     yaw_deg: float  # positive: the nose points to the picture's right
 
+    @cached_property
+    def stations_xy(self) -> Array:
+        """(7, 2) points of the midline at v = 0 … 6."""
+        pts = self.points_xy[list(MIDLINE)]
+        down = np.array([0.35 * (pts[5] - pts[0])[0] / max((pts[5] - pts[0])[1], 1.0), 1.0])
+        return np.vstack([pts, pts[5] + down * 0.25 * self.scale_px])
+
+    @cached_property
+    def shown(self) -> Array:
+        """(2,) how wide the left and the right cheek look beside the other, 1 at most: under 1 on the far side."""
+        half = np.abs(self.points_xy[[3, 13], 0] - self.stations_xy[2, 0])
+        return np.minimum(1.0, half / np.maximum(half[::-1], 1e-6))
+
     def midline(self, v: float) -> Array:
         """(2,) point on the midline; v = 0 bridge, 1 tip, 2 under the nose, 3 and 4 lips, 5 chin, 6 throat."""
-        pts = self.points_xy[list(MIDLINE)]
-        if v >= 5.0:
-            down = np.array([0.35 * (pts[5] - pts[0])[0] / max((pts[5] - pts[0])[1], 1.0), 1.0])
-            return pts[5] + down * (v - 5.0) * 0.25 * self.scale_px
-        i = int(np.clip(np.floor(v), 0, 4))
-        return pts[i] + (pts[i + 1] - pts[i]) * (v - i)
+        i = min(max(int(v), 0), 5)
+        return self.stations_xy[i] + (self.stations_xy[i + 1] - self.stations_xy[i]) * (v - i)
 
     def jaw(self, k: float) -> Array:
         """(2,) point on the jaw line, k = 0 at the picture's left ear, 8 chin, 16 right ear; runs on beyond."""
+        i = min(max(int(k), 0), 15)
+        return self.points_xy[i] + (self.points_xy[i + 1] - self.points_xy[i]) * (k - i)
+
+    @cached_property
+    def _long_jaw(self) -> Array:
+        """(20, 2): the jaw with a point before it and two after it, for `jaw_many`."""
         jaw = self.points_xy[:17]
-        i = int(np.clip(np.floor(k), 0, 15))
-        return jaw[i] + (jaw[i + 1] - jaw[i]) * (k - i)
+        return np.vstack([2 * jaw[0] - jaw[1], jaw, 2 * jaw[16] - jaw[15], 3 * jaw[16] - 2 * jaw[15]])
 
     def jaw_many(self, k: Array) -> Array:
         """(n, 2) points on the jaw line, by cubic (Catmull-Rom) interpolation so that edges have no corners."""
-        jaw = self.points_xy[:17]
-        jaw = np.vstack([2 * jaw[0] - jaw[1], jaw, 2 * jaw[16] - jaw[15], 3 * jaw[16] - 2 * jaw[15]])
-        k = np.clip(k, 0.0, 16.0)
-        i = np.minimum(np.floor(k).astype(int), 15)
+        k = np.minimum(np.maximum(k, 0.0), 16.0)
+        i = np.minimum(k.astype(int), 15)
         f = (k - i)[:, None]
-        p0, p1, p2, p3 = jaw[i], jaw[i + 1], jaw[i + 2], jaw[i + 3]
+        p0, p1, p2, p3 = (self._long_jaw[i + step] for step in range(4))
         return 0.5 * (
             2 * p1 + (p2 - p0) * f + (2 * p0 - 5 * p1 + 4 * p2 - p3) * f**2 + (3 * p1 - p0 - 3 * p2 + p3) * f**3
         )
@@ -146,12 +159,13 @@ def _residual(up: Array, scale: float) -> float:
     return float(np.sqrt(((design @ coef - stations) ** 2).sum(1).mean()) / scale)
 
 
-def foreshorten(a: Array, width: float, other: float) -> Array:
-    """(n,) share of the way from the midline to one side for fabric at share `a`; see `_yaw` for the cylinder.
+def foreshorten(a: Array, width: Array, other: Array) -> Array:
+    """(m, n) share of the way from the midline to m sides for fabric at share `a` (n,); see `_yaw` for the cylinder.
 
-    `width` and `other` are the widths in px of this half and of the opposite half of the patch.
+    `width` and `other` (m,) are the widths in px of these halves and of the opposite halves of the patch.
     """
-    ratio = np.clip((other - width) / max(other + width, 1e-6), -0.75, 0.75)
-    start = np.arctan(ratio * np.sin(HALF_ANGLE) / (1 - np.cos(HALF_ANGLE)))
-    span = min(start + HALF_ANGLE, np.deg2rad(86.0)) - start  # past 90 degrees the fabric would turn back
-    return (np.sin(span * a + start) - np.sin(start)) / (np.sin(span + start) - np.sin(start))
+    ratio = np.minimum(np.maximum((other - width) / np.maximum(other + width, 1e-6), -0.75), 0.75)
+    start = np.arctan(ratio * (np.sin(HALF_ANGLE) / (1 - np.cos(HALF_ANGLE))))[:, None]
+    span = np.minimum(start + HALF_ANGLE, np.deg2rad(86.0)) - start  # past 90 degrees the fabric would turn back
+    low = np.sin(start)
+    return np.asarray((np.sin(span * a + start) - low) / (np.sin(span + start) - low), dtype=np.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,96 +12,91 @@ from data_manifests.errors import StageError
 from synth.masks.fit import Array, Face, foreshorten
 from synth.masks.wear import Hang, Placement
 
+Roi = tuple[int, int, int, int]
+
 S_GRID = np.linspace(-1.0, 1.0, 9)
 T_GRID = np.linspace(0.0, 1.0, 5)
-_STEP_PX = 10
+_ACROSS = np.linspace(0.0, 1.0, len(S_GRID) // 2 + 1)  # from the midline to a side
+_SIGNS = np.array([-1.0, 1.0])  # the picture's left, its right
+_FLARE = np.array([1.0, 1.06])  # bottom corners stand a little further out than top ones
+_CREASE = 0.003  # of the map may be turned over: a crease in a corner, not a tear
 
 
 def lay_patch(face: Face, place: Placement) -> Array:
     """(5, 9, 2) upright px: where the fabric point (T_GRID[i], S_GRID[j]) lies on the face."""
     top_mid, bottom_mid = face.midline(place.top_v), face.midline(place.bottom_v)
-    sides = {sign: _side(face, place, sign) for sign in (-1, 1)}
+    sides = _sides(face, place)
     middle = _middle_line(face, place, top_mid, bottom_mid, sides)
-    patch = np.empty((len(T_GRID), len(S_GRID), 2))
-    half = len(S_GRID) // 2
-    widths = {sign: abs(float(side[:, 0].mean() - middle[:, 0].mean())) for sign, side in sides.items()}
-    a = np.linspace(0.0, 1.0, half + 1)
-    for sign, side in sides.items():
-        share = foreshorten(a, widths[sign], widths[-sign])
-        top = _top_edge(face, place, top_mid, side[0], share)
-        bottom = _bottom_edge(face, place, bottom_mid, side[-1], a, sign)
-        quad = _coons(top, bottom, middle, side, share)
-        if sign < 0:
-            patch[:, : half + 1] = quad[:, ::-1]
-        else:
-            patch[:, half:] = quad
-    return patch
+    widths = np.abs(sides[..., 0].mean(1) - middle[:, 0].mean())
+    share = foreshorten(_ACROSS, widths, widths[::-1])
+    top = _top_edges(face, place, top_mid, sides[:, 0], share)
+    bottom = _bottom_edges(face, place, bottom_mid, sides[:, -1])
+    left, right = _coons(top, bottom, middle, sides, share)
+    return np.concatenate([left[:, ::-1], right[:, 1:]], axis=1)
 
 
-def _coons(top: Array, bottom: Array, middle: Array, side: Array, share: Array) -> Array:
-    """(5, n, 2) blend of four edges; `share` (n,) is how far across each column lies."""
-    w, t = share[None, :, None], T_GRID[:, None, None]
-    across = (1 - w) * middle[:, None] + w * side[:, None]
-    down = (1 - t) * (top - ((1 - w[0]) * top[0] + w[0] * top[-1]))[None]
-    up = t * (bottom - ((1 - w[0]) * bottom[0] + w[0] * bottom[-1]))[None]
-    return across + down + up
+def _coons(top: Array, bottom: Array, middle: Array, sides: Array, share: Array) -> Array:
+    """(2, 5, n, 2) blend of four edges for each half; `share` (2, n) is how far across each column lies."""
+    w, t = share[:, None, :, None], T_GRID[:, None, None]
+    across = (1 - w) * middle[:, None] + w * sides[:, :, None]
+    w = share[..., None]
+    down = top - ((1 - w) * top[:, :1] + w * top[:, -1:])
+    up = bottom - ((1 - w) * bottom[:, :1] + w * bottom[:, -1:])
+    return np.asarray(across + (1 - t) * down[:, None] + t * up[:, None], dtype=np.float64)
 
 
-def _middle_line(face: Face, place: Placement, top: Array, bottom: Array, sides: dict[int, Array]) -> Array:
+def _middle_line(face: Face, place: Placement, top: Array, bottom: Array, sides: Array) -> Array:
     """(5, 2): from the nose to below the chin, bent towards where the nose tip points (the fabric is a tent)."""
     line = top + (bottom - top) * T_GRID[:, None]
     tip = face.midline(1.0)
     if place.top_v < 1.0 < place.bottom_v:
         at = (tip[1] - top[1]) / max(bottom[1] - top[1], 1e-6)
         push = tip[0] - (top + (bottom - top) * at)[0]
-        room = np.maximum(0.5 * np.abs(sides[1 if push > 0 else -1][:, 0] - line[:, 0]), 1e-3)
+        room = np.maximum(0.5 * np.abs(sides[int(push > 0), :, 0] - line[:, 0]), 1e-3)
         bend = 0.9 * push * np.sin(np.pi * T_GRID) ** 0.8
         line[:, 0] += room * np.tanh(bend / room)  # at high yaw the far cheek keeps half of its width
     return line
 
 
-def _side(face: Face, place: Placement, sign: int) -> Array:
-    """(5, 2): the side edge, a nearly straight line between two corners on or a little inside the jaw line.
+def _sides(face: Face, place: Placement) -> Array:
+    """(2, 5, 2): left and right edge, nearly straight lines between two corners on or a little inside the jaw line.
 
-    It does not follow the jaw: the bottom edge does, and a corner of no angle would fold the fabric.
+    They do not follow the jaw: the bottom edge does, and a corner of no angle would fold the fabric.
+    On the far side of a turned face the fabric goes out of sight higher up.
     """
-    k = np.array([_top_k(face, place, sign), place.bottom_k - sign * place.tilt_k])
-    ends = face.jaw_many(k if sign < 0 else 16 - k)
+    top_k = (place.top_k - _SIGNS * place.tilt_k) * (1.0 if place.top_v > 3.0 else 0.4 + 0.6 * face.shown)
+    k = np.stack([top_k, place.bottom_k - _SIGNS * place.tilt_k], axis=1)
+    k[1] = 16 - k[1]
+    ends = face.jaw_many(k.ravel()).reshape(2, 2, 2)  # side, end, xy
     stations = face.points_xy[[27, 30, 8]]
-    axis_x = np.interp(ends[:, 1], stations[:, 1], stations[:, 0])
-    ends[:, 0] = axis_x + (ends[:, 0] - axis_x) * np.array([place.reach, 1.06 * place.reach])
-    ends[1, 1] += place.fall * face.scale_px
-    line = ends[0] + (ends[1] - ends[0]) * T_GRID[:, None]
-    line[:, 0] -= sign * 0.010 * face.scale_px * np.sin(np.pi * T_GRID)  # gathered by the loop
-    return line
+    axis_x = np.interp(ends[..., 1], stations[:, 1], stations[:, 0])
+    ends[..., 0] = axis_x + (ends[..., 0] - axis_x) * (place.reach * _FLARE)
+    ends[:, 1, 1] += place.fall * face.scale_px
+    lines = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * T_GRID[:, None]
+    lines[..., 0] -= _SIGNS[:, None] * (0.010 * face.scale_px * np.sin(np.pi * T_GRID))  # gathered by the loop
+    return np.asarray(lines, dtype=np.float64)
 
 
-def _top_k(face: Face, place: Placement, sign: int) -> float:
-    """Jaw index of the top corner: on the far side of a turned face the fabric goes out of sight higher up."""
-    half, other = (abs(face.jaw(3.0 if side < 0 else 13.0)[0] - face.midline(2.0)[0]) for side in (sign, -sign))
-    shown = min(1.0, half / max(other, 1e-6))
-    return (place.top_k - sign * place.tilt_k) * (1.0 if place.top_v > 3.0 else 0.4 + 0.6 * shown)
-
-
-def _top_edge(face: Face, place: Placement, mid: Array, corner: Array, share: Array) -> Array:
-    """(n, 2) from the midline to the corner: a rounded peak on the nose and a dip on the cheek, or a U."""
+def _top_edges(face: Face, place: Placement, mid: Array, corners: Array, share: Array) -> Array:
+    """(2, n, 2) from the midline to the corners: a rounded peak on the nose and a dip on the cheek, or a U."""
     soft = np.sqrt(share**2 + 0.02) - np.sqrt(0.02)
-    straight = mid + (corner - mid) * np.stack([share, soft / soft[-1]], axis=1)
-    straight[:, 1] += place.sag * face.scale_px * 4 * share * (1 - share)
-    return straight + place.follow * (_u_edge(mid, corner, share) - straight)
+    straight = mid + (corners - mid)[:, None] * np.stack([share, soft / soft[:, -1:]], axis=2)
+    straight[..., 1] += place.sag * face.scale_px * 4 * share * (1 - share)
+    return straight + place.follow * (_u_edges(mid, corners, share) - straight)
 
 
-def _bottom_edge(face: Face, place: Placement, mid: Array, corner: Array, a: Array, sign: int) -> Array:
-    """(n, 2) from the midline to the corner, round the chin and a little outside of the jaw."""
-    outwards = np.array([0.6 * sign, 1.0]) * place.out * face.scale_px
-    return _u_edge(mid, corner, a) + np.sin(np.pi * a)[:, None] ** 1.2 * outwards
+def _bottom_edges(face: Face, place: Placement, mid: Array, corners: Array) -> Array:
+    """(2, n, 2) from the midline to the corners, round the chin and a little outside of the jaw."""
+    outwards = np.stack([0.6 * _SIGNS, [1.0, 1.0]], axis=1) * (place.out * face.scale_px)
+    across = np.broadcast_to(_ACROSS, (2, len(_ACROSS)))
+    return _u_edges(mid, corners, across) + np.sin(np.pi * _ACROSS)[:, None] ** 1.2 * outwards[:, None]
 
 
-def _u_edge(mid: Array, corner: Array, a: Array) -> Array:
-    """(n, 2) half of a U: level at the midline, between a parabola and an ellipse, so that corners keep an angle."""
-    round_ = np.stack([np.sin(0.5 * np.pi * a), 1 - np.cos(0.5 * np.pi * a)], axis=1)
-    flat = np.stack([a, a**2], axis=1)
-    return np.asarray(mid + (corner - mid) * (0.35 * round_ + 0.65 * flat), dtype=np.float64)
+def _u_edges(mid: Array, corners: Array, a: Array) -> Array:
+    """(2, n, 2) halves of a U, level at the midline: between parabola and ellipse, so that corners keep an angle."""
+    turn = 0.5 * np.pi * a
+    curve = np.stack([0.35 * np.sin(turn) + 0.65 * a, 0.35 * (1 - np.cos(turn)) + 0.65 * a**2], axis=2)
+    return np.asarray(mid + (corners - mid)[:, None] * curve, dtype=np.float64)
 
 
 def lay_hanging(face: Face, hang: Hang, ear_xy: Array) -> Array:
@@ -141,26 +138,40 @@ def _kernel(a: Array, b: Array) -> Array:
     return d2 * np.log(d2)
 
 
-def dense_map(spline: Spline, roi_xyxy: tuple[int, int, int, int], alpha: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(h, w, 2) float32 template px for each ROI pixel: the spline on a coarse grid, bicubic in between.
+def dense_map(spline: Spline, roi_xyxy: Roi, step: int, alpha: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(h, w, 2) float32 template px for each ROI pixel: the spline every `step` px, cubic in between, then linear.
 
-    `cv2.resize` takes exact weights; `cv2.warpAffine` rounds them to 1/32 of a cell, which shows as saw teeth.
+    Not one bicubic `cv2.resize`: its kernel (a = -0.75) does not even keep straight lines and would ripple by a pixel;
+    nor `cv2.warpAffine`, which rounds its weights to 1/32 of a cell: saw teeth.
     `alpha` is the template's: StageError where the map turns over in visible fabric (a torn corner).
     """
     x0, y0, x1, y1 = roi_xyxy
-    w, h, step = x1 - x0, y1 - y0, _STEP_PX
-    nx, ny = -(-w // step) + 4, -(-h // step) + 4
-    gx, gy = np.meshgrid((np.arange(nx) - 1.5) * step - 0.5 + x0, (np.arange(ny) - 1.5) * step - 0.5 + y0)
-    grid = spline(np.column_stack([gx.ravel(), gy.ravel()])).reshape(ny, nx, 2).astype(np.float32)
+    w, h, fine_px = x1 - x0, y1 - y0, step // 2
+    across, down = _twice(-(-w // fine_px) + 2), _twice(-(-h // fine_px) + 2)
+    nx, ny = across.shape[1], down.shape[1]
+    # A fine sample lies in the middle of `fine_px` pixels, the first one before the ROI; there is one coarse step more.
+    first = -0.5 * fine_px - 0.5 - step
+    gx, gy = np.arange(nx) * step + (x0 + first), np.arange(ny) * step + (y0 + first)
+    grid = spline(np.stack(np.broadcast_arrays(gx, gy[:, None]), axis=2).reshape(-1, 2)).reshape(ny, nx, 2)
     du, dv = np.diff(grid, axis=1)[:-1], np.diff(grid, axis=0)[:, :-1]
     turned = du[..., 0] * dv[..., 1] - du[..., 1] * dv[..., 0] <= 0
     if turned.any():
         x, y = np.rint(grid[:-1, :-1][turned]).astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < alpha.shape[1]) & (y < alpha.shape[0])
-        if np.count_nonzero(alpha[y[inside], x[inside]]) > 1:  # one cell in a corner is a crease, not a tear
+        if np.count_nonzero(alpha[y[inside], x[inside]]) > _CREASE * turned.size:
             raise StageError("bad geometry: the mask would fold over itself on these landmarks.")
-    full = cv2.resize(grid, (nx * step, ny * step), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(full[2 * step : 2 * step + h, 2 * step : 2 * step + w], dtype=np.float32)
+    fine = across @ (down @ grid.reshape(ny, -1)).reshape(-1, nx, 2)  # float64: the same bytes with any BLAS
+    full = cv2.resize(fine.astype(np.float32), None, fx=fine_px, fy=fine_px, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(full[fine_px : fine_px + h, fine_px : fine_px + w], dtype=np.float32)
+
+
+@lru_cache(maxsize=512)
+def _twice(fine: int) -> Array:
+    """(fine, coarse) weights of Catmull and Rom's cubic (1974), two fine samples a coarse one, the first at 1."""
+    weights = np.zeros((fine, (fine - 1) // 2 + 4))
+    for j in range(fine):
+        weights[j, j // 2 : j // 2 + 4] = [-0.0625, 0.5625, 0.5625, -0.0625] if j % 2 else [0, 1, 0, 0]
+    return weights
 
 
 def refuse_folds(patch: Array, scale_px: float) -> None:

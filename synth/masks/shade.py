@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from scipy.special import erf
 
 from synth.masks.fit import Array, Face
+from synth.masks.jpeg import Jpeg, read_jpeg
+from synth.masks.skin import is_bearded, skin_likeness
 
 F32 = NDArray[np.floating]  # float32 throughout: half the memory traffic of float64
 U8 = NDArray[np.uint8]
+Roi = tuple[int, int, int, int]
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _CELLS = 32  # the face is read at 32 x 32: about the size of a cheek's shading, far above its pores
-_GRID_PX = 12
+_REACH = 1.7  # of the fields around the face, in face scales: a mask that hangs from an ear reaches furthest
 _SIGMAS = np.linspace(0.35, 4.0, 60)
 # Contrast of an edge of blur sigma over 4 px relative to that over 1 px: how blurred the photo's edges are.
 _RATIOS = erf(4 / (2 * np.sqrt(2) * _SIGMAS)) / erf(1 / (2 * np.sqrt(2) * _SIGMAS))
@@ -29,16 +32,24 @@ _RATIOS = erf(4 / (2 * np.sqrt(2) * _SIGMAS)) / erf(1 / (2 * np.sqrt(2) * _SIGMA
 
 @dataclass(frozen=True)
 class Light:
-    """Measured on one photo. Coordinates of the field are upright and centred on the face, in face scales."""
+    """Measured on one photo, for all masks on it. Fields cover `window_xyxy`, whose corner is a multiple of `cell_px`.
 
-    coef: Array  # (4,) log gain = coef @ [1, x, y, x²], 0 where the skin is well lit
-    residual: F32  # (32, 32) damped log residual over `box_xyxy`
-    box_xyxy: tuple[float, float, float, float]
+    `gain` and `skin` have one value per cell, `person` four: fields are smooth, and a region of interest on the cells
+    takes its part of them by whole numbers.
+    """
+
+    window_xyxy: Roi
+    cell_px: int
+    gain: F32  # factor of the light, 1 where the skin is well lit
+    person: F32  # 1 on face and neck, soft at the border
+    skin: F32  # likeness to the cheeks' skin, 0 to 1
+    bearded: bool
     exposure: float  # what a white surface in the light would read, 0 to 1
     cast: F32  # (3,) colour of the light, mean 1
     sigma_px: float  # blur of the photo's edges
     noise: float  # standard deviation of its grain, grey levels
     side: float  # slope of the light to the right, log per face scale
+    jpeg: Jpeg | None  # how it was compressed, where that can be seen
 
 
 def crop(image: U8, roi_xyxy: tuple[int, int, int, int], mirrored: bool) -> U8:
@@ -50,7 +61,7 @@ def crop(image: U8, roi_xyxy: tuple[int, int, int, int], mirrored: bool) -> U8:
 
 
 def read_light(image: U8, face: Face, mirrored: bool) -> Light:
-    """Measure light, blur and noise of one photo (H, W, 3) around one face (of the mirrored photo)."""
+    """Measure light, blur, noise and compression of one photo (H, W, 3) around one face (of the mirrored photo)."""
     pts = face.to_image_xy(face.points_xy)
     low, high = np.floor(pts.min(0)).astype(int), np.ceil(pts.max(0)).astype(int) + 1
     x0, y0 = max(int(low[0]), 0), max(int(low[1]), 0)
@@ -66,7 +77,7 @@ def read_light(image: U8, face: Face, mirrored: bool) -> Light:
     mask = (weight > 0).astype(np.float32)
     rest = np.clip(rest.reshape(_CELLS, _CELLS), -0.35, 0.35).astype(np.float32)
     spread = cv2.GaussianBlur(np.dstack([rest * weight, weight]), (0, 0), 2.5)
-    residual = 0.4 * spread[..., 0] / (spread[..., 1] + 0.05)
+    residual = np.asarray(0.4 * spread[..., 0] / (spread[..., 1] + 0.05), np.float32)
     face_white = _rank(small[mask > 0] @ _LUMA, 0.97) if mask.any() else 160.0
     thumb = image[::16, :: -16 if mirrored else 16].reshape(-1, 3).astype(np.float32)
     bright = thumb @ _LUMA
@@ -75,10 +86,34 @@ def read_light(image: U8, face: Face, mirrored: bool) -> Light:
     top = thumb[bright >= picture_white].mean(0)
     cast = np.clip(np.sqrt(np.maximum(top, 1) / max(float(top @ _LUMA), 1)), 0.97, 1.025)
     grey = np.asarray(cv2.cvtColor(around, cv2.COLOR_RGB2GRAY), np.uint8)
+    cell, window = _window(face, (image.shape[0], image.shape[1]))
+    cells = _cells(crop(image, window, mirrored), cell)
+    at = (pts - window[:2]) / cell - 0.5
+    skin = skin_likeness(cells, at)
     return Light(
-        coef, residual.astype(np.float32), (x0, y0, x1, y1), exposure, cast.astype(np.float32),
-        _blur_sigma(grey), _noise(grey), float(coef[1]),
+        window, cell, _gain(face, coef, residual, (x0, y0, x1, y1), window, cell),
+        _person(face, window, (2 * cells.shape[1], 2 * cells.shape[0]), cell // 2), skin, is_bearded(skin, at),
+        exposure, cast.astype(np.float32), _blur_sigma(grey), _noise(grey), float(coef[1]),
+        read_jpeg(image, (x0, y0, x1, y1), mirrored),
     )  # fmt: skip
+
+
+def _window(face: Face, image_hw: tuple[int, int]) -> tuple[int, Roi]:
+    """Size of a cell, 8 px for a face of up to 300 px, and the rectangle of whole cells that masks can touch."""
+    cell = 8 << max(0, int(np.ceil(np.log2(face.scale_px / 300))))
+    centre, reach = face.to_image_xy(face.points_xy[30]), _REACH * face.scale_px
+    low = np.maximum(np.floor((centre - reach) / cell).astype(int) * cell, 0)
+    high = np.minimum(np.ceil((centre + reach) / cell).astype(int) * cell, (image_hw[1], image_hw[0]))
+    return cell, (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+
+
+def _cells(picture: U8, step: int) -> F32:
+    """(h, w, 3) float32 means of squares of `step` px; those that the picture's end cuts are filled up from it."""
+    h, w = picture.shape[:2]
+    down, across = -h % step, -w % step
+    if down or across:
+        picture = np.asarray(cv2.copyMakeBorder(picture, 0, down, 0, across, cv2.BORDER_REPLICATE), np.uint8)
+    return cv2.resize(picture, None, fx=1 / step, fy=1 / step, interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def _skin_weight(cells_xy: Array) -> F32:
@@ -123,20 +158,45 @@ def _fit_field(u: Array, log: Array, weight: Array) -> tuple[Array, Array]:
     return coef, rest
 
 
-def gain_field(light: Light, face: Face, roi_xyxy: tuple[int, int, int, int]) -> F32:
-    """(h, w) factor of the light on each ROI pixel, from a grid of one value every 12 px."""
+def _gain(face: Face, coef: Array, residual: F32, box_xyxy: Roi, window: Roi, cell: int) -> F32:
+    """(h, w) factor of the light on each cell: `coef` @ [1, x, y, x²] in face units, and the residual of the box."""
+    x0, y0, x1, y1 = window
+    gx = x0 + (np.arange(-(-(x1 - x0) // cell)) + 0.5) * cell - 0.5
+    gy = y0 + (np.arange(-(-(y1 - y0) // cell)) + 0.5) * cell - 0.5
+    xx, yy = np.broadcast_arrays(gx, gy[:, None])
+    u = _face_units(np.column_stack([xx.ravel(), yy.ravel()]), face)
+    smooth = np.clip(_design(np.clip(u, -0.75, 0.75)) @ coef, -1.1, 0.10).reshape(xx.shape)
+    bx0, by0, bx1, by1 = box_xyxy
+    at_x = ((xx - bx0) * _CELLS / (bx1 - bx0) - 0.5).astype(np.float32)
+    at_y = ((yy - by0) * _CELLS / (by1 - by0) - 0.5).astype(np.float32)
+    rest = cv2.remap(residual, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.exp(smooth + rest), dtype=np.float32)
+
+
+def gain_field(light: Light, roi_xyxy: Roi) -> F32:
+    """(h, w) factor of the light on each ROI pixel; the ROI lies on the light's cells."""
+    return _spread(_part(light.gain, light, roi_xyxy, light.cell_px), light.cell_px, roi_xyxy)
+
+
+def skin_at(light: Light, xy: Array) -> Array:
+    """(…,) how much image points (…, 2) look like the person's skin."""
+    at = np.rint((xy - light.window_xyxy[:2]) / light.cell_px - 0.5).astype(int)
+    x = np.minimum(np.maximum(at[..., 0], 0), light.skin.shape[1] - 1)
+    y = np.minimum(np.maximum(at[..., 1], 0), light.skin.shape[0] - 1)
+    return np.asarray(light.skin[y, x], np.float64)
+
+
+def _part(field: F32, light: Light, roi_xyxy: Roi, step: int) -> F32:
+    """The values of a field, one every `step` px, that cover the ROI."""
+    x0, y0, x1, y1 = (v - light.window_xyxy[i % 2] for i, v in enumerate(roi_xyxy))
+    return np.ascontiguousarray(field[y0 // step : -(-y1 // step), x0 // step : -(-x1 // step)])
+
+
+def _spread(part: F32, step: int, roi_xyxy: Roi) -> F32:
+    """One value every `step` px → (h, w), linear in between."""
     x0, y0, x1, y1 = roi_xyxy
-    w, h = x1 - x0, y1 - y0
-    nx, ny = max(2, w // _GRID_PX), max(2, h // _GRID_PX)
-    gx, gy = np.meshgrid(x0 + (np.arange(nx) + 0.5) * w / nx - 0.5, y0 + (np.arange(ny) + 0.5) * h / ny - 0.5)
-    u = _face_units(np.column_stack([gx.ravel(), gy.ravel()]), face)
-    smooth = np.clip(_design(np.clip(u, -0.75, 0.75)) @ light.coef, -1.1, 0.10).reshape(ny, nx)
-    bx0, by0, bx1, by1 = light.box_xyxy
-    at_x = ((gx - bx0) * _CELLS / (bx1 - bx0) - 0.5).astype(np.float32)
-    at_y = ((gy - by0) * _CELLS / (by1 - by0) - 0.5).astype(np.float32)
-    rest = cv2.remap(light.residual, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    field = np.exp(smooth + rest).astype(np.float32)
-    return np.asarray(cv2.resize(field, (w, h), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    full = cv2.resize(part, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(full[: y1 - y0, : x1 - x0], dtype=np.float32)
 
 
 def _blur_sigma(grey: U8) -> float:
@@ -165,29 +225,31 @@ def _rank(values: NDArray[Any], share: float) -> float:
     return float(np.partition(flat, at)[at])
 
 
-def contact_shadow(alpha: F32, face: Face, roi_xyxy: tuple[int, int, int, int], strength: float, side: float) -> F32:
+def contact_shadow(alpha: F32, face: Face, light: Light, roi_xyxy: Roi, strength: float) -> F32:
     """(h, w) factor up to 1 on the photo: a soft dark rim around the fabric, lower and away from the light.
 
     It falls on face and neck; what is behind them is too far away.
     """
-    step, scale_px = 4, face.scale_px
+    step, scale_px = light.cell_px // 2, face.scale_px
+    person = _part(light.person, light, roi_xyxy, step)
     h, w = alpha.shape
-    small = cv2.resize(alpha, (max(w // step, 1), max(h // step, 1)), interpolation=cv2.INTER_AREA)
-    down, across = 0.018 * scale_px / step, float(np.clip(-side, -1, 1)) * 0.015 * scale_px / step
+    down, across = person.shape[0] * step - h, person.shape[1] * step - w
+    if down or across:  # at the picture's end; shrinking by whole numbers is far quicker
+        alpha = np.asarray(cv2.copyMakeBorder(alpha, 0, down, 0, across, cv2.BORDER_REPLICATE), np.float32)
+    small = cv2.resize(alpha, (person.shape[1], person.shape[0]), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), max(0.022 * scale_px / step, 0.5))
-    move = np.array([[1, 0, across], [0, 1, down]])
+    lower, sideways = 0.018 * scale_px / step, float(np.clip(-light.side, -1, 1)) * 0.015 * scale_px / step
+    move = np.array([[1, 0, sideways], [0, 1, lower]])
     small = cv2.warpAffine(small, move, (small.shape[1], small.shape[0]), borderMode=cv2.BORDER_REPLICATE)
-    small = cv2.multiply(small, _person(face, roi_xyxy, (small.shape[1], small.shape[0])), scale=-strength)
-    return np.asarray(1 + cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    return 1 + _spread(np.asarray(cv2.multiply(small, person, scale=-strength), np.float32), step, roi_xyxy)
 
 
-def _person(face: Face, roi_xyxy: tuple[int, int, int, int], size_wh: tuple[int, int]) -> F32:
-    """(h, w) 1 on face and neck, soft at the border, over the ROI at a smaller size."""
-    x0, y0, x1, y1 = roi_xyxy
+def _person(face: Face, window: Roi, size_wh: tuple[int, int], step: int) -> F32:
+    """(h, w) 1 on face and neck, soft at the border, one value every `step` px."""
     jaw = face.points_xy[:17]
     down = [0.0, 0.7 * face.scale_px]  # a neck is about as long as its chin is wide
     outline = np.vstack([face.points_xy[17:27][::-1], jaw[:4], jaw[4:6] + down, jaw[11:13] + down, jaw[13:]])
-    at = (face.to_image_xy(outline) - (x0, y0)) * (size_wh[0] / (x1 - x0), size_wh[1] / (y1 - y0))
+    at = (face.to_image_xy(outline) - window[:2]) / step
     there = np.zeros((size_wh[1], size_wh[0]), np.float32)
     cv2.fillPoly(there, [np.rint(at).astype(np.int32)], 1.0)
     return np.asarray(cv2.blur(there, (5, 5)), np.float32)

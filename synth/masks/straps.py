@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -12,28 +12,33 @@ from numpy.typing import NDArray
 from synth.masks.fit import Array, Face
 from synth.masks.types import MaskType
 
-_FADE = 0.12
+_STEPS = 16
+_ALONG = np.linspace(0, 1, _STEPS)[:, None]  # shares of the path at which it is drawn
+_FADE = np.clip((_STEPS - 1 - np.arange(_STEPS)) / 3, 0, 1)  # its last steps go behind the ear
 _CUT_LENGTH = 0.20  # of a loop cut from the fabric that is not drawn out, in face scales
-# Shares of the path at which it is drawn: an even run, then close steps where it fades behind the ear.
-_ALONG = np.concatenate([np.linspace(0, 1 - _FADE, 10), np.linspace(1 - _FADE, 1, 7)[1:]])[:, None]
+_NEAR = 0.30  # of the path next to the fabric, which is not looked at: whatever is there, the fabric is fixed to it
+_SIDES, _UPPER = np.array([-1, -1, 1, 1]), np.array([0, 1, 0, 1])
 
 
 @dataclass(frozen=True)
-class Strap:
-    """One visible strap: `path_xy` (n, 2) px from the fabric on, `width_px`, and how its far end vanishes."""
+class Straps:
+    """m straps of a mask, each from the fabric on: `path_xy` (m, n, 2) px, `width_px` (m,), and what is seen."""
 
     path_xy: Array
-    width_px: float
-    fades: bool  # its far end goes behind the ear
+    width_px: Array
+    shown: Array  # (m, n) 1 seen, 0 hidden; falls from the fabric on
     taper: float = 1.0  # width at the far end over the width at the fabric
 
 
-def patch_at(patch: Array, s: float, t: float) -> Array:
-    """(2,) upright px of a fabric point, bilinear in the (5, 9, 2) patch."""
+NO_STRAPS = Straps(np.empty((0, _STEPS, 2)), np.empty(0), np.empty((0, _STEPS)))
+
+
+def patch_at(patch: Array, s: Array, t: Array) -> Array:
+    """(n, 2) upright px of fabric points, bilinear in the (5, 9, 2) patch."""
     rows, cols = patch.shape[:2]
-    x, y = np.clip((s + 1) / 2 * (cols - 1), 0, cols - 1), np.clip(t * (rows - 1), 0, rows - 1)
-    j, i = min(int(x), cols - 2), min(int(y), rows - 2)
-    fx, fy = x - j, y - i
+    x, y = (s + 1) / 2 * (cols - 1), t * (rows - 1)
+    j, i = np.minimum(x.astype(int), cols - 2), np.minimum(y.astype(int), rows - 2)
+    fx, fy = (x - j)[:, None], (y - i)[:, None]
     top = patch[i, j] * (1 - fx) + patch[i, j + 1] * fx
     bottom = patch[i + 1, j] * (1 - fx) + patch[i + 1, j + 1] * fx
     return np.asarray(top * (1 - fy) + bottom * fy, dtype=np.float64)
@@ -49,6 +54,21 @@ def ear_points(face: Face, sign: int) -> tuple[Array, Array]:
     return end + 0.15 * (end - second) + out * outwards, low + (0.6 * out + 0.008 * face.scale_px) * outwards
 
 
+@lru_cache(maxsize=32)
+def _strap_ends(face: Face, straps: str) -> Array:
+    """(4, 2) upright px of the far ends: left upper, left lower, right upper, right lower."""
+    ends = []
+    for sign in (-1, 1):
+        ear_top, ear_low = ear_points(face, sign)
+        seen = min(max(1 + 2.2 * (_nearness(face, sign) + 0.15), 0.0), 1.0)  # the far ear turns out of sight
+        if straps == "bands":
+            ear_top = ear_top + np.array([sign * 0.03, -0.16]) * face.scale_px
+            ear_low = ear_low + np.array([sign * 0.02, 0.10]) * face.scale_px
+        edge_top, edge_low = (face.jaw(k if sign < 0 else 16.0 - k) for k in (2.2, 3.2))
+        ends += [ear_top * seen + edge_top * (1 - seen), ear_low * seen + edge_low * (1 - seen)]
+    return np.array(ends)
+
+
 def _nearness(face: Face, sign: int) -> float:
     """How much wider this half of the face is than the other, over both: 0 frontal, negative on the far side."""
     points = face.points_xy
@@ -57,79 +77,82 @@ def _nearness(face: Face, sign: int) -> float:
     return float(min(max((half - other) / max(half + other, 1e-6), -0.8), 0.4))
 
 
-def _bow(start: Array, end: Array, bow: float) -> Array:
-    """(n, 2) quadratic curve from start to end; `bow` is its sagitta over its length, positive downwards."""
-    f = _ALONG
-    length = float(np.linalg.norm(end - start))
-    return np.asarray(start + (end - start) * f + [0.0, bow * length] * (4 * f * (1 - f)), dtype=np.float64)
+def _bow(start: Array, end: Array, bow: Array) -> Array:
+    """(m, n, 2) quadratic curves from start to end; `bow` (m,) is the sagitta over the length, positive downwards."""
+    way = end - start
+    path = start[:, None] + way[:, None] * _ALONG
+    path[..., 1] += (bow * np.hypot(way[:, 0], way[:, 1]))[:, None] * (4 * _ALONG * (1 - _ALONG))[:, 0]
+    return np.asarray(path, dtype=np.float64)
 
 
-def worn_straps(face: Face, patch: Array, kind: MaskType, width_px: float, bow: float) -> list[Strap]:
+def worn_straps(face: Face, patch: Array, kind: MaskType, width_px: float, bow: float) -> Straps:
     """Two straps on each side, from the fabric's side edge to the ear (loops) or round the head (bands)."""
-    straps = []
-    for sign in (-1, 1):
-        ear_top, ear_low = ear_points(face, sign)
-        shown = min(max(1 + 2.2 * (_nearness(face, sign) + 0.15), 0.0), 1.0)  # the far ear turns out of sight
-        if kind.straps == "bands":
-            up = np.array([sign * 0.03, -0.16]) * face.scale_px
-            ear_top, ear_low = ear_top + up, ear_low + np.array([sign * 0.02, 0.10]) * face.scale_px
-        edge_top, edge_low = (face.jaw(k if sign < 0 else 16.0 - k) for k in (2.2, 3.2))
-        ear_top, ear_low = ear_top * shown + edge_top * (1 - shown), ear_low * shown + edge_low * (1 - shown)
-        for t, ear, lean in ((kind.anchor_t[0], ear_top, bow), (kind.anchor_t[1], ear_low, 1.6 * bow)):
-            start = patch_at(patch, sign * (kind.anchor_s - 0.05), t)
-            path = _bow(start, ear, lean)
-            if kind.straps == "cut":  # a loop of the fabric itself gets narrow where it is drawn out
-                drawn = float(np.hypot(*(ear - start))) / (_CUT_LENGTH * face.scale_px)
-                straps.append(Strap(path, width_px / max(drawn, 1.0) ** 0.8, True, 0.55))
-            else:
-                straps.append(Strap(path, width_px, True))
-    return straps
+    start = patch_at(patch, _SIDES * (kind.anchor_s - 0.05), np.array(kind.anchor_t)[_UPPER])
+    end = _strap_ends(face, kind.straps)
+    path = _bow(start, end, np.array([bow, 1.6 * bow])[_UPPER])
+    width, shown = np.full(len(path), width_px), np.broadcast_to(_FADE, path.shape[:2])
+    if kind.straps != "cut":
+        return Straps(path, width, shown)
+    # A loop of the fabric itself gets narrow where it is drawn out.
+    drawn = np.hypot(*(end - start).T) / (_CUT_LENGTH * face.scale_px)
+    return Straps(path, width / np.maximum(drawn, 1.0) ** 0.8, shown, 0.55)
 
 
-def hanging_straps(face: Face, patch: Array, kind: MaskType, width_px: float, sign: int, drop: float) -> list[Strap]:
+def hidden_by_hair(straps: Straps, skin: Array, beard: NDArray[np.bool_]) -> Straps:
+    """The straps, ending where skin does: there hair or the ear covers them, or the face turns away.
+
+    `skin` and `beard` (m, n): how much their points look like skin, and which of them would lie on a beard.
+    """
+    seen = np.clip((skin - 0.10) / 0.25, 0, 1)
+    seen = np.where(beard | (_ALONG[:, 0] < _NEAR), 1.0, seen)
+    seen[:, :-1] = np.maximum(seen[:, :-1], seen[:, 1:])  # a mole, an ear ring or the shadow of one does not end it
+    return replace(straps, shown=np.minimum(straps.shown, np.minimum.accumulate(seen, axis=1)))
+
+
+def hanging_straps(face: Face, patch: Array, kind: MaskType, width_px: float, sign: int, drop: float) -> Straps:
     """The loop that still holds on the ear of side `sign`, and the free loop that dangles from the other edge."""
     _, ear = ear_points(face, sign)
     ear = ear - [0.0, 0.06 * face.scale_px]
-    top, bottom = (patch_at(patch, sign * 0.92, t) for t in kind.anchor_t)
-    straps = [Strap(_bow(point, ear, 0.03), width_px, True) for point in (top, bottom)]
-    if kind.straps != "cut":
-        a, b = (patch_at(patch, -sign * 0.92, t) for t in kind.anchor_t)
-        f = np.linspace(0, 1, 14)[:, None]
-        low = 0.5 * (a + b) + [0.0, drop * face.scale_px]
-        loop = (1 - f) ** 3 * a + 3 * f * (1 - f) ** 2 * (low + (a - b) * 0.3)
-        loop = loop + 3 * f**2 * (1 - f) * (low - (a - b) * 0.3) + f**3 * b
-        straps.append(Strap(loop, width_px, False))
-    return straps
+    s, t = np.array([1, 1, -1, -1]) * (sign * 0.92), np.array(kind.anchor_t)[_UPPER]
+    top, bottom, a, b = patch_at(patch, s, t)
+    held = _bow(np.stack([top, bottom]), np.stack([ear, ear]), np.full(2, 0.03))
+    shown = np.stack([_FADE, _FADE, np.ones(_STEPS)])
+    if kind.straps == "cut":
+        return Straps(held, np.full(2, width_px), shown[:2])
+    f = _ALONG
+    low = 0.5 * (a + b) + [0.0, drop * face.scale_px]
+    loop = (1 - f) ** 3 * a + 3 * f * (1 - f) ** 2 * (low + (a - b) * 0.3)
+    loop = loop + 3 * f**2 * (1 - f) * (low - (a - b) * 0.3) + f**3 * b
+    return Straps(np.concatenate([held, loop[None]]), np.full(3, width_px), shown)
 
 
-def draw_straps(straps: list[Strap], roi_xyxy: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """(h, w, 2) uint8 alpha and core: the core is the lit middle of a strap, the rest its rounded edge.
-
-    `straps` carry image pixels here.
-    """
+def draw_straps(straps: Straps, roi_xyxy: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """(h, w) uint8 alpha; `straps` carry image pixels here."""
     x0, y0, x1, y1 = roi_xyxy
-    alpha = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    core = np.zeros_like(alpha)
-    for strap in straps:
-        path = strap.path_xy - (x0, y0)
-        along = np.vstack([path[1:2] - path[:1], path[2:] - path[:-2], path[-1:] - path[-2:-1]])
-        normal = np.column_stack([-along[:, 1], along[:, 0]])
-        normal /= np.maximum(np.hypot(normal[:, :1], normal[:, 1:]), 1e-9)
-        width = strap.width_px * np.linspace(1.0, strap.taper, len(path))[:, None]
-        # LINE_AA widens a polygon by about half a pixel on each side; take that off again.
-        offset = normal * np.maximum(0.5 * width - 0.35, 0.12)
-        _fill(alpha, path, offset, strap.fades)
-        _fill(core, path, normal * np.maximum(0.22 * width - 0.35, 0.12), False)
-    return np.asarray(cv2.merge([alpha, core]), np.uint8)
+    layer = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    path = straps.path_xy - (x0, y0)
+    along = np.empty_like(path)
+    along[:, 1:-1], along[:, 0], along[:, -1] = (
+        path[:, 2:] - path[:, :-2],
+        path[:, 1] - path[:, 0],
+        path[:, -1] - path[:, -2],
+    )
+    normal = along[..., ::-1] * [-1.0, 1.0] / np.maximum(np.hypot(along[..., :1], along[..., 1:]), 1e-9)
+    width = straps.width_px[:, None, None] * np.linspace(1.0, straps.taper, path.shape[1])[:, None]
+    # LINE_AA widens a polygon by about half a pixel on each side; take that off again.
+    offset = normal * np.maximum(0.5 * width - 0.35, 0.12)
+    rings = np.rint(np.concatenate([path + offset, (path - offset)[:, ::-1]], axis=1) * 16).astype(np.int32)
+    for ring, levels in zip(rings, np.rint(255 * straps.shown).astype(int).tolist(), strict=True):
+        _fill(layer, ring, levels)
+    return layer
 
 
-def _fill(layer: NDArray[np.uint8], path: Array, offset: Array, fades: bool) -> None:
-    """Fill one ribbon; its last steps with falling alpha, drawn first so that the rest covers them."""
-    left = np.rint((path + offset) * 16).astype(np.int32)
-    right = np.rint((path - offset) * 16).astype(np.int32)
-    n = len(path)
-    solid = n - 6 if fades else n
-    parts = [(i, i + 2, round(255 * (n - 1 - i) / (n - solid + 1))) for i in range(n - 2, solid - 2, -1)]
-    for start, stop, level in (*parts, (0, solid, 255)):
-        ring = np.concatenate([left[start:stop], right[start:stop][::-1]])
-        cv2.fillPoly(layer, [ring], level, cv2.LINE_AA, 4)
+def _fill(layer: NDArray[np.uint8], ring: NDArray[np.int32], levels: list[int]) -> None:
+    """Fill one ribbon; where it falls from 255 on, step by step and from the far end, so that the rest covers them."""
+    n = len(levels)
+    solid = next((i for i, level in enumerate(levels) if level < 255), n)
+    for i in range(n - 2, max(solid - 2, -1), -1):
+        if levels[i + 1]:
+            cv2.fillPoly(layer, [ring[[i, i + 1, 2 * n - 2 - i, 2 * n - 1 - i]]], levels[i + 1], cv2.LINE_AA, 4)
+    if solid > 1:
+        cv2.fillPoly(layer, [np.concatenate([ring[:solid], ring[2 * n - solid :]])], 255, cv2.LINE_AA, 4)
