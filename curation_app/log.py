@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from data_manifests.claims import EXCLUDED_BY
 from data_manifests.corrections import CLASS_PREFIX, Correction
 from data_manifests.store import Store
 from data_manifests.version import Version
@@ -33,7 +34,8 @@ def paths(store: Store, version: Version) -> list[Path]:
 def value_of(row: Mapping[str, Any], field: str) -> str:
     """A row's label as the log writes it: an age, or where only the class is known `class:k`; empty without a label."""
     if field == "exclude":
-        return "true" if row["status"] == "excluded" else "false"
+        by_a_correction = row["status"] == "excluded" and EXCLUDED_BY in (row["reason"] or "")
+        return "true" if by_a_correction else "false"
     if field == "age" and row["age"] is None and row["age_class"] is not None:
         return f"{CLASS_PREFIX}{row['age_class']}"
     return "" if row[field] is None else str(row[field])

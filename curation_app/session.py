@@ -66,6 +66,11 @@ def annotator() -> str:
     return str(st.session_state.get("annotator", ""))
 
 
+def is_settled() -> bool:
+    """Whether the page's address or this session says who looks, so that the side bar need not be open."""
+    return bool(st.session_state.get("annotator") or st.query_params.get("by")) or _has_sign_in()
+
+
 def sidebar() -> None:
     """Choose the version, say who you are. Both stand in the page's address, so a reload or a bookmark keeps them."""
     with st.sidebar, errors_on_the_page():

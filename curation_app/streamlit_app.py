@@ -14,6 +14,9 @@ import streamlit as st
 from curation_app import session
 from curation_app.views import agreement, grid, overview, review, runs, synthetic, versions
 
+ICON = str(Path(__file__).with_name("icon.svg"))
+# Faces want the width: Streamlit's own margins take a fifth of a small screen.
+STYLE = "<style>.stMainBlockContainer { padding: 3.6rem 1.6rem 1rem; }</style>"
 PAGES = (
     st.Page(review.page, title="Review", icon=":material/rate_review:", url_path="review", default=True),
     st.Page(grid.page, title="Grid", icon=":material/grid_view:", url_path="grid"),
@@ -26,7 +29,13 @@ PAGES = (
 
 
 def main() -> None:
-    st.set_page_config(page_title="Face curation", page_icon=":material/face:", layout="wide")
+    st.set_page_config(
+        page_title="Face curation",
+        page_icon=ICON,  # a file: a named icon would be fetched from outside
+        layout="wide",
+        initial_sidebar_state="collapsed" if session.is_settled() else "expanded",
+    )
+    st.html(STYLE)
     chosen = st.navigation(list(PAGES), position="top")
     session.sidebar()
     with session.errors_on_the_page():

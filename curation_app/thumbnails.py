@@ -40,7 +40,7 @@ def thumbnail(store: Store, row: Mapping[str, Any], height_px: int) -> Path:
     file = photo_file(store, row)
     name = row["sha256"] or row["sample_id"]
     target = store.workspace / "cache" / "thumbnails" / str(height_px) / name[:2] / f"{name}.jpg"
-    if not target.is_file():
+    if not target.is_file() or target.stat().st_mtime < file.stat().st_mtime:  # written since: is it still the same?
         image = Image.fromarray(load_rgb(file, row["sha256"]))
         image.thumbnail((4 * height_px, height_px), Image.Resampling.LANCZOS)
         data = io.BytesIO()

@@ -188,11 +188,7 @@ def _read_log(path: Path) -> list[_Row]:
         raise CorrectionError(f"correction log {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise CorrectionError(f"correction log {path} must be UTF-8; byte {error.start} is not.") from None
-    header = next(csv.reader([lines[0].rstrip("\r")]), [])
-    if missing := [name for name in COLUMNS if name not in header]:
-        raise CorrectionError(
-            f"{path} is not a correction log: it has no column {missing[0]!r}. Columns: {', '.join(COLUMNS)}."
-        )
+    header = read_header(lines[0].rstrip("\r"), path)
     places = [header.index(name) for name in COLUMNS]
     rows = []
     for number, line in enumerate(lines[1:], 2):
@@ -200,6 +196,22 @@ def _read_log(path: Path) -> list[_Row]:
             values, problem = _read_line(line.removesuffix("\r"), len(header), places)
             rows.append((*values, path.name, number, problem))
     return rows
+
+
+def read_header(line: str, path: Path) -> list[str]:
+    """The columns that the first line of a log names. Raises CorrectionError if it is no correction log."""
+    header = next(csv.reader([line]), [])
+    if missing := [name for name in COLUMNS if name not in header]:
+        raise CorrectionError(
+            f"{path} is not a correction log: it has no column {missing[0]!r}. Columns: {', '.join(COLUMNS)}."
+        )
+    return header
+
+
+def read_record(line: str, header: Sequence[str]) -> tuple[Correction | None, str]:
+    """A line of a log with those columns → its record, or None and what is wrong with it."""
+    values, problem = _read_line(line, len(header), [header.index(name) for name in COLUMNS])
+    return (None, problem) if problem else (Correction(**dict(zip(COLUMNS, values, strict=True))), "")
 
 
 def _read_line(line: str, width: int, places: Sequence[int]) -> tuple[list[str], str]:
