@@ -17,7 +17,7 @@ from pipeline.images import load_rgb, save_rgb
 from tests.train_drawn import rows_of, write_rows
 from train.config import TrainSettings, load_train_settings
 from train.loop import fit
-from train.models import build_model
+from train.models import freeze
 from train.runs import new_run
 
 FOLDER = Path(__file__).parents[1] / "configs" / "train" / "recipes"
@@ -83,11 +83,25 @@ def in_small(settings: TrainSettings) -> TrainSettings:
     return TrainSettings.model_validate(values)
 
 
-def test_the_frozen_stages_are_those_of_the_recipe() -> None:
-    settings = recipe("tiny_vit_mtl").model.model_copy(update={"pretrained": False})
-    model = build_model(settings, (64, 64))
-    moving = {".".join(name.split(".")[2:4]) for name, weight in model.named_parameters() if weight.requires_grad}
-    assert moving == {"stages.2", "stages.3", "head.norm", "head.fc"}
+@pytest.mark.parametrize(
+    ("variant", "last"),
+    [
+        ("", {"head.norm", "head.fc"}),
+        ("#caformer_b36", {"head.norm", "head.fc"}),
+        ("#resnet34", {"fc.weight", "fc.bias"}),
+    ],
+)
+def test_the_frozen_stages_are_those_of_the_recipe(variant: str, last: set[str]) -> None:
+    settings = recipe(f"tiny_vit_mtl{variant}").model.model_copy(update={"pretrained": False})
+    with torch.device("meta"):  # names only: no weights are drawn
+        backbone = timm.create_model(settings.backbone, num_classes=8)
+    freeze(backbone, settings.freeze)
+    moving = {".".join(name.split(".")[:2]) for name, weight in backbone.named_parameters() if weight.requires_grad}
+    stages = {"stages.2", "stages.3"} if variant != "#resnet34" else {"layer3.0"}
+    assert stages | last <= moving
+    assert not any(
+        name.startswith(("stem", "patch_embed", "conv1", "stages.0", "stages.1", "layer2")) for name in moving
+    )
 
 
 def test_a_variant_lays_its_keys_over_the_rest() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from pickle import UnpicklingError
 from typing import Any
@@ -53,7 +54,7 @@ class Network(nn.Module):
         self.register_buffer("mean", torch.tensor(about["mean"]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(about["std"]).view(1, 3, 1, 1))
         for backbone in backbones:
-            _freeze(backbone, settings.freeze)
+            freeze(backbone, settings.freeze)
 
     def forward(self, image: Tensor) -> Tensor:
         if image.dim() == 2 and not self.settings.embedding:
@@ -157,18 +158,30 @@ def _build_backbone(settings: ModelSettings, outputs: int, size: tuple[int, int]
         raise BackendError(f"backbone {settings.backbone!r} cannot be made: {' '.join(str(error).split())}") from None
 
 
-def _freeze(backbone: Any, how: int | str) -> None:
+def freeze(backbone: Any, how: int | str) -> None:
     """Switch off the training of the first stages, the stem being the first, or of all but the classifier."""
     if how == "none":
         return
     classifier = {id(parameter) for parameter in _classifier_parameters(backbone)}
-    stage_of = group_parameters(backbone, backbone.group_matcher(coarse=True), reverse=True)
+    stage_of = _stages(backbone)
     n_stages = max(stage_of.values())
     if how != "backbone" and int(how) > n_stages:
         raise ConfigError(f"model.freeze must be within 0 and {n_stages} stages, none or backbone. Got {how} instead.")
     for name, parameter in backbone.named_parameters():
         if id(parameter) not in classifier and (how == "backbone" or stage_of[name] < int(how)):
             parameter.requires_grad_(False)
+
+
+def _stages(backbone: Any) -> dict[str, int]:
+    """The stage of each parameter by name, the stem's being 0."""
+    if hasattr(backbone, "group_matcher"):
+        return group_parameters(backbone, backbone.group_matcher(coarse=True), reverse=True)
+    stage, found = 0, {}  # MetaFormer and a few others do not say; their parameters come in the order of the layers
+    for name, _ in backbone.named_parameters():
+        match = re.match(r"(?:stages|layers|blocks)\.(\d+)", name)
+        stage = int(match[1]) + 1 if match else stage
+        found[name] = stage
+    return found
 
 
 def _classifier_parameters(backbone: Any) -> Iterator[nn.Parameter]:
