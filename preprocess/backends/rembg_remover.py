@@ -7,14 +7,13 @@ while pictures are processed; `check` says at once which file is absent and how 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from importlib.metadata import version
 
 import numpy as np
 
 from data_manifests.errors import BackendError, must_be_one_of
-from pipeline.weights import WEIGHTS, models_folder
+from pipeline.weights import WEIGHTS
 
 VERSION = version("rembg")
 MODELS = ("u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", "birefnet-portrait")
@@ -23,7 +22,6 @@ MODELS = ("u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", 
 def make(model: str = "u2net") -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
     """A remover: image (H, W, 3) → alpha (H, W) float32. The network finds the person; the box is not used."""
     check(model)
-    os.environ["U2NET_HOME"] = str(models_folder())  # the folder that `check` looked into, for rembg too
     from PIL import Image  # rembg takes Pillow's images
     from rembg import new_session  # 1 to 3 s, and 44 s the first time: numba compiles
 
