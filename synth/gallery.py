@@ -6,6 +6,7 @@ One per mask type and wear, one of the pictures without a mask, and one per age 
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int =
         pictures = [load_rgb(store.file_of(row["root"], row["path"])) for row in shown]
         labels = [f"{row['gender'] or '?'} {row['age'] if row['age'] is not None else '?'}" for row in shown]
         sheet = contact_sheet(pictures, labels, f"{kind}   {len(members)} pictures", columns=columns, tile_px=tile_px)
-        paths.append(out / f"{kind}.png")
+        file = re.sub(r"[^\w.-]+", "_", kind)  # a mask of the user's own may have any name
+        paths.append(out / f"{file}.png")
         sheet.save(paths[-1])
     return paths + _age_sheets(store, manifest, rows, out, columns, tile_px)
 

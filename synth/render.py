@@ -13,8 +13,9 @@ import numpy as np
 
 from data_manifests.errors import StageError
 from pipeline.stage import Outcome, Record, Step, StepFunction
-from synth.masks import Scene, compose, read_scene
+from synth.masks import Scene, UserTemplate, compose, read_scene
 from synth.masks.recipe import VERSION as MASKS_VERSION
+from synth.masks.templates import kept_template
 from synth.mover import load_mover
 from synth.variation import vary
 
@@ -22,6 +23,8 @@ VERSION = f"3.{MASKS_VERSION}"  # raised when the same plan row would give other
 PLANNED = ("mask_type", "wear", "look_seed", "seed")
 MOVED = ("from_age", "to_age", "mover", "mover_gender")
 """Empty where the age stays; `mover` is the text of `synth.mover`, `mover_gender` the person's where it matters."""
+TEMPLATE = "template_sha256"
+"""Of a mask of the user's own, which is kept in the workspace under this hash; else empty."""
 
 
 @dataclass
@@ -50,7 +53,7 @@ def make_render(workspace: Path) -> StepFunction:
             look.scene = look.scene or read_scene(look.image, look.landmarks_xy)
             done = compose(
                 look.image, look.landmarks_xy, mask_type=record["mask_type"], wear=record["wear"], seed=record["seed"],
-                scene=look.scene,
+                templates=_own(workspace, record), scene=look.scene,
             )  # fmt: skip
         except StageError as error:
             raise StageError(f"{record['mask_type']} {record['wear']}: {error}") from None
@@ -62,6 +65,18 @@ def make_render(workspace: Path) -> StepFunction:
         return Outcome(columns, done.image)
 
     return render
+
+
+def templates_folder(workspace: Path) -> Path:
+    """Where masks of the user's own are kept."""
+    return workspace / "templates"
+
+
+def _own(workspace: Path, record: Record) -> dict[str, UserTemplate]:
+    """The row's mask if it is one of the user's, by the name that the row has for it."""
+    if not record[TEMPLATE]:
+        return {}
+    return {record["mask_type"]: kept_template(templates_folder(workspace), record[TEMPLATE])}
 
 
 class _Shared:
@@ -99,6 +114,6 @@ def render_step(workspace: Path) -> Step:
         "synth",
         make,
         VERSION,
-        requires=("landmarks_xy", *PLANNED, *MOVED),
+        requires=("landmarks_xy", *PLANNED, *MOVED, TEMPLATE),
         adds=("landmarks_xy", "recipe", "nose_covered_score", "mouth_covered_score", "chin_covered_score"),
     )

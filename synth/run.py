@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from data_manifests.balance import check_no_leak
-from data_manifests.errors import StageError
+from data_manifests.errors import StageError, must_be_one_of
 from data_manifests.hashing import sample_id
 from data_manifests.schema import EXTRA_PREFIX
 from data_manifests.store import WORKSPACE_ROOT, Store
@@ -20,9 +22,11 @@ from data_manifests.version import Manifest, Version
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Result
 from synth.config import SynthSettings
+from synth.masks import TYPES, load_templates
+from synth.masks.templates import keep_template
 from synth.mover import describe_mover
 from synth.plan import PLAN_COLUMNS
-from synth.render import VERSION, render_step
+from synth.render import TEMPLATE, VERSION, render_step, templates_folder
 
 _FROM_PARENT = ("person_id", "gender", "age", "split", "fold", "source_id")
 
@@ -56,7 +60,8 @@ def run_plan(
     mover = ""
     if plan["to_age"].notna().any():
         mover = describe_mover(settings.ages, manifest.table, store, manifest.cuts)
-    todo = _work(manifest.table, plan, mover)
+    own = keep_own_masks(plan, settings, store.workspace)
+    todo = _work(manifest.table, plan, mover, own)
     results, reused = run_records("synth", [render_step(store.workspace)], todo, store, jobs=jobs)
     table = manifest.table
     if results:
@@ -74,8 +79,20 @@ def run_plan(
     return SynthRun(version, len(results), len(failed), reused, Counter(failed))
 
 
-def _work(table: pa.Table, plan: pd.DataFrame, mover: str) -> pa.Table:
-    """Plan rows beside the columns of the photo that each is made from, and what moves their age where it moves."""
+def keep_own_masks(plan: pd.DataFrame, settings: SynthSettings, workspace: Path) -> dict[str, str]:
+    """Keep the user's masks of a plan in the workspace: name → sha256. Raises StageError for a type nobody knows."""
+    own = load_templates(settings.templates) if settings.templates else {}
+    used = sorted({str(name) for name in plan["mask_type"].dropna() if name})
+    for name in used:
+        if name not in own and name not in TYPES:
+            raise StageError(must_be_one_of("mask_type of the plan", (*TYPES, *own), name))
+        if name in own:
+            keep_template(own[name], templates_folder(workspace))
+    return {name: own[name].sha256 for name in used if name in own}
+
+
+def _work(table: pa.Table, plan: pd.DataFrame, mover: str, own: Mapping[str, str]) -> pa.Table:
+    """Plan rows beside the columns of the photo that each is made from; what moves their age, the hash of own masks."""
     columns = list(dict.fromkeys((*IDENTITY, *_FROM_PARENT, *_extras(table), "landmarks_xy")))
     photos = table.select(columns).to_pandas(types_mapper=pd.ArrowDtype)
     unknown = set(plan["parent_id"]) - set(photos["sample_id"])
@@ -91,6 +108,7 @@ def _work(table: pa.Table, plan: pd.DataFrame, mover: str) -> pa.Table:
         )
     work["mover"] = np.where(moves, mover, "")
     work["mover_gender"] = work["gender"].astype(object).where(moves, None)
+    work[TEMPLATE] = work["mask_type"].map(lambda name: own.get(name, ""))
     return pa.Table.from_pandas(work, preserve_index=False)
 
 

@@ -25,8 +25,9 @@ from pipeline.images import encode, load_rgb
 from pipeline.stage import StepFunction
 from pipeline.step import Record
 from synth.ages.setting import kept_prototypes
+from synth.masks.templates import kept_template
 from synth.masks.wear import gate
-from synth.render import MOVED, PLANNED, VERSION, make_render
+from synth.render import MOVED, PLANNED, TEMPLATE, VERSION, make_render, templates_folder
 
 _WEAR_OF_MASK = {"worn": ("worn",), "none": ("",)}  # `incorrect` is any other wear
 
@@ -53,7 +54,7 @@ def verify(store: Store, manifest: Manifest, *, regenerate: bool = False) -> Ver
     usable = pc.is_in(manifest.table.column("status"), value_set=pa.array(USABLE))
     rows = manifest.table.filter(pc.and_(manifest.table.column("is_synthetic"), usable)).to_pylist()
     problems = [f"{row['sample_id']}: {problem}" for row in rows for problem in _contradictions(row)]
-    problems += _lost_prototypes(store, rows)
+    problems += [*_lost_prototypes(store, rows), *_lost_templates(store, rows)]
     counts = [*_counts(manifest), *_torn_profiles(rows)]
     if not regenerate:
         return Verified(len(rows), 0, problems, counts)
@@ -105,6 +106,16 @@ def _lost_prototypes(store: Store, rows: list[Record]) -> Iterator[str]:
             yield f"{count} pictures of moved age cannot be made again: {error}"
 
 
+def _lost_templates(store: Store, rows: list[Record]) -> Iterator[str]:
+    """Masks of the user's own that recipes name and the workspace does not hold as they were."""
+    named = Counter(sha256 for row in rows if (sha256 := json.loads(row["recipe"]).get("mask", {}).get(TEMPLATE)))
+    for sha256, count in sorted(named.items()):
+        try:
+            kept_template(templates_folder(store.workspace), sha256)
+        except StageError as error:
+            yield f"{count} pictures of a mask of your own cannot be made again: {error}"
+
+
 def _contradictions(row: Record) -> Iterator[str]:
     """Where a row's label and its measured coverage do not belong together."""
     recipe = json.loads(row["recipe"])
@@ -141,6 +152,7 @@ def _differences(store: Store, row: Record, photos: dict[str, Record], render: S
         return
     picture = load_rgb(store.file_of(photo["root"], photo["path"]), photo["sha256"])
     wanted = {key: recipe[key] for key in PLANNED} | {key: recipe.get(key) for key in MOVED}
+    wanted[TEMPLATE] = recipe.get("mask", {}).get(TEMPLATE)
     try:
         again = render(photo | wanted, picture).picture
     except StageError as error:

@@ -22,13 +22,15 @@ from pipeline.config import load_settings
 from synth.cli import cli
 from synth.config import SynthSettings
 from synth.gallery import write_gallery
+from synth.masks import load_templates
+from synth.masks.templates import kept_template
 from synth.plan import Plan, make_plan
 from synth.portraits.render import build_model, render_shot
 from synth.portraits.sampling import sample_person, sample_shot
 from synth.run import run_plan
 from synth.variation import vary
 from synth.verify import verify
-from tests.synth_faces import draw_people
+from tests.synth_faces import draw_people, write_mask
 
 AGES = {"a": 24, "b": 26, "c": 22, "d": 45, "e": 65, "f": 70}
 SETTINGS = SynthSettings(types=("surgical_blue", "kf94_white", "cloth_dark"), seed=3)
@@ -235,7 +237,7 @@ def test_nobody_gives_more_than_allowed_and_no_profile_twice(
 
 
 def test_errors_say_what_is_allowed(people: Store, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"synth.types must be one of \{surgical_blue, .*\}. Got 'scarf' instead"):
+    with pytest.raises(ConfigError, match=r"synth.types must be one of \{surgical, .*\}. Got 'scarf' instead"):
         load_settings(SynthSettings, overrides={"types": "[scarf]"})
     with pytest.raises(ConfigError, match=r"synth.wears must be one of \{nose_out, .*\}. Got 'worn' instead"):
         load_settings(SynthSettings, overrides={"wears": "[worn]"})
@@ -267,3 +269,32 @@ def test_a_painted_background_keeps_its_colour() -> None:
         natural, _ = vary(portrait.image, portrait.landmarks_xy, np.random.default_rng(seed))
         assert np.abs(moved[:60, 120:260].astype(int) - 127).max() <= 1
         assert np.abs(natural[300:400, 150:230].astype(int) - portrait.image[300:400, 150:230]).mean() > 1
+
+
+def test_a_mask_of_the_users_own_goes_through_plan_run_and_verify(people: Store, tmp_path: Path) -> None:
+    folder = write_mask(tmp_path / "own", "floral")
+    wanted = SynthSettings.model_validate({"templates": str(folder), "types": ["floral", "kf94"], "seed": 3})
+    assert wanted.types == ("floral", "kf94_white", "kf94_black", "kf94_colour")
+    assert "floral" in SynthSettings(templates=str(folder)).types
+    manifest = people.read("drawn@1")
+    plan = make_plan(manifest.table, wanted, manifest.cuts).table
+    assert (plan["mask_type"] == "floral").sum() > 4
+    done = run_plan(people, manifest, plan, wanted, jobs=1)
+    made = people.read(done.version.ref)
+    rows = [row for row in made.table.to_pylist() if '"mask_type": "floral"' in (row["recipe"] or "")]
+    assert {json.loads(row["recipe"])["mask"]["template_sha256"] for row in rows} == {
+        load_templates(folder)["floral"].sha256
+    }
+    for file in folder.iterdir():
+        file.unlink()  # it is kept in the workspace
+    kept_template.cache_clear()
+    assert verify(people, made, regenerate=True).problems == []
+    with pytest.raises(StageError, match=r"mask_type of the plan must be one of \{.*\}. Got 'floral' instead"):
+        run_plan(people, manifest, plan, SETTINGS, jobs=1)
+    next((people.workspace / "templates").glob("*.json")).write_text("{")
+    kept_template.cache_clear()
+    problems = verify(people, made).problems
+    assert len(problems) == 1
+    assert f"{len(rows)} pictures of a mask of your own cannot be made again" in problems[0]
+    next((people.workspace / "templates").glob("*.json")).unlink()
+    kept_template.cache_clear()

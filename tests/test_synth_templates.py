@@ -69,3 +69,11 @@ def test_broken_user_pictures(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     with pytest.raises(ConfigError, match="no masks"):
         load_templates(tmp_path / "b")
+
+
+def test_the_hash_is_of_everything_that_a_mask_looks_like(tmp_path: Path) -> None:
+    hashes = {
+        load_templates(write_mask(tmp_path / f"{place}", **change))["mine"].sha256
+        for place, change in enumerate(({}, {}, {"strap_rgb": [9, 9, 9]}, {"straps": "none"}))
+    }
+    assert len(hashes) == 3

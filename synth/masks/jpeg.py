@@ -42,16 +42,17 @@ def read_jpeg(image: U8, box_xyxy: Roi, mirrored: bool) -> Jpeg | None:
     x0, y0, x1, y1 = box_xyxy
     part = image[y0:y1, w - x1 : w - x0] if mirrored else image[y0:y1, x0:x1]
     grey = cv2.cvtColor(part.astype(np.float32), cv2.COLOR_RGB2GRAY)  # not rounded again
-    grey = np.asarray(cv2.flip(grey, 1) if mirrored else grey, dtype=np.float32)
+    grey = cv2.flip(grey, 1) if mirrored else grey
+    luminance = np.asarray(grey, np.float32)
     for origin in sorted({(x, y) for x in (0, w % 8) for y in (0, h % 8)}):  # turned or mirrored since: the other end
         skip_x, skip_y = (origin[0] - x0) % 8, (origin[1] - y0) % 8
-        quality = _quality(grey[skip_y:, skip_x:])
+        quality = _quality(luminance[skip_y:, skip_x:])
         if quality is not None:
             return Jpeg(quality, origin)
     return None
 
 
-def _quality(grey: NDArray[np.float32]) -> int | None:
+def _quality(grey: F32) -> int | None:
     """Of float luminance (h, w) that starts at a block's corner."""
     rows, cols = grey.shape[0] // 8, grey.shape[1] // 8
     blocks = grey[: 8 * rows, : 8 * cols].reshape(rows, 8, cols, 8).swapaxes(1, 2).reshape(-1, 64)

@@ -23,6 +23,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests.errors import ConfigError, must_be_one_of
+from data_manifests.errors import ConfigError, StageError, must_be_one_of
+from data_manifests.files import write_atomic
 from synth.masks.draw import HEADROOM, Template, mean_colour
 from synth.masks.types import MaskType
 
@@ -48,7 +50,9 @@ class UserTemplate:
     name: str
     kind: MaskType
     sizes: tuple[Template, ...]
-    sha256: str  # of the picture's bytes and its key points
+    picture: bytes  # the file
+    spec: dict[str, Any]  # what a JSON file says of it, `template` left out
+    sha256: str  # of both
 
     def at_width(self, width_px: float) -> Template:
         """The smallest size that is at least `width_px` wide, else the largest."""
@@ -71,6 +75,29 @@ def load_templates(folder: str | Path) -> dict[str, UserTemplate]:
     if not found:
         raise ConfigError(f"no masks in {folder}: put one JSON file beside each RGBA picture, or an INI file there.")
     return found
+
+
+def keep_template(template: UserTemplate, folder: Path) -> None:
+    """Write a mask as `SHA256.json` and `SHA256.png`, for `kept_template`: its own folder may change or go."""
+    picture = folder / f"{template.sha256}.png"
+    write_atomic(picture, template.picture)
+    spec = {"template": picture.name, **template.spec}
+    write_atomic(folder / f"{template.sha256}.json", json.dumps(spec).encode())
+
+
+@lru_cache(maxsize=64)
+def kept_template(folder: Path, sha256: str) -> UserTemplate:
+    """The mask that a recipe names. Raises StageError if it is not in the folder as it was."""
+    file = folder / f"{sha256}.json"
+    if not file.is_file():
+        raise StageError(f"mask template {sha256[:12]} is not in {folder}.")
+    try:
+        template = _read_json(file)[sha256]
+    except ConfigError as error:
+        raise StageError(str(error)) from None
+    if template.sha256 != sha256:
+        raise StageError(f"mask template {sha256[:12]} in {folder} has changed since it was kept.")
+    return template
 
 
 def _read_json(path: Path) -> dict[str, UserTemplate]:
@@ -157,12 +184,16 @@ def _build(
         raise ConfigError(f"{where}: {picture} must be at most {_MAX_SIDE_PX} px on a side. Got {rgba.shape[:2]}.")
     if not (rgba[..., 3] > 127).any():
         raise ConfigError(f"{where}: {picture} is transparent everywhere.")
+    spec = {
+        "key_points": dict(zip(KEY_POINTS, keys.tolist(), strict=True)), "straps": straps, "strap_rgb": strap_rgb,
+    }  # fmt: skip
     red, green, blue = (int(np.clip(c, 0, 255)) for c in strap_rgb)
     kind = MaskType(
         "user", ((255, 255, 255),), straps=straps, strap_colours=((red, green, blue),), anchor_t=(0.05, 0.95)
     )
-    digest = hashlib.sha256(data + keys.tobytes()).hexdigest()
-    return UserTemplate(name, kind, _pyramid(np.asarray(rgba[..., [2, 1, 0, 3]], np.uint8), keys), digest)
+    digest = hashlib.sha256(data + json.dumps(spec, sort_keys=True).encode()).hexdigest()
+    sizes = _pyramid(np.asarray(rgba[..., [2, 1, 0, 3]], np.uint8), keys)
+    return UserTemplate(name, kind, sizes, data, spec, digest)
 
 
 def _pyramid(rgba: NDArray[np.uint8], keys: NDArray[np.float32]) -> tuple[Template, ...]:
