@@ -82,7 +82,8 @@ def folds(ref: str, settings: tuple[str, ...], config: Path | None) -> None:
 @click.option("--config", type=click.Path(path_type=Path), help="The one recipe.")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1), help="Runs of each manifest.")
 @click.option("--val", "val_ref", help="The manifest whose validation labels are the truth (default: the last REF).")
-def compare(words: tuple[str, ...], config: Path | None, seeds: int, val_ref: str | None) -> None:
+@click.option("--leak", "leak_ref", metavar="REF", help="Also show on REF what a split by image claims.")
+def compare(words: tuple[str, ...], config: Path | None, seeds: int, val_ref: str | None, leak_ref: str | None) -> None:
     """Train one recipe on several manifests REFS and judge them all by one validation set. Known runs are taken."""
     refs = [word for word in words if "=" not in word]
     chosen = load_train_settings(config, parse_settings(tuple(word for word in words if "=" in word)))
@@ -90,9 +91,9 @@ def compare(words: tuple[str, ...], config: Path | None, seeds: int, val_ref: st
         raise ConfigError(f"a comparison needs at least two manifests. Got {', '.join(refs) or 'none'} instead.")
     if chosen.model.pretrained and not chosen.model.embedding:
         require_weights(chosen.model.backbone)
-    from train.work import compare_manifests
+    from train.evidence import compare_manifests
 
-    compare_manifests(open_store(), refs, chosen, seeds, val_ref or refs[-1], say=click.echo)
+    compare_manifests(open_store(), refs, chosen, seeds, val_ref or refs[-1], leak_ref, say=click.echo)
 
 
 @cli.command()

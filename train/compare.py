@@ -153,7 +153,7 @@ def comparison_lines(result: dict[str, Any]) -> list[str]:
     for entry in result["compared"]:
         against = f"{entry['difference']['f1']:+.4f} ({entry['low']['f1']:+.4f} to {entry['high']['f1']:+.4f})"
         lines.append(
-            f"{entry['manifest']:24} {entry['scores']['f1']:9.4f} {entry['spread']['f1']:8.4f} "
+            f"{entry['name']:24} {entry['scores']['f1']:9.4f} {entry['spread']['f1']:8.4f} "
             f"{entry['scores']['accuracy']:9.4f}   {'' if entry is result['compared'][0] else against}".rstrip()
         )
     return lines

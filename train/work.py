@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +12,6 @@ from data_manifests.store import Store
 from data_manifests.taxonomy import N_CLASSES
 from data_manifests.version import Manifest
 from train.checkpoint import load_trained
-from train.compare import compare, comparison_lines, write_comparison
 from train.config import TrainSettings, check_together
 from train.figures import confusion_png
 from train.folds import fold_lines, train_folds
@@ -128,22 +127,6 @@ def _finish(store: Store, manifest: Manifest, run: Run, settings: TrainSettings,
     )
     write_report(run, store)
     run.update(state="finished")
-
-
-def compare_manifests(
-    store: Store, refs: Sequence[str], settings: TrainSettings, seeds: int, val_ref: str, *, say: Say
-) -> Path:
-    """Compare manifests; gives the page that was written."""
-
-    def train(ref: str, chosen: TrainSettings) -> Run:
-        return train_and_report(store, ref, chosen, once=True, say=say)
-
-    result = compare(store, refs, settings, seeds, val_ref, train)
-    page = write_comparison(result, store)
-    for line in comparison_lines(result):
-        say(line)
-    say(f"{result['rows']} photos of {result['people']} people, labels of {result['val']}; report: {page}")
-    return page
 
 
 def headline(run: Run) -> str:
