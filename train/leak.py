@@ -131,12 +131,11 @@ def _mean_scores(parts: Sequence[pd.DataFrame], rng: np.random.Generator, rounds
 
 def leak_lines(leak: dict[str, Any]) -> list[str]:
     """The leak as a table of text."""
-    lines = [
-        f"{'split by':10} {'claimed F1':>10} {'true F1':>8} {'claimed acc.':>12} {'true acc.':>9}   gap in F1, 95 %"
-    ]
+    head = ("claimed F1", "true F1", "claimed accuracy", "true accuracy")
+    lines = [f"{'split by':10}" + "".join(f"{word:>18}" for word in head) + "   gap in F1, 95 % over people"]
     for row in leak["rows"]:
-        lines.append(
-            f"{row['unit']:10} {row['claimed']['f1']:10.4f} {row['true']['f1']:8.4f} {row['claimed']['accuracy']:12.4f} "
-            f"{row['true']['accuracy']:9.4f}   {row['gap']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"
-        )
+        claimed, true = row["claimed"], row["true"]
+        values = (claimed["f1"], true["f1"], claimed["accuracy"], true["accuracy"])
+        gap = f"{row['gap']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"
+        lines.append(f"{row['unit']:10}" + "".join(f"{value:18.4f}" for value in values) + f"   {gap}")
     return lines

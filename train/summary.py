@@ -60,7 +60,7 @@ def _parts(predictions: pd.DataFrame) -> list[Summary]:
             part = predictions[(predictions["split"] == split) & (predictions["is_synthetic"] == synthetic)]
             if len(part):
                 target = part["target"].to_numpy(np.int64)
-                about = {"split": split, "kind": "synthetic" if synthetic else "real", "rows": len(part)}
+                about: Summary = {"split": split, "kind": "synthetic" if synthetic else "real", "rows": len(part)}
                 about |= {"people": part["person_id"].nunique(), "calibration_error": _calibration(part, target)}
                 parts.append(about | scores_of(confusion_of(target, part["predicted"].to_numpy(np.int64))))
     return parts
