@@ -20,11 +20,20 @@ def cli() -> None:
 @click.argument("ref")
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file; its section `audit` is read.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; default: audit/NAME-N in the workspace.")
+@click.option(
+    "--predictions", type=click.Path(path_type=Path), help="Out-of-fold predictions of `train folds`, further evidence."
+)
 @click.option("--tag", help="Tag the new version.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; default: one per core.")
 @click.argument("settings", nargs=-1)
 def run(
-    ref: str, config: Path | None, out: Path | None, tag: str | None, jobs: int | None, settings: tuple[str, ...]
+    ref: str,
+    config: Path | None,
+    out: Path | None,
+    predictions: Path | None,
+    tag: str | None,
+    jobs: int | None,
+    settings: tuple[str, ...],
 ) -> None:
     """Score every photo of REF and write the next version, a report with pictures and the queue as CSV."""
     from audit.run import run_audit
@@ -32,7 +41,7 @@ def run(
     overrides = parse_settings(settings) | ({"jobs": str(jobs)} if jobs else {})
     read = load_settings(AuditSettings, config, overrides, "audit")
     store = open_store()
-    done = run_audit(store.read(ref), store, read, out)
+    done = run_audit(store.read(ref), store, read, out, predictions)
     for line in done.lines():
         click.echo(line)
     if tag:

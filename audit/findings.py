@@ -15,6 +15,7 @@ from audit.duplicates import Duplicates, find_duplicates
 from audit.identity import IdentityScores, score_identity
 from audit.mask_state import MaskScores, score_masks
 from audit.noise import posterior
+from audit.predictions import Predictions
 from audit.probes import age_probe, gender_probe, mask_probe
 from audit.quality import odd_sizes
 from audit.ridge import best_penalty, held_out, make_probe
@@ -62,17 +63,27 @@ def photo_rows(table: pa.Table, features: Features) -> pd.DataFrame:
     return table.select(list(ROW_COLUMNS)).take(pa.array(features.rows)).to_pandas()
 
 
-def find(rows: pd.DataFrame, features: Features, cuts: AgeCuts, settings: AuditSettings) -> Findings:
+def find(
+    rows: pd.DataFrame,
+    features: Features,
+    cuts: AgeCuts,
+    settings: AuditSettings,
+    predictions: Predictions | None = None,
+) -> Findings:
     """Everything that can be said of these photos; what cannot is a note, never an error."""
     rng = np.random.default_rng(settings.seed)
-    units = make_units(rows, features.identity, features.appearance)
+    views = [features.identity, features.appearance, *([predictions.people] if predictions else [])]
+    units = make_units(rows, *views)
     notes = [f"{len(features.problems)} pictures could not be read"] if features.problems else []
+    if predictions and not predictions.known.all():
+        notes.append(f"{(~predictions.known).sum()} of {len(rows)} photos have no line in the predictions")
     probes: dict[str, dict[str, Any]] = {}
     gender = _score_gender(rows, units, probes, notes)
     age = _score_age(rows, units, cuts, probes, notes)
     persons = pd.factorize(rows["person_id"])[0]
     states = pd.Categorical(rows["mask"], MASKS).codes.astype(int)
-    mask = score_masks(features.lower_face, persons, pd.factorize(rows["profile_id"])[0], states)
+    lower = [features.lower_face, *([predictions.mask] if predictions else [])]
+    mask = score_masks(lower, persons, pd.factorize(rows["profile_id"])[0], states)
     probes["mask"] = mask_probe(mask.photo, states)
     identity = score_identity(features.identity, persons, states, rng)
     duplicates = find_duplicates(

@@ -8,13 +8,15 @@ weight of the stories in which its label is right.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from audit.noise import posterior
-from audit.ridge import best_penalty, held_out, make_probe, standardise
+from audit.ridge import best_penalty, held_out, make_probe
+from audit.units import join
 from data_manifests.taxonomy import MASKS
 
 SWAP_RATE = 0.01  # profiles with two photos in each other's place, before looking
@@ -34,8 +36,12 @@ class MaskScores:
     notes: list[str]
 
 
-def score_masks(lower_face: np.ndarray, persons: np.ndarray, profiles: np.ndarray, labels: np.ndarray) -> MaskScores:
-    """Lower faces (P, D), NaN without a face; persons and profiles (P,) integers; labels (P,) index in MASKS or -1."""
+def score_masks(
+    views: Sequence[np.ndarray], persons: np.ndarray, profiles: np.ndarray, labels: np.ndarray
+) -> MaskScores:
+    """Views (P, …) of the photos, the first of the lower face, NaN without one; persons and profiles (P,) integers;
+    labels (P,) index in MASKS or -1."""
+    lower_face = views[0]
     right, looks = np.full(len(labels), np.nan), np.full(len(labels), -1)
     photo = np.full((len(labels), len(MASKS)), np.nan)
     seen = np.isfinite(lower_face[:, 0]) if lower_face.shape[1] else np.zeros(len(labels), bool)
@@ -49,7 +55,7 @@ def score_masks(lower_face: np.ndarray, persons: np.ndarray, profiles: np.ndarra
     local[states] = range(len(states))
     filed = local[labels[used]]
     targets = np.where(filed[:, None] >= 0, np.eye(len(states))[filed], 1 / len(states))
-    probe = make_probe(standardise(lower_face[used]), persons[used])
+    probe = make_probe(join(*(view[used] for view in views)), persons[used])
     outputs = held_out(probe, targets, best_penalty(probe, targets))
     found = posterior(outputs, filed, len(states))
     share = np.bincount(filed[filed >= 0], minlength=len(states)) / (filed >= 0).sum()

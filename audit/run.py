@@ -12,6 +12,7 @@ from audit.describe import describe_rows
 from audit.findings import Findings, find, photo_rows
 from audit.issues import list_issues
 from audit.order import queue, rank_people
+from audit.predictions import read_predictions
 from audit.report import write_report
 from audit.settings import AuditSettings
 from data_manifests.errors import StageError
@@ -42,16 +43,21 @@ class Audit:
         ]
 
 
-def run_audit(manifest: Manifest, store: Store, settings: AuditSettings, out: Path | None = None) -> Audit:
+def run_audit(
+    manifest: Manifest, store: Store, settings: AuditSettings, out: Path | None = None, predictions: Path | None = None
+) -> Audit:
     """Audit a manifest, write the next version, `audit.html` and `queue.csv`. `out` defaults to audit/NAME-N below the
-    workspace. Raises StageError if no row has a picture that can be read.
+    workspace; `predictions` is a table as in audit/predictions.py. Raises StageError if no row has a picture that can
+    be read.
     """
+    said = read_predictions(predictions, manifest.table.column("sample_id").to_pylist()) if predictions else None
     features = describe_rows(manifest.table, settings, store)
     if not len(features.rows):
         raise StageError(
             f"{manifest.version.ref} has no picture that can be read; see: python -m data_manifests verify REF"
         )
-    found = find(photo_rows(manifest.table, features), features, manifest.cuts, settings)
+    rows = photo_rows(manifest.table, features)
+    found = find(rows, features, manifest.cuts, settings, said.take(features.rows) if said else None)
     issues = list_issues(found)
     ranked = rank_people(issues, manifest.table.column("person_id").to_pandas(), settings.values)
     ordered = queue(issues, ranked)
@@ -60,7 +66,8 @@ def run_audit(manifest: Manifest, store: Store, settings: AuditSettings, out: Pa
         add_columns(manifest.table, found, ordered, ranked),
         "audit",
         parents=[manifest.version],
-        parameters=settings.model_dump(exclude={"jobs", "executor", "report_people"}),
+        parameters=settings.model_dump(exclude={"jobs", "executor", "report_people"})
+        | ({"predictions_sha256": said.sha256} if said else {}),
         seed=settings.seed,
     )
     folder = out or store.workspace / "audit" / f"{version.name}-{version.number}"

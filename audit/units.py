@@ -34,11 +34,11 @@ def join(*blocks: np.ndarray) -> np.ndarray:
     return np.hstack([standardise(block) for block in blocks]) / np.float32(len(blocks) ** 0.5)
 
 
-def make_units(rows: pd.DataFrame, identity: np.ndarray, appearance: np.ndarray) -> Units:
+def make_units(rows: pd.DataFrame, identity: np.ndarray, *others: np.ndarray) -> Units:
     """Pool the photos of each profile. `rows` has profile_id, person_id, shot, mask and age.
 
-    Vectors (P, …) are NaN without a face. A mask shifts every vector, so each mask state is centred on its own mean
-    before photos are averaged.
+    Vectors (P, …) side by side; photos whose identity is NaN have no face and are left out. A mask shifts every vector,
+    so each mask state is centred on its own mean before photos are averaged.
     """
     seen = np.isfinite(identity[:, 0]) if identity.shape[1] else np.zeros(len(rows), bool)
     taken = np.where(rows["shot"].isna() & rows["age"].notna(), " at " + rows["age"].astype(str), "")
@@ -46,7 +46,7 @@ def make_units(rows: pd.DataFrame, identity: np.ndarray, appearance: np.ndarray)
     if not len(names):
         return Units(np.array([], object), np.array([], int), np.empty((0, 0), np.float32), codes)
     state = pd.factorize(rows["mask"].fillna(""))[0]
-    blocks = [_mean_of(_centre(block, state, seen)[seen], codes[seen]) for block in (identity, appearance)]
+    blocks = [_mean_of(_centre(block, state, seen)[seen], codes[seen]) for block in (identity, *others)]
     person_of = rows["person_id"].to_numpy()[seen][np.unique(codes[seen], return_index=True)[1]]
     return Units(np.asarray(names), pd.factorize(person_of)[0], join(*blocks), codes)
 

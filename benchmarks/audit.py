@@ -249,10 +249,10 @@ def true_demo(demo: Path) -> pa.Table:
     return table.filter(pa.array(~moved))
 
 
-def audit_photos(store: Store, table: pa.Table, cuts: AgeCuts, seeds: int) -> Report:
+def audit_photos(store: Store, table: pa.Table, cuts: AgeCuts, seeds: int, settings: AuditSettings) -> Report:
     """Everything for one set of photos."""
     start = time.perf_counter()
-    features = describe_rows(table, SETTINGS, store)
+    features = describe_rows(table, settings, store)
     rows = photo_rows(table, features)
     described = time.perf_counter() - start
     start = time.perf_counter()
@@ -274,6 +274,7 @@ def main() -> None:
     parser.add_argument("--persons", type=int, default=150, help="rendered people")
     parser.add_argument("--demo", type=Path, help="a demo rendered before (its planted errors stay in)")
     parser.add_argument("--seeds", type=int, default=5, help="plantings that are averaged")
+    parser.add_argument("--describer", default=SETTINGS.describer, help="what the vectors come from")
     parser.add_argument("--workspace", type=Path, help="keep results here, so that a second run looks at nothing again")
     parser.add_argument("--leave-out", nargs="*", default=[], help="files whose labels are known to be wrong as filed")
     parser.add_argument("--json", action="store_true")
@@ -286,18 +287,19 @@ def main() -> None:
 
 def measure(store: Store, scratch: Path, options: argparse.Namespace) -> Report:
     """All figures; those of the issue on top, from real portraits if they are there."""
+    settings = AuditSettings(describer=options.describer)
     demo = options.demo or scratch / "demo"
     write_demo(demo, options.persons, 6) if not options.demo else None
     store.set_root("demo", demo)
     table = true_demo(demo)
-    figures: Report = {"demo": audit_photos(store, table, AgeCuts(), options.seeds)}
+    figures: Report = {"demo": audit_photos(store, table, AgeCuts(), options.seeds, settings)}
     best = figures["demo"]
     if os.environ.get("FACES_DIR"):
         faces = Path(os.environ["FACES_DIR"])
         table = LAYOUTS["table"](faces, root_name="faces", cuts=AgeCuts(45, 60), columns={"path": "file"})
         table = table.filter(pa.array([Path(path).name not in options.leave_out for path in table["path"].to_pylist()]))
         store.set_root("faces", faces)
-        best = figures["faces"] = audit_photos(store, table, AgeCuts(45, 60), options.seeds)
+        best = figures["faces"] = audit_photos(store, table, AgeCuts(45, 60), options.seeds, settings)
     folder = scratch / "copies"
     folder.mkdir()
     headline = {f"{case}_recall_at_5pct": best[case]["audit"]["recall_at_5pct"] for case in ("age_far", "age_adjacent")}

@@ -32,7 +32,7 @@ def test_two_photos_in_each_others_place_are_one_swap(rng: np.random.Generator) 
     labels = np.tile(STATES, PEOPLE)
     normal, masked = 7 * 5, 7 * 5 + 2  # of person 5
     features[[normal, masked]] = features[[masked, normal]]
-    found = score_masks(features, persons, persons, labels)
+    found = score_masks([features], persons, persons, labels)
     assert [(i, j) for i, j, p in found.swaps if p > 0.5] == [(normal, masked)]
     assert (found.right[[normal, masked]] < 0.1).all()
     assert (np.delete(found.right, [normal, masked]) > 0.5).all()
@@ -43,7 +43,7 @@ def test_one_wrong_state_is_no_swap(rng: np.random.Generator) -> None:
     features, persons = lower_faces(rng)
     labels = np.tile(STATES, PEOPLE)
     labels[7 * 8 + 3] = MASKS.index("none")
-    found = score_masks(features, persons, persons, labels)
+    found = score_masks([features], persons, persons, labels)
     assert np.argmin(found.right) == 7 * 8 + 3
     assert found.right[7 * 8 + 3] < 0.9
     assert MASKS[found.looks[7 * 8 + 3]] == "worn"
@@ -55,11 +55,11 @@ def test_mask_states_that_are_too_few_are_named(rng: np.random.Generator) -> Non
     labels = np.tile(STATES, PEOPLE)
     labels[labels == MASKS.index("incorrect")] = MASKS.index("none")
     labels[:2] = MASKS.index("incorrect")
-    found = score_masks(features, persons, persons, labels)
+    found = score_masks([features], persons, persons, labels)
     assert found.notes == ["mask 'incorrect' has 2 photos, too few to judge"]
     assert np.isnan(found.right[:2]).all()
     assert np.isfinite(found.right[2:]).all()
-    only = score_masks(features, persons, persons, np.zeros(len(labels), int))
+    only = score_masks([features], persons, persons, np.zeros(len(labels), int))
     assert np.isnan(only.right).all()
     assert "only one" in only.notes[-1]
 

@@ -61,12 +61,14 @@ def make() -> Describer:
     return describe
 
 
-def face_chip(image: np.ndarray, landmarks_xy: np.ndarray) -> np.ndarray:
-    """The upright crop (150, 150, 3) uint8 that the network expects, by dlib's own alignment."""
+def face_chip(
+    image: np.ndarray, landmarks_xy: np.ndarray, size_px: int = CHIP_PX, padding: float = CHIP_PADDING
+) -> np.ndarray:
+    """The upright crop (size_px, size_px, 3) uint8 by dlib's own alignment; by default as the network expects it."""
     points = np.rint(landmarks_xy).astype(int)
     low, high = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     shape = dlib.full_object_detection(dlib.rectangle(*low, *high), [dlib.point(x, y) for x, y in points.tolist()])
-    chip: np.ndarray = dlib.get_face_chip(np.ascontiguousarray(image), shape, size=CHIP_PX, padding=CHIP_PADDING)
+    chip: np.ndarray = dlib.get_face_chip(np.ascontiguousarray(image), shape, size=size_px, padding=padding)
     return np.ascontiguousarray(chip)
 
 
