@@ -147,7 +147,8 @@ def diff(a: str, b: str) -> None:
 @click.argument("csvs", nargs=-1, required=True, type=_PATH, metavar="CSV...")
 @click.option("--seed", default=0, show_default=True, help="Draws the ages of corrections that name an age class.")
 @click.option("--report", type=_PATH, metavar="FILE", help="Write what became of each correction to a CSV.")
-def apply(ref: str, csvs: tuple[Path, ...], seed: int, report: Path | None) -> None:
+@click.option("--tag", help="Tag the version that comes of it.")
+def apply(ref: str, csvs: tuple[Path, ...], seed: int, report: Path | None, tag: str | None) -> None:
     """Apply correction CSVs to a version.
 
     Conflicts and corrections that find no row are told, never guessed; applying twice changes nothing.
@@ -159,6 +160,8 @@ def apply(ref: str, csvs: tuple[Path, ...], seed: int, report: Path | None) -> N
     if report:
         outcome.write_csv(report)
         click.echo(f"report: {report}")
+    if tag:
+        store.tag(version.ref, tag)
     _finish(store, version, newest)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from data_manifests.cli_tools import ledger_line, open_store, parse_settings
+from data_manifests.corrections import append_corrections, read_corrections
 from data_manifests.errors import StageError
 from data_manifests.files import write_atomic
 from pipeline.config import load_settings
@@ -48,6 +49,21 @@ def demo(out: Path, persons: int, seed: int) -> None:
         truth = write_demo(out, persons, seed, bar.update, pool.map)
         bar.update(persons - bar.n)  # the same demo was there already
     click.echo(truth.line())
+
+
+@cli.command()
+@click.argument("ref")
+@click.option("--truth", type=click.Path(path_type=Path), required=True, help="The truth.csv of the demo.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The corrections.")
+def review(ref: str, truth: Path, out: Path) -> None:
+    """Say what is wrong with a demo's photos, as a reviewer who knows the truth: corrections for `apply`."""
+    from synth.portraits.reviewer import review as look
+
+    said = look(open_store().read(ref), truth)
+    known = set(read_corrections([out])["correction_id"].to_pylist()) if out.exists() else set()
+    new = [record for record in said if record.correction_id not in known]
+    append_corrections(out, new)
+    click.echo(f"{len(said)} labels of {ref} are wrong; wrote {len(new)} new corrections to {out}")
 
 
 @cli.command()
