@@ -249,7 +249,8 @@ def test_files_that_cannot_be_read_are_told(store: Store, tmp_path: Path) -> Non
     assert ticks == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert found.read.sum() == 1
     assert len(found.unreadable) == 3
-    assert "3 could not be read, such as p0.png: No such file or directory." in found.note()
+    assert found.note() == "Measured on 1 of 4 pictures, at most 4 of a class."
+    assert found.trouble() == "3 could not be read, such as p0.png: No such file or directory."
     assert "p2.png: lies outside of its folder" in found.unreadable
     assert not is_measured(store, read.version)
     (tmp_path / "p" / "p3.png").unlink()
