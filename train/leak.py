@@ -1,9 +1,9 @@
 """The leak: what a random split of images claims, and what strangers then show.
 
 Photos of one person on both sides of a split let a network recognise people instead of judging them, and the
-validation score counts that as skill. To show it, the validation people of a manifest are set aside as a test set that
-nobody trains on, and the rest is split twice: by image and by person. Each is trained alike; what its validation set
-claims stands beside what is true of the people set aside.
+validation score counts that as skill. To show it, a fifth of the people is set aside as a test set that nobody trains
+on, and the rest is split twice: by image and by person. Each is trained alike; what its validation set claims stands
+beside what is true of the people set aside. Every seed sets aside another fifth.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from data_manifests.errors import ManifestError
-from data_manifests.splits import EIGHT_TO_TWO, assign_splits
+from data_manifests.splits import assign_splits
 from data_manifests.store import Store
 from data_manifests.version import Manifest, Version
 from train.config import TrainSettings
@@ -25,6 +23,7 @@ from train.metrics import drawn_counts, person_counts, person_draws, score_array
 from train.runs import Run
 
 UNITS = ("image", "person")
+FOLDS = 5
 Test = Callable[[Run], pd.DataFrame]  # predictions of a run for the split `test` of its manifest
 
 
@@ -46,23 +45,21 @@ def leak_table(
     data = settings.data.model_copy(update={"allow_shared_persons": True})
     rows = []
     for unit in UNITS:
-        version = write_split(store, manifest, unit)
-        chosen = [settings.model_copy(update={"data": data, "seed": seed}) for seed in range(seeds)]
-        runs = [train(version.ref, one) for one in chosen]
-        claims = [_val_of(run) for run in runs]
-        truths = [test(run) for run in runs]
-        seen = set(_people(store.read(version.ref), "train"))
-        claimed, true = (_mean_scores(parts, rng) for parts in (claims, truths))
+        versions = [write_split(store, manifest, unit, seed) for seed in range(seeds)]
+        runs = [
+            train(version.ref, settings.model_copy(update={"data": data, "seed": seed}))
+            for seed, version in enumerate(versions)
+        ]
+        claims, truths = [_val_of(run) for run in runs], [test(run) for run in runs]
+        claimed, true = _mean_scores(claims, rng), _mean_scores(truths, rng)
         gap = claimed["f1"] - true["f1"]
         low, high = np.nanpercentile(gap[1:], (2.5, 97.5))
         rows.append(
             {
                 "unit": unit,
-                "manifest": version.ref,
                 "runs": [run.name for run in runs],
-                "val_rows": len(claims[0]),
-                "val_people": int(claims[0]["person_id"].nunique()),
-                "val_people_trained_on": len(seen & set(claims[0]["person_id"])),
+                "val_rows": sum(map(len, claims)),
+                "trained_on": sum(_seen(run) for run in runs),
                 "claimed": {name: float(values[0]) for name, values in claimed.items()},
                 "true": {name: float(values[0]) for name, values in true.items()},
                 "gap": float(gap[0]),
@@ -70,41 +67,39 @@ def leak_table(
                 "high": float(high),
             }
         )
-    people = int(truths[0]["person_id"].nunique())
-    return {"manifest": manifest.version.ref, "test_rows": len(truths[0]), "test_people": people, "rows": rows}
+    people = sum(int(part["person_id"].nunique()) for part in truths)
+    return {"manifest": manifest.version.ref, "test_rows": sum(map(len, truths)), "test_people": people, "rows": rows}
 
 
-def write_split(store: Store, manifest: Manifest, unit: str) -> Version:
-    """`NAME-by-image` or `NAME-by-person`: `resplit` as a version of its own."""
-    table = resplit(manifest.table, unit, 0)
-    name = f"{manifest.version.name}-by-{unit}"
-    return store.write(name, table, "split", parents=[manifest.version], parameters={"unit": unit}, seed=0)
+def write_split(store: Store, manifest: Manifest, unit: str, seed: int) -> Version:
+    """`resplit` as a version of `NAME-by-image` or `NAME-by-person`."""
+    name, table = f"{manifest.version.name}-by-{unit}", resplit(manifest.table, unit, seed)
+    return store.write(name, table, "split", parents=[manifest.version], parameters={"unit": unit}, seed=seed)
 
 
 def resplit(table: pa.Table, unit: str, seed: int) -> pa.Table:
-    """Rows of `val` become `test`, those of `train` are split 8:2 by `unit`; synthetic rows are left out (no split).
+    """Splits dealt anew: a fifth of the people is `test`, and of the rest a quarter of the images or people is `val`.
 
-    Raises ManifestError when nobody is in `val` or nobody in `train`.
+    For both units the same people are set aside, and seeds 0 to 4 set aside five different fifths. Synthetic rows are
+    left out (no split).
     """
-    split = np.asarray(table.column("split").to_pylist(), object)
-    for name in ("train", "val"):
-        if not (split == name).any():
-            raise ManifestError(f"the leak table needs people in {name!r}. Run: python -m data_manifests split REF")
-    split[split == "val"] = "test"
-    rest = split == "train"
+    bare = _with_text(table, "split", np.full(table.num_rows, None))
+    place = table.column_names.index("fold")
+    bare = bare.set_column(place, "fold", pa.nulls(table.num_rows, pa.int8()))
+    fold = assign_splits(bare, folds=FOLDS, seed=seed // FOLDS)["fold"].to_numpy().astype(int)
+    aside = fold == seed % FOLDS
     if unit == "image":
-        val = np.random.default_rng(seed).permutation(np.flatnonzero(rest))[: round(EIGHT_TO_TWO["val"] * rest.sum())]
-        split[val] = "val"
+        rest = np.random.default_rng(seed).permutation(np.flatnonzero(~aside))
+        val = np.isin(np.arange(len(fold)), rest[: round(len(rest) / (FOLDS - 1))])
     else:
-        split[rest] = None
-        split = np.asarray(assign_splits(_with_split(table, split), seed=seed).column("split").to_pylist(), object)
+        val = fold == (seed + 1) % FOLDS
+    split = np.where(aside, "test", np.where(val, "val", "train")).astype(object)
     split[table.column("is_synthetic").to_numpy()] = None
-    return _with_split(table, split)
+    return _with_text(table, "split", split)
 
 
-def _with_split(table: pa.Table, split: np.ndarray) -> pa.Table:
-    place = table.column_names.index("split")
-    return table.set_column(place, "split", pa.array(split.tolist(), pa.string()))
+def _with_text(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, pa.array(values.tolist(), pa.string()))
 
 
 def _val_of(run: Run) -> pd.DataFrame:
@@ -112,20 +107,21 @@ def _val_of(run: Run) -> pd.DataFrame:
     return predictions[predictions["split"] == "val"]
 
 
-def _people(manifest: Manifest, split: str) -> list[str]:
-    table = manifest.table
-    return table.filter(pc.field("split") == split)["person_id"].to_pylist()
+def _seen(run: Run) -> int:
+    """How many validation photos of a run show somebody whom it was trained on."""
+    predictions = pd.read_parquet(run.path / "predictions.parquet", columns=["person_id", "split"])
+    is_val = predictions["split"] == "val"
+    return int(predictions.loc[is_val, "person_id"].isin(predictions.loc[~is_val, "person_id"]).sum())
 
 
 def _mean_scores(parts: Sequence[pd.DataFrame], rng: np.random.Generator, rounds: int = 1000) -> dict[str, np.ndarray]:
-    """Scores (1 + rounds,) by name, mean over the parts: of all people first, then of draws of people."""
-    target, people = parts[0]["target"].to_numpy(), parts[0]["person_id"].tolist()
-    n = len(set(people))
-    weights = np.concatenate([np.ones((1, n)), person_draws(n, rng, rounds)])
-    by_part = [
-        score_arrays(drawn_counts(weights, person_counts(target, part["predicted"].to_numpy(), people)))
-        for part in parts
-    ]
+    """Scores (1 + rounds,) by name, mean over the parts: of all people of each part first, then of draws of them."""
+    by_part = []
+    for part in parts:
+        of_person = person_counts(part["target"].to_numpy(), part["predicted"].to_numpy(), part["person_id"].tolist())
+        draws = person_draws(len(of_person), rng, rounds)
+        weights = np.concatenate([np.ones((1, len(of_person))), draws])
+        by_part.append(score_arrays(drawn_counts(weights, of_person)))
     return {name: np.mean([scores[name] for scores in by_part], axis=0) for name in ("f1", "accuracy")}
 
 
