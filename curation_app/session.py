@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from curation_app.faces import Faces, load_faces
 from data_manifests.corrections import is_name
 from data_manifests.errors import ManifestError, ToolkitError
 from data_manifests.store import Store
+from data_manifests.version import Version
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,20 @@ def sidebar() -> None:
         _sign_in()
 
 
+@asynccontextmanager
+async def warmed(_app: st.App) -> AsyncIterator[None]:
+    """While the server runs. The manifest that opens first is read before anybody asks; nobody waits for it."""
+    asked = _arguments().manifest or next(iter(store().names()), "")
+    threading.Thread(target=_warm, args=[asked], daemon=True).start()
+    yield
+
+
+def _warm(ref: str) -> None:
+    logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)  # no page here
+    with suppress(ToolkitError):  # the page will tell
+        faces_of(ref)
+
+
 @contextmanager
 def errors_on_the_page() -> Iterator[None]:
     """A user's mistake is one line on the page; the rest of the desk goes on."""
@@ -98,10 +115,11 @@ def _choose_version() -> None:
     if not names:
         return
     asked = st.session_state.get("ref") or _arguments().manifest or st.query_params.get("manifest", "") or names[0]
-    at = None
+    at: Version | None = None
     with errors_on_the_page():  # a version that is gone or broken is told; the others can still be chosen
         at = home.version(asked)
-    name = st.selectbox("Manifest", names, index=names.index(at.name) if at and at.name in names else 0)
+    place: int = names.index(at.name) if at and at.name in names else 0
+    name = st.selectbox("Manifest", names, index=place)
     readable, problems = home.readable(name)
     for problem in problems:
         st.error(plain(problem), icon=":material/error:")

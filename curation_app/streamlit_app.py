@@ -17,15 +17,6 @@ from curation_app.views import agreement, grid, overview, review, runs, syntheti
 ICON = str(Path(__file__).with_name("icon.svg"))
 # Faces want the width: Streamlit's own margins take a fifth of a small screen.
 STYLE = "<style>.stMainBlockContainer { padding: 3.6rem 1.6rem 1rem; }</style>"
-PAGES = (
-    st.Page(review.page, title="Review", icon=":material/rate_review:", url_path="review", default=True),
-    st.Page(grid.page, title="Grid", icon=":material/grid_view:", url_path="grid"),
-    st.Page(overview.page, title="Overview", icon=":material/bar_chart:", url_path="overview"),
-    st.Page(agreement.page, title="Agreement", icon=":material/handshake:", url_path="agreement"),
-    st.Page(versions.page, title="Versions", icon=":material/account_tree:", url_path="versions"),
-    st.Page(synthetic.page, title="Synthetic", icon=":material/masks:", url_path="synthetic"),
-    st.Page(runs.page, title="Runs", icon=":material/model_training:", url_path="runs"),
-)
 
 
 def main() -> None:
@@ -36,11 +27,22 @@ def main() -> None:
         initial_sidebar_state="collapsed" if session.is_settled() else "expanded",
     )
     st.html(STYLE)
-    chosen = st.navigation(list(PAGES), position="top")
+    pages = [
+        st.Page(review.page, title="Review", icon=":material/rate_review:", url_path="review", default=True),
+        st.Page(grid.page, title="Grid", icon=":material/grid_view:", url_path="grid"),
+        st.Page(overview.page, title="Overview", icon=":material/bar_chart:", url_path="overview"),
+        st.Page(agreement.page, title="Agreement", icon=":material/handshake:", url_path="agreement"),
+        st.Page(versions.page, title="Versions", icon=":material/account_tree:", url_path="versions"),
+        st.Page(synthetic.page, title="Synthetic", icon=":material/masks:", url_path="synthetic"),
+        st.Page(runs.page, title="Runs", icon=":material/model_training:", url_path="runs"),
+    ]
+    chosen = st.navigation(pages, position="top")
     session.sidebar()
     with session.errors_on_the_page():
         chosen.run()
 
 
-if __name__ == "__main__":  # a spawned worker imports this file too, and must not draw a page
+if __name__ == "__main__":  # a visit: Streamlit runs this file for each
     main()
+elif __name__ != "__mp_main__":  # the server, which finds `app` by reading this file; not a worker that it spawned
+    app = st.App(__file__, lifespan=session.warmed)
