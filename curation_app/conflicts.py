@@ -21,7 +21,7 @@ from data_manifests.version import Version
 
 THUMBNAIL_PX = 168
 _A_PAGE = 10
-_STRIP = 4  # photos of a person
+_STRIP = 3  # photos of a person
 
 
 @st.fragment
@@ -37,7 +37,7 @@ def conflict_list(store: Store, version: Version, said: Judged) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         fields = [name for name in FIELDS if any(unit.field == name for unit in found)]
         field = st.segmented_control("Field", ["all", *fields], default="all", required=True, key="conflict field")
-        all_of_them = st.toggle(f"Show the {len(settled)} settled ones too", key="conflict settled")
+        all_of_them = st.toggle(f"Show settled ones ({len(settled)})", key="conflict settled")
     shown = [unit for unit in found if field in ("all", unit.field)]
     if not all_of_them:
         just_now = st.session_state.get("just ruled", "")  # it stays until the next one, so that it can be undone
@@ -109,14 +109,13 @@ def _words(unit: Unit, filed: str) -> str:
     """Who said what, as HTML."""
     said = [("in this version", filed or "–"), *((name, word.value) for name, word in unit.words.items())]
     said += [(f"{name} settles it", word.value) for name, word in unit.decisions.items()]
-    lines = (f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in said)
-    return f"{_STYLE}<dl class='said'>{''.join(lines)}</dl>"
+    lines = (f"<span>{escape(name)}</span><b>{escape(value)}</b>" for name, value in said)
+    return f"{_STYLE}<div class='said'>{''.join(lines)}</div>"
 
 
 _STYLE = """<style>
-.said { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0; font-size: 14px; }
-.said dt, .said dd { margin: 0; padding: 0; line-height: 1.45; } .said dt { opacity: 0.7; font-weight: 400; }
-.said dd { font-weight: 600; }
+.said { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; font-size: 14px; line-height: 1.45; }
+.said span { opacity: 0.7; } .said b { font-weight: 600; }
 </style>"""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from curation_app import log, session
@@ -79,7 +78,7 @@ def _figures(said: Judged) -> None:
          "Fleiss’ κ": one.fleiss}
         for one in found
     ]  # fmt: skip
-    left.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=_NUMBERS)
+    left.dataframe(rows, hide_index=True, width="stretch", column_config=_NUMBERS)
     pairs = [
         {"field": one.field, "annotator": pair.a, "and": pair.b, "both judged": pair.shared,
          "alike": _percent(pair.same, pair.shared), "Cohen’s κ": pair.kappa}
@@ -88,7 +87,7 @@ def _figures(said: Judged) -> None:
         if pair.shared
     ]  # fmt: skip
     if pairs:
-        right.dataframe(pd.DataFrame(pairs), hide_index=True, width="stretch", column_config=_NUMBERS)
+        right.dataframe(pairs, hide_index=True, width="stretch", column_config=_NUMBERS)
     st.caption(
         "κ is 1 where all agree and 0 where they agree no more often than by chance; it is not defined (None) if "
         "everybody said one and the same value. Ages are compared by class. Adjudications are no independent words "
@@ -132,7 +131,7 @@ def _consensus(store: Store, version: Version, said: Judged) -> None:
     if open_:
         with st.expander("What stays open"):
             rows = [{"label": one.unit.name, "words": one.unit.said(), "why": one.why} for one in open_]
-            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+            st.dataframe(rows, hide_index=True, width="stretch")
 
 
 def _decide(store: Store, said: Judged, rule: str, adjudicator: str) -> list[Decision]:
