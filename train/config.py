@@ -94,6 +94,7 @@ class TrainSettings(Settings):
     seed: int = Field(default=0, ge=0)
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
     threads: int = Field(default=0, ge=0)  # CPU threads of torch; 0: one per core
+    tracker: str = "tensorboard"  # beside metrics.csv; train/tracking.py lists them
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()

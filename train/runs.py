@@ -1,8 +1,8 @@
 """The folder of a run: `workspace/runs/<manifest>-<serial>`. It holds everything needed to repeat and to judge it.
 
 config.yaml           every setting, also those left at their default
-run.json              manifest (ref, hash, lineage), tool versions, state
-metrics.csv           one line an epoch
+run.json              manifest (ref, hash, lineage), command, tool versions, what is done to pictures, state
+metrics.csv           one line an epoch; tensorboard/ the same to be watched
 best.pt  last.pt      the best epoch's network; the last epoch with all that is needed to go on
 predictions.parquet   every row used, with the probabilities of the 18 classes
 scores.json           the figures of the report
@@ -14,6 +14,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -109,11 +111,19 @@ def new_run(store: Store, version: Version, settings: TrainSettings) -> Run:
             "content_hash": version.content_hash,
             "age_cuts": list(version.age_cuts),
             "seed": settings.seed,
+            "command": command_line(),
             "tools": tool_versions(),
             "history": [_as_dict(entry) for entry in ancestors(store, version)],
         }
         run.write_json("run.json", about)
         return run
+
+
+def command_line() -> str:
+    """How this process was called, without the path of the toolkit."""
+    program, *words = sys.argv
+    module = Path(program).parent.name if Path(program).name == "__main__.py" else ""
+    return shlex.join(["python", "-m", module, *words] if module else [Path(program).name, *words])
 
 
 def find_run(store: Store, name: str) -> Run:

@@ -11,8 +11,9 @@ from data_manifests.errors import ManifestError, StageError, ToolkitError
 from data_manifests.store import Store
 from data_manifests.taxonomy import N_CLASSES
 from data_manifests.version import Manifest
+from train.augment import make_augment
 from train.checkpoint import load_trained
-from train.config import TrainSettings, check_together
+from train.config import DataSettings, TrainSettings, check_together
 from train.figures import confusion_png
 from train.folds import fold_lines, train_folds
 from train.loop import fit
@@ -23,6 +24,7 @@ from train.report import write_report
 from train.runs import Run, find_run, new_run, same_run
 from train.select import absent_classes, select_rows
 from train.summary import summarise
+from train.tracking import tracking
 
 Say = Callable[[str], None]
 
@@ -90,7 +92,8 @@ def _train(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, 
         run.update(**job_of_this_process())
         say(f"{run.name}: training on {manifest.version.ref}")
         try:
-            progress = fit(manifest, settings, store, run)
+            with tracking(run, settings) as after_epoch:
+                progress = fit(manifest, settings, store, run, after_epoch=after_epoch)
             _finish(store, manifest, run, settings, progress.best_epoch)
         except ToolkitError as error:
             run.update(state="failed", error=str(error))
@@ -123,10 +126,19 @@ def _finish(store: Store, manifest: Manifest, run: Run, settings: TrainSettings,
         ledger=dict(selection.ledger),
         without_landmarks=rows.column("landmarks_xy").null_count if settings.model.embedding else 0,
         absent=absent_classes(selection, N_CLASSES),
+        transform=described(settings.data),
         config_text=(run.path / "config.yaml").read_text("utf8"),
     )
     write_report(run, store)
     run.update(state="finished")
+
+
+def described(data: DataSettings) -> dict[str, str]:
+    """What is done to pictures before the network sees them: once to all, and to each draw of training."""
+    height, width = data.size
+    steps = [f"{name} {value}" for name, value in data.prepare.items()]
+    varied = " ".join(repr(make_augment(data.augment, data.size)).split())
+    return {"all": ", ".join([*steps, f"resize to {width}×{height}"]), "training": varied}
 
 
 def headline(run: Run) -> str:
