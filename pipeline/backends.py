@@ -19,7 +19,6 @@ BACKENDS: dict[str, dict[str, str]] = {
     "embedder": {"dlib_face": "pipeline.embedders.dlib_face"},
     "describer": {
         "dlib_layers": "audit.backends.dlib_layers",
-        "dlib_lite0": "audit.backends.dlib_lite0",
         "timm": "audit.backends.timm_face",
         "onnx": "audit.backends.onnx_face",
     },
