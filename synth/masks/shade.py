@@ -25,6 +25,8 @@ Roi = tuple[int, int, int, int]
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _CELLS = 32  # the face is read at 32 x 32: about the size of a cheek's shading, far above its pores
 _REACH = 1.7  # of the fields around the face, in face scales: a mask that hangs from an ear reaches furthest
+# What a white surface reads in most portraits, beside white collars; dark skin or a dark wall say little against it.
+_WHITE, _TRUST = 228.0, 0.65
 _SIGMAS = np.linspace(0.35, 4.0, 60)
 # Contrast of an edge of blur sigma over 4 px relative to that over 1 px: how blurred the photo's edges are.
 _RATIOS = erf(4 / (2 * np.sqrt(2) * _SIGMAS)) / erf(1 / (2 * np.sqrt(2) * _SIGMAS))
@@ -82,7 +84,8 @@ def read_light(image: U8, face: Face, mirrored: bool) -> Light:
     thumb = image[::16, :: -16 if mirrored else 16].reshape(-1, 3).astype(np.float32)
     bright = thumb @ _LUMA
     picture_white = _rank(bright, 0.95)
-    exposure = float(np.clip(0.7 * face_white * 1.18 + 0.3 * picture_white, 125.0, 250.0)) / 255
+    measured = 0.55 * face_white * 1.18 + 0.45 * _rank(bright, 0.97)  # collars, walls, highlights
+    exposure = float(np.clip(_WHITE + _TRUST * (measured - _WHITE), 150.0, 248.0)) / 255
     top = thumb[bright >= picture_white].mean(0)
     cast = np.clip(np.sqrt(np.maximum(top, 1) / max(float(top @ _LUMA), 1)), 0.97, 1.025)
     grey = np.asarray(cv2.cvtColor(around, cv2.COLOR_RGB2GRAY), np.uint8)

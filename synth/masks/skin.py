@@ -9,34 +9,36 @@ F32 = NDArray[np.floating]  # float32 throughout: half the memory traffic of flo
 Array = NDArray[np.float64]
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# Cheeks: shares of the way from jaw points to the wing of the nose on the same side.
-_INWARDS = np.array([0.35, 0.5, 0.65, 0.8])[:, None]
-# One spread of darker, of lighter skin than the cheek's, and of its two log colour ratios: shade under a jaw is dark.
-_DARKER, _LIGHTER, _COLOUR = 0.55, 0.50, 0.15
+_JAW = np.array([[1, 2, 3, 4], [15, 14, 13, 12]])
+_WING = np.array([31, 35])  # of the nose, on the same sides
+_INWARDS = np.array([0.25, 0.4, 0.55, 0.7, 0.85])[:, None]  # shares of the way from the jaw to the wing: the cheeks
+# One spread of lightness below and above what cheeks show, and of the two log colour ratios.
+_DARKER, _LIGHTER, _COLOUR = 0.46, 0.45, 0.15
 _BEARD = 0.40
 
 
 def skin_likeness(cells: F32, points_xy: Array) -> F32:
-    """(h, w) in [0, 1]: how much each cell looks like the cheek on its side of the face.
+    """(h, w) in [0, 1]: how much each cell looks like some part of the cheeks.
 
-    `cells` (h, w, 3) float32 RGB means, `points_xy` (68, 2) landmarks in cells.
+    `cells` (h, w, 3) float32 RGB means, `points_xy` (68, 2) landmarks in cells. Each cheek gives its dark and its light
+    half: their light can have another strength and colour.
     """
     log = np.log(cells + np.float32(6))
-    light, red, yellow = log @ _LUMA, log[..., 0] - log[..., 1], log[..., 1] - log[..., 2]
-    sides = [np.vstack([points_xy[k] + (points_xy[wing] - points_xy[k]) * _INWARDS for k in jaw])
-             for jaw, wing in (((1, 2, 3), 31), ((15, 14, 13), 35))]  # fmt: skip
-    at = [_cells_at(points, light.shape) for points in sides]
-    left, right = (float(np.median(light[place])) for place in at)
-    x_left, x_right = (float(points[:, 0].mean()) for points in sides)
-    share = (np.arange(light.shape[1], dtype=np.float32) - x_left) / max(x_right - x_left, 1.0)
-    # Each side of the face has its own light; beyond the cheeks it falls off no further.
-    here = left + (right - left) * np.clip(share, 0, 1).astype(np.float32)
-    both = tuple(np.concatenate(parts) for parts in zip(*at, strict=True))
-    off = light - here
-    far = np.square(np.where(off < 0, off / np.float32(_DARKER), off / np.float32(_LIGHTER)))
-    for ratio in (red, yellow):
-        far += np.square((ratio - np.float32(np.median(ratio[both]))) / np.float32(_COLOUR))
-    return np.asarray(np.exp(-0.5 * far), dtype=np.float32)
+    look = np.stack([log @ _LUMA, log[..., 0] - log[..., 1], log[..., 1] - log[..., 2]])
+    nearest = np.full(look.shape[1:], 99.0, np.float32)
+    for jaw, wing in zip(_JAW, _WING, strict=True):
+        cheek = (points_xy[jaw] + (points_xy[wing] - points_xy[jaw]) * _INWARDS[:, None]).reshape(-1, 2)
+        found = look[:, *_cells_at(cheek, look.shape[1:])]
+        found = found[:, np.argsort(found[0], kind="stable")]
+        for half in np.array_split(found, 2, axis=1):
+            light, red, yellow = np.median(half, axis=1)
+            off = look[0] - light
+            far = np.square(np.where(off < 0, off / np.float32(_DARKER), off / np.float32(_LIGHTER)))
+            far += np.square((look[1] - red) / np.float32(_COLOUR)) + np.square(
+                (look[2] - yellow) / np.float32(_COLOUR)
+            )
+            np.minimum(nearest, far, out=nearest)
+    return np.asarray(np.exp(-0.5 * nearest), dtype=np.float32)
 
 
 def is_bearded(likeness: F32, points_xy: Array) -> bool:

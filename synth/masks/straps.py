@@ -14,9 +14,9 @@ from synth.masks.types import MaskType
 
 _STEPS = 16
 _ALONG = np.linspace(0, 1, _STEPS)[:, None]  # shares of the path at which it is drawn
-_FADE = np.clip((_STEPS - 1 - np.arange(_STEPS)) / 3, 0, 1)  # its last steps go behind the ear
+_FADE = np.clip((_STEPS - 1 - np.arange(_STEPS)) / 4, 0, 1)  # its last steps go behind the ear
 _CUT_LENGTH = 0.20  # of a loop cut from the fabric that is not drawn out, in face scales
-_NEAR = 0.30  # of the path next to the fabric, which is not looked at: whatever is there, the fabric is fixed to it
+_NEAR = 0.12  # of the path next to the fabric, which is not looked at: whatever is there, the fabric is fixed to it
 _SIDES, _UPPER = np.array([-1, -1, 1, 1]), np.array([0, 1, 0, 1])
 
 
@@ -106,7 +106,10 @@ def hidden_by_hair(straps: Straps, skin: Array, beard: NDArray[np.bool_]) -> Str
     seen = np.clip((skin - 0.10) / 0.25, 0, 1)
     seen = np.where(beard | (_ALONG[:, 0] < _NEAR), 1.0, seen)
     seen[:, :-1] = np.maximum(seen[:, :-1], seen[:, 1:])  # a mole, an ear ring or the shadow of one does not end it
-    return replace(straps, shown=np.minimum(straps.shown, np.minimum.accumulate(seen, axis=1)))
+    ends = np.minimum.accumulate(seen, axis=1)
+    wide = np.pad(ends, ((0, 0), (2, 2)), "edge")
+    soft = np.stack([wide[:, i : i + _STEPS] for i in range(5)]).mean(0)  # no end is cut square
+    return replace(straps, shown=np.minimum(straps.shown, np.minimum(soft, 2 * ends)))
 
 
 def hanging_straps(face: Face, patch: Array, kind: MaskType, width_px: float, sign: int, drop: float) -> Straps:
