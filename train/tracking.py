@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from data_manifests.errors import BackendError, ConfigError, must_be_one_of
 from train.config import TrainSettings
@@ -22,7 +23,7 @@ PROJECT = "face-curation"  # unless WANDB_PROJECT names another
 
 @contextmanager
 def tracking(run: Run, settings: TrainSettings) -> Iterator[Callable[[Progress], None]]:
-    """What is to be called after each epoch. Raises ConfigError for an unknown name, BackendError if it cannot start."""
+    """What to call after each epoch. Raises ConfigError for an unknown name, BackendError if it cannot start."""
     if settings.tracker not in TRACKERS:
         raise ConfigError(must_be_one_of("tracker", TRACKERS, settings.tracker))
     with TRACKERS[settings.tracker](run, settings) as log:
@@ -71,18 +72,22 @@ def _wandb(run: Run, settings: TrainSettings) -> Iterator[Log]:
     except ImportError:
         raise BackendError("tracker=wandb needs the package wandb. Run: make setup EXTRAS=wandb") from None
     about = run.about()
-    mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")  # never asks for a key
+    # without a key it would stop and ask for one
+    mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
     try:
         session = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", PROJECT), name=run.name, id=f"{run.name}-{about['content_hash'][:8]}",
-            resume="allow", dir=run.path, mode=mode, settings=wandb.Settings(silent=True),
+            project=os.environ.get("WANDB_PROJECT", PROJECT),
+            name=run.name,
+            id=f"{run.name}-{about['content_hash'][:8]}",
+            resume="allow",
+            dir=run.path,
+            mode=mode,
+            settings=wandb.Settings(silent=True),
             config=settings.model_dump(mode="json") | {key: about[key] for key in ("manifest", "content_hash")},
-        )  # fmt: skip
+        )
     except wandb.errors.Error as error:
         text = " ".join(str(error).split())[:160]
-        raise BackendError(
-            f"Weights & Biases did not start ({text}). Set WANDB_MODE=offline or tracker=none."
-        ) from None
+        raise BackendError(f"wandb did not start ({text}). Set WANDB_MODE=offline or tracker=none.") from None
     ended_well = False
     try:
         yield lambda row: session.log(row, step=int(row["epoch"]))
