@@ -88,5 +88,5 @@ def test_wandb_needs_no_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_wandb_that_is_not_installed_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(BackendError, match="tracker=wandb needs the package wandb. Run: make setup EXTRAS=wandb"):
+    with pytest.raises(BackendError, match=r"tracker=wandb needs the package wandb\. Run: make setup EXTRAS=wandb"):
         track(run, tiny_settings(tracker="wandb"))
