@@ -1,4 +1,4 @@
-"""The commands on trained networks: evaluate, predict, ensemble."""
+"""The commands on trained networks: evaluate, predict, ensemble, cam, shortcuts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,54 @@ def ensemble(
     )  # fmt: skip
 
 
-COMMANDS = (evaluate, predict, ensemble)
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.argument("ref", required=False)
+@click.option("--split", type=click.Choice(SPLITS), default="val", show_default=True)
+@click.option(
+    "--regions", "painted", metavar="REF", help="The version in which the same pictures' background is painted."
+)
+@click.option("--per-class", default=6, show_default=True, type=click.IntRange(1, 12), help="Photos on a sheet.")
+@click.option(
+    "--measured", default=20, show_default=True, type=click.IntRange(1), help="Photos measured, of each class."
+)
+def cam(name: str, ref: str | None, split: str, painted: str | None, per_class: int, measured: int) -> None:
+    """Show what RUN looks at: Grad-CAM++ and Smooth Grad-CAM++ sheets of each class, shares of face and background.
+
+    REF is the manifest that it was trained on, unless another is given.
+    """
+    from train.attention import show_attention
+
+    show_attention(
+        open_store(),
+        name,
+        ref,
+        split=split,
+        painted_ref=painted,
+        per_class=per_class,
+        measured=measured,
+        say=click.echo,
+    )
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.argument("ref", required=False)
+@click.option("--split", type=click.Choice(SPLITS), default="val", show_default=True)
+@click.option(
+    "--regions", "painted", metavar="REF", help="The version in which the same pictures' background is painted."
+)
+def shortcuts(name: str, ref: str | None, split: str, painted: str | None) -> None:
+    """Judge RUN on the face only, without the face, on the background only: what does it tell by a shortcut?
+
+    REF is the manifest that it was trained on, unless another is given.
+    """
+    from train.shortcuts import audit_shortcuts
+
+    audit_shortcuts(open_store(), name, ref, split=split, painted_ref=painted, say=click.echo)
+
+
+COMMANDS = (evaluate, predict, ensemble, cam, shortcuts)
 
 
 def _words(text: str) -> list[str]:

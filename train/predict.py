@@ -75,7 +75,7 @@ def probabilities_of(trained: Trained, loader: DataLoader[Batch], title: str, tt
     model = trained.model.eval()
     device = next(model.parameters()).device
     out = []
-    for batch in tqdm(loader, desc=title, unit="batch", leave=False, disable=not title):
+    for batch in tqdm(loader, desc=title, unit="batch", leave=False, disable=not title or None):
         image, *_ = to_device(batch, device)
         views = [log_probability(model(view).float().cpu().double(), model.head).exp() for view in views_of(image, tta)]
         out.append(torch.stack(views).mean(0))
