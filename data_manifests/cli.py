@@ -91,10 +91,9 @@ def ingest(source: Path, layout: str, name: str, age_cuts: str | None, **options
     version = store.write(name, table, "ingest", parameters={"layout": layout, **given}, cuts=cuts)
     store.set_root(name, source)
     click.echo("\n".join(texts.class_lines(store.read(version.ref))))
-    newest = before[-1].number if before else 0
-    if version.number > newest and any(one.operation == "apply" for one in before):
+    if version.is_new and any(one.operation == "apply" for one in before):
         click.echo(f"corrections of earlier versions are not in it; next: python -m data_manifests apply {name} CSV…")
-    _finish(store, version, newest)
+    _finish(store, version)
 
 
 @cli.command()
@@ -148,21 +147,24 @@ def diff(a: str, b: str) -> None:
 @click.option("--seed", default=0, show_default=True, help="Draws the ages of corrections that name an age class.")
 @click.option("--report", type=_PATH, metavar="FILE", help="Write what became of each correction to a CSV.")
 @click.option("--tag", help="Tag the version that comes of it.")
-def apply(ref: str, csvs: tuple[Path, ...], seed: int, report: Path | None, tag: str | None) -> None:
+@click.option("--dry-run", is_flag=True, help="Tell what would happen, and write no version.")
+def apply(ref: str, csvs: tuple[Path, ...], seed: int, report: Path | None, tag: str | None, dry_run: bool) -> None:
     """Apply correction CSVs to a version.
 
     Conflicts and corrections that find no row are told, never guessed; applying twice changes nothing.
     """
     store = open_store()
-    newest = _newest(store, store.version(ref).name)
-    version, outcome = apply_to_store(store, ref, csvs, seed=seed)
+    version, outcome = apply_to_store(store, ref, csvs, seed=seed, dry_run=dry_run)
     click.echo("\n".join(outcome.lines()))
     if report:
         outcome.write_csv(report)
         click.echo(f"report: {report}")
+    if dry_run:
+        click.echo("dry run: no version was written")
+        return
     if tag:
         store.tag(version.ref, tag)
-    _finish(store, version, newest)
+    _finish(store, version)
 
 
 @cli.command()
@@ -191,13 +193,12 @@ def split(ref: str, ratios: str, folds: int | None, seed: int, anew: bool) -> No
     table = assign_splits(table, ratios=shares, folds=folds, seed=seed)
     click.echo("\n".join(texts.split_lines(table)))
     if table_sha256(table) == manifest.version.content_hash:
-        _finish(store, manifest.version, manifest.version.number)
+        _finish(store, manifest.version)
         return
-    newest = _newest(store, manifest.version.name)
     parameters = {"ratios": shares, "folds": folds, "anew": anew}
     name = manifest.version.name
     version = store.write(name, table, "split", parents=parents, parameters=parameters, seed=seed)
-    _finish(store, version, newest)
+    _finish(store, version)
 
 
 @cli.command()
@@ -288,17 +289,12 @@ cli.add_command(report_command)
 # -- helpers ----------------------------------------------------------------------------------------------------
 
 
-def _newest(store: Store, name: str) -> int:
-    """Number of the newest version, 0 if there is none."""
-    return store.version(name).number if name in store.names() else 0
-
-
-def _finish(store: Store, version: Version, newest_before: int) -> None:
+def _finish(store: Store, version: Version) -> None:
     """Let the tag `photos` follow a newly written version of photos, and print the ledger.
 
     A repeated run that gives an old version again leaves the tag alone: corrections may have moved it on since.
     """
-    if version.number > newest_before:
+    if version.is_new:
         parents = store.read(version.ref, ["parent_id"]).table.column("parent_id")
         if parents.null_count == len(parents):
             store.tag(version.ref, PHOTOS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
 import click
 
-from data_manifests.errors import ConfigError, ToolkitError
+from data_manifests.errors import ConfigError, ToolkitError, disk_trouble
 from data_manifests.store import Store
 from data_manifests.version import Version
 
@@ -35,9 +36,18 @@ def ledger_line(version: Version) -> str:
 
 
 def run(group: click.Group) -> None:
-    """Run a package's command line. A ToolkitError is printed as one line and exits with 2."""
+    """Run a package's command line. A ToolkitError, or a disk that is full or refuses us, is one line and exit 2."""
     try:
         group()
     except ToolkitError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        _stop(str(error))
+    except (OSError, sqlite3.Error) as error:
+        trouble = disk_trouble(error, open_store().workspace)
+        if trouble is None:
+            raise
+        _stop(trouble)
+
+
+def _stop(message: str) -> None:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(2)

@@ -149,7 +149,8 @@ class Store:
         """Validate a table and add it as the next version.
 
         The same operation with the same parameters on the same parents giving the same rows is that version again: it
-        is returned, not written twice, so a repeated run leaves no trace. Cuts come from the first parent unless given.
+        is returned, not written twice, so a repeated run leaves no trace; `is_new` tells which it was. Cuts come from
+        the first parent unless given.
         """
         if not _NAME.fullmatch(name):
             raise ManifestError(f"a manifest's name is letters, digits, '.', '_' and '-'. Got {name!r} instead.")
@@ -182,7 +183,7 @@ class Store:
                 stale.unlink()
             draft = replace(draft, number=numbers[-1] + 1 if numbers else 1)
             _write_parquet(self._file(name, draft.number), table, draft)
-        return draft
+        return replace(draft, is_new=True)
 
     def tag(self, ref: str, tag: str) -> Version:
         """Point a tag at a version; a tag may move, versions do not."""

@@ -21,6 +21,8 @@ _TOOLS = (
     "pandas",
     "pyarrow",
     "torch",
+    "torchvision",
+    "torchmetrics",
     "timm",
     "facenet-pytorch",
     "rembg",
@@ -46,6 +48,7 @@ class Version:
     content_hash: str = ""
     created: str = ""
     tools: Mapping[str, str] = field(default_factory=dict)
+    is_new: bool = field(default=False, compare=False)  # said by Store.write: this call wrote it; never on disk
 
     @property
     def ref(self) -> str:
@@ -71,7 +74,8 @@ class Manifest:
 
 def to_metadata(about: Version) -> dict[bytes, str]:
     """Parquet metadata of a version."""
-    return {_KEY: json.dumps(asdict(about), ensure_ascii=False)}
+    known = {name: value for name, value in asdict(about).items() if name != "is_new"}
+    return {_KEY: json.dumps(known, ensure_ascii=False)}
 
 
 def from_metadata(metadata: Mapping[bytes, bytes], path: object) -> Version:

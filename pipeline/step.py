@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from data_manifests.errors import BackendError, StageError, must_be_one_of
+from data_manifests.errors import BackendError, StageError, disk_is_full, must_be_one_of
 from pipeline.images import load_rgb, save_rgb
 
 Record = dict[str, Any]
@@ -61,6 +61,8 @@ def make_worker(
         except BackendError:
             raise  # concerns every record
         except Exception as error:  # a batch never stops for one picture; the reason goes into the ledger
+            if disk_is_full(error):
+                raise  # so does this; kept as a failure of the picture it would never be tried again
             text = str(error) if isinstance(error, StageError) else f"{type(error).__name__}: {error}"
             return failed(stage, " ".join(text.split()))
 

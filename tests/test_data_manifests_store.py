@@ -153,6 +153,7 @@ def test_same_operation_same_rows_is_the_same_version(store: Store) -> None:
     first = store.write("faces", small(), "ingest")
     again = store.write("faces", small().take([2, 0, 1]), "ingest")
     assert again == first
+    assert (first.is_new, again.is_new, store.version("faces").is_new) == (True, False, False)
     assert [v.number for v in store.log("faces")] == [1]
     other = store.write("faces", small(), "split", parents=[first], parameters={"ratios": {"train": 1.0}}, seed=1)
     assert (other.number, other.content_hash) == (2, first.content_hash)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -54,6 +55,20 @@ def test_serial_and_pool_give_identical_rows(tmp_path: Path) -> None:
         hashes.append(run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, jobs=jobs).version)
     assert hashes[0].content_hash == hashes[1].content_hash
     assert hashes[0].ledger == hashes[1].ledger
+
+
+def test_a_full_disk_stops_the_run_and_is_no_failure_of_a_picture(
+    store: Store, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full, pytest.raises(OSError, match="No space left"):
+        full.setattr("pipeline.step.save_rgb", no_room)
+        run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, jobs=1)
+    assert [version.operation for version in store.log("drawn")] == ["ingest"]
+    run = run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, jobs=1)
+    assert (run.reused, run.version.ledger.get("failed")) == (0, None)
 
 
 def test_a_second_run_computes_nothing_and_writes_nothing(store: Store, photos: Path) -> None:
