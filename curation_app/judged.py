@@ -64,6 +64,18 @@ def stamps(paths: Sequence[Path]) -> tuple[Stamp, ...]:
     return tuple(found)
 
 
+def signers(path: Path) -> tuple[list[str], list[str]]:
+    """Whose records a file holds, and what is wrong with it if it is no log."""
+    found = stamps([path])
+    return _signers(*found[0]) if found else ([], [f"{path} is gone."])
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _signers(file: str, written: int, length: int) -> tuple[list[str], list[str]]:
+    corrections, problems = read_logs([Path(file)])
+    return sorted(name for name in corrections["annotator"].unique().to_pylist() if name), problems
+
+
 @st.cache_resource(max_entries=4, show_spinner="Reading the logs …")
 def _judged(workspace: str, files: tuple[Stamp, ...], cuts: AgeCuts) -> Judged:
     corrections, problems = read_logs([Path(file) for file, _, _ in files])

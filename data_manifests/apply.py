@@ -225,13 +225,18 @@ def _write_exclusions(table: pa.Table, said: Corrections, edits: Edits) -> pa.Ta
     return _put(table, "reason", rows, pa.array(reason, pa.string()))
 
 
-def apply_to_store(store: Store, ref: str, csvs: Sequence[Path], *, seed: int = 0) -> tuple[Version, ApplyReport]:
-    """Apply logs to a version and write the result as the next one; the same version if no row changes."""
+def apply_to_store(
+    store: Store, ref: str, csvs: Sequence[Path], *, seed: int = 0, dry_run: bool = False
+) -> tuple[Version, ApplyReport]:
+    """Apply logs to a version and write the result as the next one; the same version if no row changes.
+
+    With `dry_run` nothing is written: the report tells what would happen.
+    """
     manifest = store.read(ref)
     corrections = read_corrections(csvs)
     origins = _origins(store, manifest.table, corrections)
     table, report = apply_corrections(manifest.table, corrections, manifest.cuts, seed=seed, origins=origins)
-    if not report.rows_changed:
+    if dry_run or not report.rows_changed:
         return manifest.version, report
     logs = [{"file": Path(path).name, "sha256": file_sha256(Path(path))} for path in csvs]
     parameters = {"corrections": logs, **report.counts}

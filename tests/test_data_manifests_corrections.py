@@ -499,7 +499,11 @@ def test_apply_to_store_twice_is_one_version(store: Store, tmp_path: Path) -> No
     base = store.write("faces", manifest(rows), "ingest")
     path = tmp_path / "ann.csv"
     append_correction(path, replace(said(rows[0], "gender", "male", "female"), manifest=base.pinned))
+    tried, forecast = apply_to_store(store, "faces", [path], dry_run=True)
+    assert tried == base
+    assert len(store.log("faces")) == 1
     version, report = apply_to_store(store, "faces", [path])
+    assert forecast.table.equals(report.table)
     assert (version.number, version.parents, version.seed) == (2, (base.pinned,), 0)
     assert version.parameters["corrections"][0]["file"] == "ann.csv"
     assert report.counts["applied"] == 1
