@@ -63,9 +63,10 @@ def test_a_full_disk_stops_the_run_and_is_no_failure_of_a_picture(
     def no_room(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as full, pytest.raises(OSError, match="No space left"):
+    with monkeypatch.context() as full:
         full.setattr("pipeline.step.save_rgb", no_room)
-        run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, jobs=1)
+        with pytest.raises(OSError, match="No space left"):
+            run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, jobs=1)
     assert [version.operation for version in store.log("drawn")] == ["ingest"]
     run = run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, jobs=1)
     assert (run.reused, run.version.ledger.get("failed")) == (0, None)
