@@ -144,7 +144,7 @@ def age_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None
         for a, b, name, count in zip(*spans, cuts.names, by_class, strict=True)
     ]
     told = alt.Chart(alt.Data(values=heads)).mark_text(baseline="top", y=4, color=palette.soft, fontSize=12)
-    chart = _finish(alt.layer(shade, bars, lines, told.encode(x=x, text="text:N"), label), palette, 230)
+    chart = finish(alt.layer(shade, bars, lines, told.encode(x=x, text="text:N"), label), palette, 230)
     title = f"{_share(hard, total)} of the profiles are {first} to {last}, where a year decides the class"
     if not first < cuts.old <= last + 1:
         title = f"{_share(hard, total)} of the profiles are {first} to {last}"
@@ -188,7 +188,7 @@ def pyramid_figure(census: Census, palette: Palette) -> Figure | None:
         )
     )
     told = heads.mark_text(y=-10, fontWeight=600, color=palette.ink, fontSize=12.5).encode(x=x, text="text:N")
-    chart = _finish(alt.layer(bars, *ends, told), palette, 18 * len(bins))
+    chart = finish(alt.layer(bars, *ends, told), palette, 18 * len(bins))
     more = GENDERS[int(by_gender.argmax())]
     title = f"{_share(int(by_gender.max()), int(by_gender.sum()))} of the profiles are {more}"
     return Figure("pyramid", title, chart, f"Profiles by gender and {_BIN} years of age.")
@@ -229,7 +229,7 @@ def mask_figure(census: Mapping[str, Census], palette: Palette) -> Figure | None
     share = _share(int(total.min()), int(total.sum()))
     title = f"Masks: {' and '.join(f'“{mask}”' for mask in least)} "
     title += f"is the rarest with {share} of the pictures" if len(least) == 1 else f"are the rarest, {share} each"
-    return Figure("masks", title, _finish(alt.layer(bars, told), palette, 34 * len(census)))
+    return Figure("masks", title, finish(alt.layer(bars, told), palette, 34 * len(census)))
 
 
 # -- pictures ---------------------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def colour_figure(pictures: Pictures, palette: Palette) -> Figure:
         .encode(x=corner, color=colour, text="text:N")
         for row, mean in enumerate(means)
     ]
-    chart = _finish(alt.layer(rules, lines, *told), palette, 230)
+    chart = finish(alt.layer(rules, lines, *told), palette, 230)
     brightest = list(colours)[int(np.argmax(pictures.mean))]
     title = f"{brightest.capitalize()} is the brightest channel: {pictures.mean.max():.0f} of 255 on average"
     scaled = (
@@ -355,7 +355,7 @@ def version_figure(versions: Sequence[Version], palette: Palette) -> Figure | No
     told = ends.encode(x=x, y=beside, color=colour, text="ages:N")
     title = f"Pictures of each age class, version by version of {versions[-1].name}"
     note = f"Usable pictures; classes {', '.join(map(printed, cuts.names))}."
-    return Figure("versions", title, _finish(alt.layer(lines, told), palette, 210), note)
+    return Figure("versions", title, finish(alt.layer(lines, told), palette, 210), note)
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ def _bars(names: Sequence[str], counts: np.ndarray, palette: Palette, group: int
     told = alt.Chart(alt.Data(values=totals)).mark_text(align="left", dx=6, fontSize=12)
     colour = alt.condition("datum.empty", alt.value(palette.red), alt.value(palette.soft))
     chart = alt.layer(bars, told.encode(x=x, y=y, text="text:N", color=colour))
-    return _finish(chart, palette, 21 * len(places))
+    return finish(chart, palette, 21 * len(places))
 
 
 def _told(real: int, made: int) -> str:
@@ -442,7 +442,7 @@ _WORDS = {"name": "what", "kind": "kind", "gender": "gender", "age": "age", "mas
           "channel": "channel", "label": "version", "ages": "age class"}  # fmt: skip
 
 
-def _finish(chart: Chart, palette: Palette, height: float) -> Chart:
+def finish(chart: Chart, palette: Palette, height: float) -> Chart:
     """Size, and the same quiet axes on every chart."""
     text: dict[str, Any] = {"labelColor": palette.soft, "labelFontSize": 12, "titleColor": palette.soft}
     axis = {
