@@ -119,7 +119,7 @@ class Desk {
 
   // -- on the screen --------------------------------------------------------------------------------------------
   async show(id, keep = false) {
-    this.painted = false; // keys before the paint were meant for the picture before
+    this.wait(true); // keys before the paint were meant for the picture before
     const person = id === null ? null : this.people.get(id);
     const pictures = id === null ? [] : this.pictures.get(id);
     if (person && !pictures) return; // on their way; receive() calls again
@@ -134,7 +134,12 @@ class Desk {
     this.drawStrip(pictures || []);
     this.draw();
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    this.painted = true;
+    this.wait(false);
+  }
+
+  wait(on) {
+    this.painted = !on;
+    this.$("desk").classList.toggle("waiting", on);
   }
 
   build() {

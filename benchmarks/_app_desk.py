@@ -1,0 +1,150 @@
+"""A workspace for the review desk, a server on it, and a browser that measures from the key to the picture."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.manifests import draw_manifest
+from data_manifests.store import Store
+from data_manifests.taxonomy import SHOTS
+from data_manifests.version import Version
+from pipeline.images import save_rgb
+
+ROOT = Path(__file__).resolve().parent.parent
+_SUSPECTS = 0.1  # share of people with a suggestion
+
+# From a key to the frame in which the next person's pictures are painted.
+MEASURE = """() => {
+  const desk = [...document.querySelectorAll('*')].find((e) => e.shadowRoot?.querySelector('.desk')).shadowRoot;
+  window.waits = [];
+  let pressed = null;
+  window.addEventListener('keydown', (event) => { if (event.key === 'Enter') pressed = performance.now(); }, true);
+  new MutationObserver(() => {
+    if (pressed === null) return;
+    const began = pressed;
+    pressed = null;
+    requestAnimationFrame(() => requestAnimationFrame(() => window.waits.push(performance.now() - began)));
+  }).observe(desk.querySelector('.strip'), { childList: true });
+}"""
+
+
+def draw_workspace(folder: Path, rows: int, people_drawn: int, height_px: int = 512) -> Version:
+    """A manifest `people` of `rows` photos, seven a person, ranked by an audit that never was.
+
+    Pictures are drawn for as many people as `people_drawn`; further people share them, in the same order, with ids and
+    paths of their own in the manifest's sense but the same files.
+    """
+    rng = np.random.default_rng(0)
+    drawn = min(rows, people_drawn * len(SHOTS))
+    photos = folder / "photos"
+    hashes, paths = [], []
+    for number in range(drawn):
+        saved = save_rgb(
+            _picture(rng, height_px), photos, f"p{number // len(SHOTS):04d}/{SHOTS[number % len(SHOTS)]}.jpg"
+        )
+        hashes.append(saved.sha256)
+        paths.append(saved.path)
+    table = draw_manifest(rows, rng)
+    which = pa.array(np.arange(rows) % drawn)
+    person = np.arange(rows) // len(SHOTS)
+    people = int(person[-1]) + 1
+    suspect = rng.random(people) < _SUSPECTS
+    rank = np.empty(people, np.int32)
+    rank[np.lexsort((rng.random(people), ~suspect))] = np.arange(1, people + 1)
+    gender = np.array(table["gender"].to_pylist(), object)
+    other = np.where(gender == "male", "female", "male")
+    columns = {
+        "sha256": pa.array(hashes).take(which),
+        "path": pa.array(paths).take(which),
+        "root": pa.array(["photos"] * rows),
+        "audit_rank": pa.array(rank[person]),
+        "gender_label_score": pa.array(np.where(suspect[person], 0.05, 0.99).astype(np.float32)),
+        "suggested_gender": pa.array(np.where(suspect[person], other, None)),
+        "audit_reason": pa.array(np.where(suspect[person], "gender looks otherwise (0.95)", None)),
+    }
+    for name, column in columns.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    store = Store(folder)
+    store.set_root("photos", photos)
+    return store.write("people", table, "ingest")
+
+
+def _picture(rng: np.random.Generator, height_px: int) -> np.ndarray:
+    """Soft colours and some grain: about as many bytes as a portrait."""
+    width_px = height_px * 3 // 4
+    coarse = cv2.resize(
+        rng.integers(40, 215, (8, 6, 3)).astype(np.float32), (width_px, height_px), None, 0, 0, cv2.INTER_CUBIC
+    )
+    return np.clip(coarse + rng.normal(0, 4, coarse.shape), 0, 255).astype(np.uint8)
+
+
+@contextmanager
+def serving(workspace: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`streamlit run curation_app` on a free port: its address and process."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "curation_app", "--server.port", str(port), "--"]
+    process = subprocess.Popen(
+        [*command, "--workspace", str(workspace)],
+        cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        _wait(f"http://localhost:{port}", process)
+        yield f"http://localhost:{port}", process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("error: the server did not start")
+
+
+@contextmanager
+def browsing(width: int = 1280, height: int = 900) -> Iterator[Any]:
+    """A page of a real Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found:
+        raise SystemExit("error: Chromium is not installed: apt-get install chromium")
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": width, "height": height})
+        browser.close()
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process now, and at its highest."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(status["VmRSS"].split()[0]) / 1024
+
+
+def log_lines(workspace: Path) -> list[str]:
+    return [line for path in (workspace / "corrections").rglob("*.csv") for line in path.read_text("utf8").splitlines()]
+
+
+def show(figures: dict[str, Any]) -> None:
+    print(json.dumps(figures))
