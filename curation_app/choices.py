@@ -24,16 +24,22 @@ class Labels:
     """Labels of all rows (N,) of a version as numbers, `UNKNOWN` where there is none.
 
     `labelled`, `suggested`: by field, int8. `scores`: by field, float32, the probability that the label is right; NaN
-    where the audit did not judge. `shown` (N,): real photos that can be judged. `excluded` (N,): those that a
-    correction left out. `by_id`: the numbers of all real rows, by person and shot.
+    where the audit did not judge. `usable` (N,): rows with a picture that takes part. `rejected` (N,): rows that a
+    correction left out. `real` (N,): photos, not synthetic. `by_id`: the numbers of all photos, by person and shot.
     """
 
     labelled: Mapping[str, np.ndarray]
     suggested: Mapping[str, np.ndarray]
     scores: Mapping[str, np.ndarray]
-    shown: np.ndarray
-    excluded: np.ndarray
+    usable: np.ndarray
+    rejected: np.ndarray
+    real: np.ndarray
     by_id: np.ndarray
+
+    @property
+    def shown(self) -> np.ndarray:
+        """Photos (N,) that can be judged."""
+        return self.real & self.usable
 
     @property
     def is_audited(self) -> bool:
@@ -48,7 +54,6 @@ def labels_of(faces: Faces) -> Labels:
         for field in ("mask", "gender", "age")
     }
     scores["class"] = np.fmin.reduce(list(scores.values()))
-    status, real = faces.column("status"), ~faces.column("is_synthetic").to_numpy()
     return Labels(
         labelled={
             "class": _numbers(table["class_id"]),
@@ -62,8 +67,9 @@ def labels_of(faces: Faces) -> Labels:
             "age": _numbers(age_class_of(table["suggested_age"], faces.cuts)),
         },
         scores=scores,
-        shown=real & (_places(status, USABLE) >= 0),
-        excluded=real & _by_a_correction(faces),
+        usable=_places(table["status"], USABLE) >= 0,
+        rejected=_by_a_correction(faces),
+        real=~table["is_synthetic"].to_numpy(),
         by_id=faces.rows,
     )
 

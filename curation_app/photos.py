@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
-from curation_app import log, session
+from curation_app import log, session, tiles
 from curation_app.choices import Labels, age_names, labels_of
 from curation_app.faces import Faces
 from curation_app.marking import Action, Row, records_of, records_of_group, text_of, verdict
@@ -83,10 +83,10 @@ def save(desk: Desk, asked: Mapping[str, Any], actions: Sequence[Action]) -> str
     else:
         records = records_of(action, marked, *about)
     said.save(asked["name"], records)
-    photos = f"{len(marked)} photo{'s' * (len(marked) != 1)}"
+    many = f"{len(marked)} picture{'s' * (len(marked) != 1)}"
     if not records and not said.is_saved(asked["name"]):
-        return f"{photos}: you had said so already."
-    return f"Saved · {action.text} · {photos}"
+        return f"{many}: you had said so already."
+    return f"Saved · {action.text} · {many}"
 
 
 def _labels_text(number: int) -> str:
@@ -113,10 +113,14 @@ def rows_named(faces: Faces, ids: Sequence[str]) -> list[dict[str, Any]]:
     return [found[name] for name in ids]
 
 
-def undo_of(said: Words) -> dict[str, str] | None:
-    """What the undo button would take back."""
-    name = said.last_save()
-    return {"name": name, "text": "Take back what was saved last"} if name else None
+def undo_of(said: Words, key: str) -> dict[str, str] | None:
+    """What the undo button of a page would take back."""
+    name, records = said.last_save(tiles.kind_of(key))
+    return (
+        {"name": name, "text": f"Take back {_labels_text(len(records))}, said at {records[0].time[:16]}"}
+        if name
+        else None
+    )
 
 
 def thumbnails(desk: Desk, rows: np.ndarray, ahead: np.ndarray) -> tuple[list[dict[str, Any]], list[Picture]]:
@@ -155,7 +159,8 @@ def label_text(row: Row, desk: Desk) -> str:
 
 def review_link(desk: Desk, person: str) -> str:
     """The address of a person on the review page."""
-    return "review?" + urlencode({"manifest": desk.faces.version.ref, "person": person, "by": desk.annotator})
+    asked = {"manifest": desk.faces.version.ref, "by": desk.annotator, "queue": "person", "at": person}
+    return "./?" + urlencode({name: value for name, value in asked.items() if value})
 
 
 def look(desk: Desk, sample: str) -> dict[str, Any] | None:
@@ -166,7 +171,7 @@ def look(desk: Desk, sample: str) -> dict[str, Any] | None:
         row = rows_named(desk.faces, [sample])[0]
     except CorrectionError:
         return None  # of a version that is no longer the one on the page
-    shown = [row, *_origin(desk.faces, row)]
+    shown = [row, *(found for found in origins(desk.faces, [row]) if found)]
     captions = ["synthetic" if row["is_synthetic"] else "this photo", "made from this photo"]
     made = pictures(desk.store, shown, LARGE_PX)
     lines = {
@@ -189,9 +194,9 @@ def look(desk: Desk, sample: str) -> dict[str, Any] | None:
     }
 
 
-def _origin(faces: Faces, row: Row) -> list[dict[str, Any]]:
-    """The photo that a synthetic picture was made from; nothing for a photo, or if it is no longer there."""
-    if not row["is_synthetic"]:
-        return []
-    rows = pc.indices_nonzero(pc.equal(faces.column("source_id"), row["source_id"])).to_numpy()
-    return [found for found in faces.records(rows) if not found["is_synthetic"]][:1]
+def origins(faces: Faces, rows: Sequence[Row]) -> list[dict[str, Any] | None]:
+    """The photo that each synthetic picture was made from; None for a photo, or if it is no longer there."""
+    asked = pa.array([row["source_id"] for row in rows if row["is_synthetic"]], pa.string())
+    at = pc.indices_nonzero(pc.is_in(faces.column("source_id"), asked)).to_numpy()
+    found = {row["source_id"]: row for row in faces.records(at) if not row["is_synthetic"]}
+    return [found.get(row["source_id"]) if row["is_synthetic"] else None for row in rows]

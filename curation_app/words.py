@@ -110,9 +110,9 @@ class Words:
                 append_corrections(self.path, named)
                 self.refresh()
 
-    def last_save(self) -> str:
-        """The name of the latest save that was not taken back; empty if there is none."""
-        return next(reversed(self._saves), "")
+    def last_save(self, kind: str) -> tuple[str, list[Correction]]:
+        """The latest save that was not taken back, of those whose names begin with `kind`; empty if there is none."""
+        return next(((name, said) for name, said in reversed(self._saves.items()) if name.startswith(kind)), ("", []))
 
     def take_back(self, save: str) -> int:
         """Undo a save by further records, which say again what was said before it, or nothing.

@@ -26,8 +26,8 @@ _component = st.components.v2.component(
 )
 
 Tile = dict[str, Any]
-"""id; src or problem; w, h of the picture; texts head, label, hint, said; perhaps before (a second picture), out (is
-excluded), group (number), href."""
+"""id; src or problem; w, h of the picture; texts head, label, hint, more, said; perhaps before (a second picture), out
+(is excluded), group (number), href."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ def settle(key: str, do: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
     return done
 
 
+def kind_of(key: str) -> str:
+    """The letter with which the names of this page's saves begin."""
+    return key[0]
+
+
 def looked_at(key: str) -> str:
     """The photo that is to be shown large; empty if none is."""
     return str(_state(key).get("look") or "")
@@ -103,6 +108,7 @@ def show(
     data = {
         "choice": choice,
         "token": f"{choice} {page.number}",
+        "kind": kind_of(key),
         "manifest": manifest,
         "tiles": list(tiles),
         "groups": None if groups is None else [{"title": group.title, "flags": group.flags} for group in groups],

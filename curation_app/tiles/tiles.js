@@ -27,9 +27,9 @@ function element(tag, className, text) {
   return made
 }
 
-function newName() {
+function newName(kind) {
   const bytes = crypto.getRandomValues(new Uint8Array(8))
-  return "g" + Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+  return kind + Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
 }
 
 function isDark(at) {
@@ -38,6 +38,7 @@ function isDark(at) {
   return red + green + blue < 384
 }
 
+const TEXTS = ["head", "label", "hint", "more", "said"]
 const KEY_NAMES = { Enter: "↵", " ": "space", Escape: "esc", ArrowLeft: "←", ArrowRight: "→" }
 
 class Desk {
@@ -78,7 +79,7 @@ class Desk {
     } else if (other && this.data) {
       this.say("", "")
     }
-    const ids = data.tiles.map((tile) => tile.id).join(" ")
+    const ids = data.tiles.map((tile) => tile.id + (tile.before ? "+" : "")).join(" ")
     this.data = data
     this.root.style.colorScheme = isDark(this.root) ? "dark" : "light"
     if (other) {
@@ -115,6 +116,7 @@ class Desk {
     this.tiles = data.tiles.map((tile, index) => this.tile(tile, index))
     this.grid.replaceChildren()
     this.grid.classList.toggle("grouped", Boolean(data.groups))
+    this.grid.classList.toggle("paired", data.tiles.some((tile) => tile.before))
     const shapes = data.tiles.filter((tile) => tile.w).map((tile) => tile.w / tile.h).sort((a, b) => a - b)
     this.grid.style.setProperty("--shape", shapes.length ? shapes[shapes.length >> 1].toFixed(3) : "0.75")
     if (data.groups) {
@@ -154,7 +156,7 @@ class Desk {
     }
     frame.append(element("span", "check", "✓"))
     const text = element("div", "text")
-    for (const name of ["head", "label", "hint", "said"]) text.append(element("span", name))
+    for (const name of TEXTS) text.append(element("span", name))
     box.append(frame, text)
     if (tile.href) {
       const link = element("a", "link", "Review")
@@ -184,11 +186,11 @@ class Desk {
     const saving = new Set(this.pending.flatMap((save) => save.ids))
     data.tiles.forEach((tile, index) => {
       const box = this.tiles[index]
-      for (const name of ["head", "label", "hint", "said"]) {
+      for (const name of TEXTS) {
         const span = box.querySelector(`.text > .${name}`)
         span.textContent = tile[name] || ""
         span.hidden = !tile[name]
-        span.title = tile[name] || ""
+        span.title = tile[`${name}_title`] || tile[name] || ""
       }
       box.classList.toggle("marked", this.marked.has(tile.id))
       box.classList.toggle("out", Boolean(tile.out))
@@ -271,7 +273,8 @@ class Desk {
     this.place.textContent = data.tiles.length
       ? `${(data.first + 1).toLocaleString("en")}–${(data.first + data.shown).toLocaleString("en")} of ${data.total.toLocaleString("en")} ${data.noun}`
       : ""
-    this.dock.hidden = data.tiles.length === 0 && !data.undo && !waiting
+    const nothing = data.actions.length ? !data.tiles.length && !data.undo && !waiting : data.pages <= 1
+    this.dock.hidden = nothing
   }
 
   say(text, tone) {
@@ -338,14 +341,14 @@ class Desk {
   act(action) {
     if (!this.data.may || !this.marked.size) return
     const ids = this.data.tiles.map((tile) => tile.id).filter((id) => this.marked.has(id))
-    this.send({ name: newName(), manifest: this.data.manifest, action: action.name, ids })
+    this.send({ name: newName(this.data.kind), manifest: this.data.manifest, action: action.name, ids })
     this.marked.clear()
     this.changed()
   }
 
   takeBack() {
     if (!this.data.may || !this.data.undo) return
-    this.send({ name: newName(), manifest: this.data.manifest, action: "undo", ids: [this.data.undo.name] })
+    this.send({ name: newName(this.data.kind), manifest: this.data.manifest, action: "undo", ids: [this.data.undo.name] })
     this.changed()
   }
 

@@ -71,20 +71,23 @@ def page() -> None:
 def _page() -> None:
     with session.errors_on_the_page():
         desk = session.desk()
-        show = st.segmented_control(
-            "Show", list(SHOWS), format_func=SHOWS.__getitem__, default="labelled", required=True, key="grid show",
-            label_visibility="collapsed",
-        )  # fmt: skip
+        st.space("xxsmall")
+        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+            show = st.segmented_control(
+                "Show", list(SHOWS), format_func=SHOWS.__getitem__, default="labelled", required=True, key="grid show",
+                label_visibility="collapsed",
+            )  # fmt: skip
+            hide = st.toggle("Hide what I have judged", key="grid hide")
         if show == "duplicates":
-            _duplicates(desk)
+            _duplicates(desk, hide)
         else:
-            _faces(desk, show)
+            _faces(desk, show, hide)
 
 
 # -- faces of one class -----------------------------------------------------------------------------------------------
-def _faces(desk: Desk, show: str) -> None:
+def _faces(desk: Desk, show: str, hide: bool) -> None:
     done = tiles.settle(KEY, lambda asked: photos.save(desk, asked, _every_action(desk.faces.cuts)))
-    choice, size = _choose(desk, show)
+    choice, size = _choose(desk, show, hide)
     page = tiles.page_of(KEY, choice.name, len(choice.rows), size, "photos")
     said = photos.words(desk)
     here, ahead = (choice.rows[page.first + start :][:size] for start in (0, size))
@@ -102,7 +105,7 @@ def _faces(desk: Desk, show: str) -> None:
         empty=choice.empty,
         actions=choice.actions,
         done=done,
-        undo=photos.undo_of(said),
+        undo=photos.undo_of(said, KEY),
         look=photos.look(desk, tiles.looked_at(KEY)),
         why_not=photos.why_not(desk),
     )
@@ -126,21 +129,20 @@ class _Kind:
     suspicion: np.ndarray
 
 
-def _choose(desk: Desk, show: str) -> tuple[_Choice, int]:
+def _choose(desk: Desk, show: str, hide: bool) -> tuple[_Choice, int]:
     """The row of choices, and what follows from it."""
     labels, cuts = photos.labels(desk), desk.faces.cuts
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if show == "excluded":
             fields: tuple[str, ...] = LABELS
             name, actions = [show], [INCLUDE]
-            rows = in_order(labels, labels.excluded, None)
+            rows = in_order(labels, labels.real & labels.rejected, None)
         else:
             kind = _choose_kind(desk, show, labels)
             fields = LABELS if kind.field == "class" else (kind.field,)
             name, rows = _choose_value(kind, labels, cuts)
             actions = _actions(show, fields, cuts)
         size = st.selectbox("On a page", _SIZES, index=1, key="grid size", width=110)
-        hide = st.toggle("Hide what I have judged", key="grid hide")
     if hide:
         rows = not_judged(desk.faces, rows, photos.words(desk), fields)
     choice = json.dumps([desk.faces.version.pinned, desk.annotator, *name, size, hide])
@@ -226,7 +228,7 @@ def _hint(row: Row, show: str, fields: tuple[str, ...], cuts: AgeCuts) -> str:
 
 
 # -- duplicates -------------------------------------------------------------------------------------------------------
-def _duplicates(desk: Desk) -> None:
+def _duplicates(desk: Desk, hide: bool) -> None:
     done = tiles.settle(KEY, lambda asked: photos.save(desk, asked, _every_action(desk.faces.cuts)))
     twins = _twins(desk.faces, desk.faces.version.pinned, str(desk.store.workspace))
     labels = photos.labels(desk)
@@ -238,9 +240,7 @@ def _duplicates(desk: Desk) -> None:
         "differ": f"Labels or people differ  ({int(differs.sum()):,})",
         "same": f"Nothing differs  ({int((~differs).sum()):,})",
     }
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = st.selectbox("Which", list(kinds), format_func=kinds.__getitem__, key="grid twins", width=260)
-        hide = st.toggle("Hide what I have judged", key="grid hide")
+    kind = st.selectbox("Which", list(kinds), format_func=kinds.__getitem__, key="grid twins", width=260)
     numbers = np.flatnonzero({"all": np.ones_like(differs), "differ": differs, "same": ~differs}[kind])
     said = photos.words(desk)
     if hide:
@@ -271,7 +271,7 @@ def _duplicates(desk: Desk) -> None:
         empty="The audit found no two photos that are the same picture.",
         actions=[SAME, KEEP, EXCLUDE],
         done=done,
-        undo=photos.undo_of(said),
+        undo=photos.undo_of(said, KEY),
         look=photos.look(desk, tiles.looked_at(KEY)),
         why_not=photos.why_not(desk),
     )
