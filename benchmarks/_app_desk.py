@@ -74,8 +74,8 @@ def draw_workspace(folder: Path, rows: int, people_drawn: int, height_px: int = 
         "root": pa.array(["photos"] * rows),
         "audit_rank": pa.array(rank[person]),
         "gender_label_score": pa.array(np.where(suspect[person], 0.05, 0.99).astype(np.float32)),
-        "suggested_gender": pa.array(np.where(suspect[person], other, None)),
-        "audit_reason": pa.array(np.where(suspect[person], "gender looks otherwise (0.95)", None)),
+        "suggested_gender": pa.array(other, mask=~suspect[person]),
+        "audit_reason": pa.array(["gender looks otherwise (0.95)"] * rows, mask=~suspect[person]),
     }
     for name, column in columns.items():
         table = table.set_column(table.column_names.index(name), name, column)

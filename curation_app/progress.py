@@ -40,6 +40,9 @@ class _Annotator:
         self.words: dict[int, dict[Label, str]] = {}  # only what differs from the label as it was seen
         self.saves: deque[Saved] = deque(maxlen=_KEPT)
         self.days: Counter[date] = Counter()
+        self.open = Saved(
+            -1, (), ()
+        )  # the latest without a mark: perhaps the beginning of a save that is being written
 
 
 class Progress:
@@ -137,6 +140,10 @@ class Progress:
             _say(words, record)
         if not words:
             del own.words[person]
+        whole = Saved(person, tuple(save), before)
+        if own.open.records and _save_of(own.open.records[0]) == _save_of(save[0]):
+            whole = Saved(person, own.open.records + whole.records, own.open.before + before)
+        own.open = whole
         marks = [record for record in save if record.field == UNSURE and record.scope == "person"]
         if not marks:
             return
@@ -146,7 +153,7 @@ class Progress:
             if own.saves and any(record.correction_id == undone for record in own.saves[-1].records):
                 own.saves.pop()
             return
-        own.saves.append(Saved(person, tuple(save), before))
+        own.saves.append(whole)
         if marks[-1].new:
             own.days[datetime.fromisoformat(marks[-1].time).astimezone().date()] += 1
 

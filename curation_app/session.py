@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -65,7 +66,10 @@ def _load(workspace: str, ref: str, content_hash: str) -> Faces:
 def annotator() -> str:
     """Who looks: the account that is signed in where `[auth]` is configured, else the name that was typed."""
     if _has_sign_in():
-        return str(st.user.get("email") or st.user.get("name") or st.user.get("sub")) if st.user.is_logged_in else ""
+        if not st.user.get("is_logged_in"):
+            return ""
+        name = str(st.user.get("email") or st.user.get("name") or st.user.get("sub"))
+        return name if is_name(name) else "user " + re.sub(r"[;()\s]+", " ", name).strip()
     return str(st.session_state.get("annotator", ""))
 
 
@@ -140,7 +144,7 @@ def _choose_version() -> None:
 
 def _sign_in() -> None:
     if _has_sign_in():
-        if st.user.is_logged_in:
+        if st.user.get("is_logged_in"):
             st.caption(f"Signed in as {plain(annotator())}")
             st.button("Sign out", on_click=st.logout)
         else:

@@ -14,7 +14,7 @@ import numpy as np
 
 from curation_app import log
 from curation_app.cards import Pictures, card_of, rank_text
-from curation_app.dealing import Deals
+from curation_app.dealing import EVERYBODY, Deals
 from curation_app.faces import Faces
 from curation_app.progress import Progress
 from curation_app.queues import Queue, is_ranked, order_of, ranks
@@ -24,8 +24,8 @@ from data_manifests.errors import CorrectionError, ToolkitError
 from data_manifests.store import Store
 from data_manifests.taxonomy import MAX_AGE
 
-_AHEAD = 8  # people dealt ahead: their pictures are made
-_SENT = 4  # of them, whose pictures are sent as soon as they are there
+_AHEAD = 5  # people dealt ahead: their pictures are made
+_SENT = 3  # of them, whose pictures are sent as soon as they are there
 _AT_HAND = 256  # people whose rows are kept
 _RECENT = 20  # people back to whom one can go
 
@@ -222,11 +222,21 @@ class Sitting:
             "settled": [self._id(person) for person in progress.trail(self.annotator)[-_RECENT:]],
             "progress": f"{done:,} of {len(self.order):,} seen · {today:,} today",
             "share": done / max(1, len(self.order)),
-            "idle": "Nobody is left in this queue.",
+            "idle": self._idle(),
             "classes": list(faces.cuts.names),
             "cuts": [faces.cuts.middle, faces.cuts.old],
             "oldest": MAX_AGE,
         }
+
+    def _idle(self) -> str:
+        progress, own = self.table.progress, self.table.progress.seen_by(self.annotator)
+        left = ~own
+        if self.looks != EVERYBODY:
+            left &= progress.looks - own < self.looks
+        held = int(left[self.order].sum())
+        if self.queue.kind == "person" or not held:
+            return "Nobody is left in this queue."
+        return f"The last {held:,} are with other annotators. ↓ looks whether one has come back."
 
     def _card(self, person: int) -> dict[str, Any]:
         progress = self.table.progress

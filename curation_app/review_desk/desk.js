@@ -309,10 +309,10 @@ class Desk {
     if ((key === "Enter" || key === " ") && (target.tagName === "BUTTON" || target.tagName === "A")) return null;
     if (key === "ArrowUp") return () => this.act("back");
     if (key === "u") return () => this.undo();
+    if (key === "ArrowDown") return () => this.act("next");
     if (!this.shown) return known(key) ? () => {} : null;
     if (key === "Enter" || key === " ") return () => this.act("settle");
     if (key === "q") return () => this.act("unsure");
-    if (key === "ArrowDown") return () => this.act("next");
     if (key === "ArrowRight" || key === "ArrowLeft") return () => this.choose(this.at + (key === "ArrowRight" ? 1 : -1));
     if (/^[1-7]$/.test(key)) return () => this.choose(Number(key) - 1);
     if (key in MASKS) return () => this.set("mask", MASKS[key]);
