@@ -18,8 +18,9 @@ def run_command(store: Store, *words: str) -> str:
 
     Raises StageError with the command's own one line if it fails.
     """
-    environment = os.environ | {"WORKSPACE": str(store.workspace.absolute()), "PYTHONPATH": str(_ROOT)}
-    done = subprocess.run([sys.executable, "-m", *words], env=environment, capture_output=True, text=True, check=False)
+    ours = {"WORKSPACE": str(store.workspace.absolute()), "PYTHONPATH": str(_ROOT), "PYTHONIOENCODING": "utf8"}
+    command = [sys.executable, "-m", *words]
+    done = subprocess.run(command, env=os.environ | ours, capture_output=True, encoding="utf8", check=False)
     if done.returncode:
         told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         if not told:  # a defect of ours: all of it goes to the server's log

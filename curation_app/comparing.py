@@ -9,7 +9,8 @@ from typing import Any
 import streamlit as st
 
 from curation_app import session
-from curation_app.compared import MOST, Change, compare, filtered
+from curation_app.changes import MOST
+from curation_app.compared import Change, compare, filtered
 from curation_app.pictures import pictures
 from data_manifests.store import Store
 from data_manifests.version import Version

@@ -125,6 +125,18 @@ def test_what_rows_say_is_escaped(store: Store, tmp_path: Path, monkeypatch: pyt
     assert "&lt;img src=x onerror=a()&gt;" in told
 
 
+def test_a_version_that_breaks_while_comparing_is_told(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    males(store, tmp_path / "photos")
+    bench = open_page("versions", store, "drawn@2", monkeypatch)
+    data = store.resolve("drawn@1").read_bytes()
+    file = store.resolve("drawn@1")
+    file.chmod(0o644)
+    file.write_bytes(data[:600] + b"x" * 200 + data[800:])  # its footer is whole: only reading the rows fails
+    assert "cannot be read" in texts(part(bench, "Compare"))
+
+
 # -- apply ------------------------------------------------------------------------------------------------------
 
 
