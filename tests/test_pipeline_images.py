@@ -78,3 +78,18 @@ def test_saving_leaves_one_whole_file(tmp_path: Path) -> None:
         assert saved.bytes == (tmp_path / name).stat().st_size
         assert np.abs(load_rgb(tmp_path / name, saved.sha256).astype(int) - PICTURE).mean() < 2
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["b.jpg", "b.png"]
+
+
+def test_a_large_jpeg_may_come_smaller_but_never_below_what_is_asked(tmp_path: Path) -> None:
+    large = np.kron(draw_picture(5), np.ones((8, 8, 1), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(large).save(tmp_path / "a.jpg", quality=95, exif=exif)
+    whole = load_rgb(tmp_path / "a.jpg")
+    least = min(whole.shape[:2]) // 4 - 3
+    small = load_rgb(tmp_path / "a.jpg", at_least_px=least)
+    assert small.shape == (whole.shape[0] // 4, whole.shape[1] // 4, 3)  # an eighth would be shorter than `least`
+    blocks = whole.reshape(small.shape[0], 4, small.shape[1], 4, 3).mean((1, 3))
+    assert np.abs(small - blocks).mean() < 1
+    Image.fromarray(large).save(tmp_path / "a.png")
+    assert np.array_equal(load_rgb(tmp_path / "a.png", at_least_px=least), large)  # only JPEG can

@@ -25,7 +25,7 @@ from data_manifests.files import write_atomic
 from pipeline.images import load_rgb
 from train.prepare import Values, check_prepare, prepare_picture
 
-VERSION = 1  # of prepare.py: raise it when the same settings give other pixels
+VERSION = 2  # of prepare.py: raise it when the same settings give other pixels
 Picture = tuple[Path, str]  # file and the sha256 of its bytes
 
 
@@ -104,9 +104,12 @@ def _decode(
     kept: list[str] = []
     reasons: dict[str, str] = {}
 
+    # the steps of `prepare` mean pixels of the whole picture; where there are none, it need not be decoded whole
+    at_least_px = None if prepare else max(size)
+
     def read(item: tuple[str, Path]) -> np.ndarray | str:
         try:
-            return prepare_picture(load_rgb(item[1], item[0]), prepare, size)
+            return prepare_picture(load_rgb(item[1], item[0], at_least_px), prepare, size)
         except StageError as error:
             return str(error)
 
