@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from data_manifests.errors import ManifestError
+from data_manifests.errors import ManifestError, StageError
 from data_manifests.files import write_atomic
 from data_manifests.schema import USABLE
 from data_manifests.store import Store
 from data_manifests.version import Manifest
 from train.config import TrainSettings
 from train.metrics import drawn_counts, person_counts, person_draws, score_arrays
-from train.runs import Run
+from train.runs import Run, command_line
 
 SCORES = ("f1", "accuracy", "mask_f1", "gender_f1", "age_f1")
 Train = Callable[[str, TrainSettings], Run]
@@ -35,7 +35,8 @@ def compare(
     """Train each manifest with each seed (`train` may take known runs) and compare them with the first.
 
     Returns plain JSON values: `rows`, `people`, and for each manifest its scores (mean over seeds), their spread, and
-    the difference from the first manifest with a paired 95 % interval over people.
+    the difference from the first manifest with a paired 95 % interval over people; `settled` names those whose interval
+    in F1 leaves zero out.
     """
     manifests = {ref: store.read(ref) for ref in refs}
     truth = common_truth(store.read(val_ref), list(manifests.values()))
@@ -58,6 +59,9 @@ def compare(
         "people": int(truth["person_id"].nunique()),
         "seeds": seeds,
         "compared": compared,
+        "settled": [entry["name"] for entry in compared if entry["low"]["f1"] > 0 or entry["high"]["f1"] < 0],
+        "leak": None,  # train/leak.py, if it is asked for
+        "command": command_line(),
     }
 
 
@@ -170,12 +174,17 @@ def write_comparison(result: dict[str, Any], store: Store) -> Path:
             break
         except FileExistsError:
             serial += 1
+    name = folder / f"compare-{serial:04d}"
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     bound = max(max(abs(entry["low"]["f1"]), abs(entry["high"]["f1"]), 1e-3) for entry in result["compared"])
-    page = environment.get_template("compare.html.j2").render(result=result, name=f"compare-{serial:04d}", bound=bound)
-    write_atomic(folder / f"compare-{serial:04d}.html", page.encode())
-    write_atomic(folder / f"compare-{serial:04d}.json", json.dumps(result, indent=2).encode())
-    return folder / f"compare-{serial:04d}.html"
+    try:
+        page = environment.get_template("compare.html.j2").render(result=result, name=name.name, bound=bound)
+        write_atomic(name.with_suffix(".html"), page.encode())
+        write_atomic(name.with_suffix(".json"), json.dumps(result, indent=2).encode())
+    except OSError as error:
+        name.with_suffix(".json").unlink()
+        raise StageError(f"{name}.html could not be written: {error.strerror}. Free some space.") from None
+    return name.with_suffix(".html")
