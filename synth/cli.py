@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import cv2
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -126,6 +127,35 @@ def verify(ref: str, regenerate: bool, realism: bool) -> None:
     again = f", {found.regenerated} made again" if regenerate else ""
     click.echo(f"{found.rows} synthetic rows{again}: {len(found.problems)} problems")
     sys.exit(1 if found.problems else 0)
+
+
+@cli.command()
+@click.argument("ref")
+@_config
+@click.option("--people", type=click.IntRange(min=1), help="At most so many, drawn by the seed; default: all.")
+@click.option("--folds", type=click.IntRange(min=3), default=4, show_default=True)
+@_settings
+def age_report(ref: str, config: Path | None, people: int | None, folds: int, settings: tuple[str, ...]) -> None:
+    """Say how far prototypes move the ages of REF's train people, and how many of them keep their identity.
+
+    Judged by age predictors trained on other people than those moved and those that the prototypes were learned from.
+    """
+    from pipeline.backends import load_backend
+    from synth.ages.report import age_report as report
+    from synth.ages.report import known_faces
+
+    read = load_settings(SynthSettings, config, parse_settings(settings), "synth")
+    store = open_store()
+    manifest = store.read(ref)
+    faces = known_faces(manifest.table, store)
+    if people is not None:
+        chosen = np.random.default_rng(read.seed).permutation(len(faces))[:people]
+        faces = [faces[index] for index in sorted(chosen)]
+    bands, embed = (manifest.cuts.middle, manifest.cuts.old), load_backend("embedder", "dlib_face").make()
+    ages = read.ages
+    done = report(faces, bands, embed, strength=ages.strength, folds=folds, min_people=ages.min_people, seed=read.seed)
+    for line in done.lines():
+        click.echo(line)
 
 
 @cli.command()

@@ -105,6 +105,17 @@ def test_variants_and_seeds_differ() -> None:
     assert len(composites) == 6
 
 
+def test_a_drawing_may_be_laid_left_for_right() -> None:
+    """Recipes that differ in nothing else give different fabric in the same place, lit from the same side."""
+    recipe = dict(compose(PHOTO, MARKS, mask_type="cloth_patterned", seed=5).recipe)
+    scene = read_scene(PHOTO, MARKS)
+    one, other = (render(PHOTO, scene, recipe | {"flipped": flipped}) for flipped in (False, True))
+    solid = (one.alpha > 0.95) & (other.alpha > 0.95)
+    assert np.abs(one.image[solid].astype(int) - other.image[solid]).mean() > 3
+    assert abs(float(one.image[solid].mean()) - float(other.image[solid].mean())) < 5
+    assert one.coverage == pytest.approx(other.coverage, abs=0.02)
+
+
 def test_fit_follows_yaw_without_a_jump() -> None:
     """Half a degree of yaw moves no point of the fabric by more than a few tenths of a pixel."""
     place = Placement(**sample_placement("worn", {}, np.random.default_rng(0)))

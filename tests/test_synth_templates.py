@@ -11,6 +11,7 @@ import pytest
 
 from data_manifests.errors import ConfigError
 from synth.masks import compose, load_templates, read_scene, render
+from synth.masks.recipe import sample_recipe
 from tests.synth_faces import make_landmarks, make_photo, write_mask
 
 PHOTO, MARKS = make_photo(), make_landmarks()
@@ -23,6 +24,7 @@ def test_user_template(tmp_path: Path) -> None:
     assert red > 2 * green
     assert red > 2 * blue
     assert result.recipe["template_sha256"] == mine["mine"].sha256
+    assert not any(sample_recipe("mine", "worn", seed, 0, mine)["flipped"] for seed in range(8))  # it may bear letters
     assert np.array_equal(render(PHOTO, read_scene(PHOTO, MARKS), result.recipe, templates=mine).image, result.image)
 
 

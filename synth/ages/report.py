@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data_manifests.errors import StageError
+from data_manifests.store import Store
 from pipeline.embedders import SAME_PERSON_DISTANCE, Embedder
+from pipeline.images import load_rgb
 from synth.ages.bands import amplitudes, split
 from synth.ages.frame import F32, F64, mean_shape, to_frame
 from synth.ages.learn import LOG_FLOOR, MIN_PEOPLE, Picture, learn_prototypes
 from synth.ages.move import move_age
 from synth.ages.prototypes import Prototypes
+from synth.ages.setting import bare_faces
 from synth.ages.skin import U8, to_lab
 
 Predictor = Callable[[NDArray[np.floating]], NDArray[np.floating]]
@@ -36,6 +42,18 @@ class KnownFace:
     gender: str
     age: int
     person_id: str
+
+
+def known_faces(table: pa.Table, store: Store) -> list[KnownFace]:
+    """One unmasked face with a known age per train person and age class. Raises StageError if there is none."""
+    rows = bare_faces(table.filter(pc.is_valid(table["age"]))).to_pylist()
+    return [
+        KnownFace(
+            partial(load_rgb, store.file_of(row["root"], row["path"]), row["sha256"]),
+            np.asarray(row["landmarks_xy"], np.float32).reshape(68, 2), row["gender"], row["age"], row["person_id"],
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 class _Pictures:

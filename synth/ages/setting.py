@@ -80,7 +80,7 @@ def prototypes_of(table: pa.Table, store: Store, cuts: AgeCuts, min_people: int 
 
     The bands are the manifest's age classes. Raises StageError if a class has too few people with an unmasked photo.
     """
-    faces = _faces(table)
+    faces = bare_faces(table)
     parts = [VERSION, cuts.middle, cuts.old, min_people, *(faces.select(_COLUMNS[4:]).to_pylist())]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
     folder = store.workspace / "ages"
@@ -100,7 +100,7 @@ def kept_prototypes(workspace: Path, sha256: str) -> Prototypes:
     return load_prototypes(workspace / "ages" / f"{sha256}.npz", sha256)
 
 
-def _faces(table: pa.Table) -> pa.Table:
+def bare_faces(table: pa.Table) -> pa.Table:
     """One real, unmasked, found face per train person and age class, in order of person."""
     real = pc.and_(pc.invert(table["is_synthetic"]), pc.equal(table["status"], "ok"))
     bare = pc.and_kleene(pc.equal(table["mask"], "none"), pc.equal(table["split"], "train"))

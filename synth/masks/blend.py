@@ -57,7 +57,7 @@ def shade_and_blend(
     both = np.multiply(ribbon, np.float32(1 / 255), dtype=np.float32)
     gain = gain_field(light, roi_xyxy)
     gain *= np.float32(light.exposure * recipe["exposure_gain"])
-    relief = float(recipe["relief"] * np.clip(-1.2 * light.side, -1, 1) / SLOPE_UNIT)
+    relief = float(recipe["relief"] * np.clip(-1.2 * light.side, -1, 1) / SLOPE_UNIT) * (-1 if recipe["flipped"] else 1)
     turned = cv2.addWeighted(slope, relief / HEADROOM, slope, 0, (1 - 128 * relief) / HEADROOM, dtype=cv2.CV_32F)
     fabric_gain = cv2.multiply(gain[here], turned)
     strap_gain = cv2.multiply(both, cv2.addWeighted(both, 0.26, both, 0, 0.74))  # its soft edges are round, so darker

@@ -125,7 +125,7 @@ def render(
         patch, straps = _lay(face, light, kind, recipe)
         roi, box = _roi(face, light, patch, straps)
         template = _template(recipe, patch, templates)
-        fabric, slope = _warp(face, patch, box, light.cell_px, template)
+        fabric, slope = _warp(face, patch, box, light.cell_px, template, -1 if recipe["flipped"] else 1)
         coverage = coverage_scores(fabric[..., 3], box[:2], face)
         gate(recipe["wear"], coverage)
     except StageError as error:
@@ -188,11 +188,16 @@ def _roi(face: Face, light: Light, patch: Array, straps: Straps) -> tuple[Roi, R
     return roi, box  # type: ignore[return-value]
 
 
-def _warp(face: Face, patch: Array, box: Roi, step: int, template: Template) -> tuple[U8, U8]:
-    """Fabric (h, w, 4) premultiplied and its slope (h, w) in the box; the map is exact every `step` px."""
+def _warp(face: Face, patch: Array, box: Roi, step: int, template: Template, sign: int) -> tuple[U8, U8]:
+    """Fabric (h, w, 4) premultiplied and its slope (h, w) in the box; the map is exact every `step` px.
+
+    With `sign` -1 the template is turned left for right; its slope's sign then is the caller's affair.
+    """
     ss, tt = np.meshgrid(S_GRID, T_GRID)
     at = face.to_image_xy(patch.reshape(-1, 2))
-    lookup = dense_map(Spline(at, template.to_px(ss.ravel(), tt.ravel())), box, step, template.rgba[..., 3])
+    lookup = dense_map(
+        Spline(at, template.to_px(sign * ss.ravel(), tt.ravel())), box, step, template.rgba[..., 3], sign
+    )
     empty = np.empty((0, 0))
     fabric = cv2.remap(template.rgba, lookup, empty, cv2.INTER_LINEAR)
     slope = cv2.remap(template.slope, lookup, empty, cv2.INTER_LINEAR)

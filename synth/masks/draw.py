@@ -89,7 +89,7 @@ def _draw(mask_type: str, variant: int, width_px: int, flat: bool) -> Template:
 
 
 _SMALL_PX = 300  # 0.4 MB a template; of 972 px it is 4 MB
-_draw_small = lru_cache(maxsize=256)(_draw)
+_draw_small = lru_cache(maxsize=384)(_draw)
 _draw_large = lru_cache(maxsize=48)(_draw)
 
 

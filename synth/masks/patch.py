@@ -138,12 +138,13 @@ def _kernel(a: Array, b: Array) -> Array:
     return d2 * np.log(d2)
 
 
-def dense_map(spline: Spline, roi_xyxy: Roi, step: int, alpha: NDArray[np.uint8]) -> NDArray[np.float32]:
+def dense_map(spline: Spline, roi_xyxy: Roi, step: int, alpha: NDArray[np.uint8], sign: int = 1) -> NDArray[np.float32]:
     """(h, w, 2) float32 template px for each ROI pixel: the spline every `step` px, cubic in between, then linear.
 
     Not one bicubic `cv2.resize`: its kernel (a = -0.75) does not even keep straight lines and would ripple by a pixel;
     nor `cv2.warpAffine`, which rounds its weights to 1/32 of a cell: saw teeth.
-    `alpha` is the template's: StageError where the map turns over in visible fabric (a torn corner).
+    `alpha` is the template's: StageError where the map turns over in visible fabric (a torn corner). `sign` is -1 for a
+    template that is laid left for right.
     """
     x0, y0, x1, y1 = roi_xyxy
     w, h, fine_px = x1 - x0, y1 - y0, step // 2
@@ -154,7 +155,7 @@ def dense_map(spline: Spline, roi_xyxy: Roi, step: int, alpha: NDArray[np.uint8]
     gx, gy = np.arange(nx) * step + (x0 + first), np.arange(ny) * step + (y0 + first)
     grid = spline(np.stack(np.broadcast_arrays(gx, gy[:, None]), axis=2).reshape(-1, 2)).reshape(ny, nx, 2)
     du, dv = np.diff(grid, axis=1)[:-1], np.diff(grid, axis=0)[:, :-1]
-    turned = du[..., 0] * dv[..., 1] - du[..., 1] * dv[..., 0] <= 0
+    turned = sign * (du[..., 0] * dv[..., 1] - du[..., 1] * dv[..., 0]) <= 0
     if turned.any():
         x, y = np.rint(grid[:-1, :-1][turned]).astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < alpha.shape[1]) & (y < alpha.shape[0])

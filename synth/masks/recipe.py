@@ -9,7 +9,7 @@ import numpy as np
 
 from data_manifests.errors import StageError, must_be_one_of
 from synth.masks.templates import UserTemplate
-from synth.masks.types import MASK_TYPES, TYPES, VARIANTS, MaskType
+from synth.masks.types import MASK_TYPES, TYPES, MaskType
 from synth.masks.wear import WEARS, sample_placement
 
 VERSION = 3
@@ -37,7 +37,7 @@ def sample_recipe(
         raise StageError(must_be_one_of("wear", WEARS, wear))
     rng = np.random.default_rng([seed, zlib.crc32(mask_type.encode()), zlib.crc32(wear.encode()), attempt])
     user = templates[mask_type] if templates and mask_type in templates else None
-    hue, tone = rng.normal(0, 0.012, 3), rng.normal(0, 0.04)
+    hue, tone = rng.normal(0, kind.hue_spread, 3), rng.normal(0, 0.04)
     even = rng.uniform(size=6).tolist()  # one call: each costs as much as all six
     return {
         "version": VERSION,
@@ -46,9 +46,10 @@ def sample_recipe(
         "seed": seed,
         "attempt": attempt,
         "template_sha256": user.sha256 if user else None,
-        "variant": int(rng.integers(VARIANTS)),
+        "variant": int(rng.integers(kind.variants)),
+        "flipped": bool(rng.integers(2)) and user is None,  # the drawing, left for right; a user's may bear letters
         "placement": sample_placement(wear, kind.shift, rng),
-        "colour_gain": [min(max(1 + float(shift) + tone, 0.85), 1.1) for shift in hue],
+        "colour_gain": [min(max(1 + float(shift) + tone, 0.65), 1.1 + kind.hue_spread) for shift in hue],
         "exposure_gain": _between(0.90, 1.06, even[0]),
         "relief": _between(0.25, 0.5, even[1]),
         "shadow": _between(0.28, 0.50, even[2]),

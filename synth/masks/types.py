@@ -25,6 +25,8 @@ class MaskType:
     anchor_t: tuple[float, float] = (0.06, 0.94)  # where straps leave the side edge
     anchor_s: float = 0.93
     relief_gain: float = 1.0
+    hue_spread: float = 0.012  # of the gain of each channel, from mask to mask
+    variants: int = 6  # drawings that differ in creases, stains and pattern; colour and fit vary freely on top
 
 
 _WHITE, _OFF = (246, 246, 244), (238, 237, 231)
@@ -32,15 +34,17 @@ _KF = {"top_k": 0.35, "bottom_k": -0.55, "reach": -0.02, "top_v": -0.06, "sag": 
 _KN = {"top_k": 0.45, "bottom_k": -0.65, "reach": -0.03, "top_v": -0.05, "sag": -0.01}
 
 MASK_TYPES: dict[str, MaskType] = {
-    "surgical_blue": MaskType("surgical", ((133, 186, 222), (150, 197, 224), (118, 176, 216), (165, 208, 230))),
+    "surgical_blue": MaskType(
+        "surgical", ((133, 186, 222), (150, 197, 224), (118, 176, 216), (165, 208, 230)), hue_spread=0.03
+    ),
     "surgical_white": MaskType("surgical", (_WHITE, _OFF, (240, 243, 247))),
-    "surgical_green": MaskType("surgical", ((148, 205, 186), (163, 213, 196), (128, 192, 172))),
+    "surgical_green": MaskType("surgical", ((148, 205, 186), (163, 213, 196), (128, 192, 172)), hue_spread=0.03),
     "surgical_black": MaskType(
         "surgical", ((34, 34, 37), (44, 44, 46), (28, 29, 33)), strap_colours=((30, 30, 32), (44, 44, 46))
     ),
     "surgical_pastel": MaskType(
         "surgical", ((232, 186, 196), (206, 196, 222), (236, 222, 170), (176, 180, 186), (222, 204, 186)),
-        strap_colours=((244, 244, 242), (226, 206, 208)),
+        strap_colours=((244, 244, 242), (226, 206, 208)), hue_spread=0.05,
     ),
     "kf94_white": MaskType("kf94", (_WHITE, (242, 243, 245)), aspect=0.66, shift=_KF, anchor_t=(0.08, 0.90)),
     "kf94_black": MaskType(
@@ -50,6 +54,7 @@ MASK_TYPES: dict[str, MaskType] = {
     "kf94_colour": MaskType(
         "kf94", ((126, 130, 136), (206, 190, 170), (222, 184, 184), (44, 56, 84), (170, 186, 170), (92, 78, 72)),
         aspect=0.66, shift=_KF, anchor_t=(0.08, 0.90), strap_colours=((240, 240, 238), (120, 122, 126), (52, 56, 70)),
+        hue_spread=0.06,
     ),
     "kn95_white": MaskType("kn95", (_WHITE, _OFF), aspect=0.68, shift=_KN, anchor_t=(0.10, 0.86)),
     "kn95_black": MaskType(
@@ -68,26 +73,26 @@ MASK_TYPES: dict[str, MaskType] = {
         ((222, 214, 200), (196, 206, 216), (214, 178, 170), (170, 184, 160), (190, 176, 200), (205, 196, 160),
          (160, 168, 178), (226, 226, 224), (120, 150, 178), (196, 120, 110)),
         aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2}, anchor_t=(0.14, 0.82),
-        strap_colours=((240, 240, 238), (40, 40, 42), (190, 190, 188)),
+        strap_colours=((240, 240, 238), (40, 40, 42), (190, 190, 188)), hue_spread=0.09,
     ),
     "cloth_patterned": MaskType(
         "cloth",
         ((40, 62, 110), (168, 44, 52), (236, 232, 222), (60, 100, 80), (90, 70, 110), (228, 190, 120), (70, 70, 74),
          (150, 180, 200)),
-        patterned=True, aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2}, anchor_t=(0.14, 0.82),
+        patterned=True, hue_spread=0.16, variants=24, aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2},
+        anchor_t=(0.14, 0.82),
         strap_colours=((240, 240, 238), (40, 40, 42)),
     ),
     "cloth_dark": MaskType(
         "cloth", ((30, 30, 33), (30, 38, 58), (56, 56, 60), (66, 28, 36), (38, 50, 44)), aspect=0.66,
         shift={"top_k": 0.2, "bottom_k": -0.2}, anchor_t=(0.14, 0.82), strap_colours=((28, 28, 30), (52, 52, 55)),
+        hue_spread=0.14,
     ),
     "sponge": MaskType(
         "sponge", ((70, 71, 74), (36, 36, 38), (150, 151, 153), (206, 186, 168), (222, 190, 190), (236, 235, 232)),
         aspect=0.64, shift={"top_k": 0.1, "bottom_k": -0.5, "reach": 0.01, "top_v": 0.05, "out": -0.006}, straps="cut",
-        strap_share=(0.042, 0.060), anchor_t=(0.20, 0.78), anchor_s=0.90, relief_gain=0.9,
+        strap_share=(0.042, 0.060), anchor_t=(0.20, 0.78), anchor_s=0.90, relief_gain=0.9, hue_spread=0.05,
     ),
 }  # fmt: skip
 
 TYPES: tuple[str, ...] = tuple(MASK_TYPES)
-VARIANTS = 6
-"""Drawings of one type that differ in creases, stains and pattern; colour and fit vary freely on top."""
