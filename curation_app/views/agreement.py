@@ -33,7 +33,7 @@ _NUMBERS = {
 
 def page() -> None:
     store, version = session.store(), session.store().version(session.chosen())
-    st.header(f"Agreement on {version.name}")
+    st.header(f"Agreement on {session.plain(version.name)}")
     said = judged(store, log.paths(store, version), AgeCuts(*version.age_cuts))
     for problem in said.problems[:5]:
         st.warning(session.plain(problem), icon=":material/rule:")

@@ -26,7 +26,7 @@ def page() -> None:
     store, ref = session.store(), session.chosen()
     version = store.version(ref)
     census = _census(str(store.workspace), ref, version.content_hash)
-    st.header(f"What {version.ref} holds")
+    st.header(f"What {session.plain(version.ref)} holds")
     split = _choose_split(census)
     palette = DARK if st.context.theme.type == "dark" else LIGHT
     cuts = AgeCuts(*version.age_cuts)

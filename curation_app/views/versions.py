@@ -26,7 +26,7 @@ def page() -> None:
     store = session.store()
     version = store.version(session.chosen())
     versions, _ = store.readable(version.name)  # what cannot be read is told in the sidebar
-    st.header(f"Versions of {version.name}")
+    st.header(f"Versions of {session.plain(version.name)}")
     part = st.segmented_control(
         "Part", list(_PARTS), default="Log", required=True, label_visibility="collapsed", key="versions part",
         format_func=lambda name: f":material/{_PARTS[name]}: {name}",
