@@ -93,7 +93,7 @@ def test_weights_give_every_group_the_same_share(class_id: np.ndarray, name: str
 
 def test_the_sampler_evens_out_the_classes_and_repeats_itself() -> None:
     class_id = np.repeat([0, 5, 17], [900, 90, 10])
-    sampler = EpochSampler(class_id, people_of(class_id), tiny_settings(seed=3))
+    sampler = EpochSampler(class_id, people_of(class_id), tiny_settings(seed=3, data={"sampler": "class"}))
     draws = list(sampler)
     counts = np.bincount(class_id[[row for _, row in draws]])[[0, 5, 17]]
     assert len(draws) == 1000

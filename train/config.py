@@ -30,7 +30,7 @@ class DataSettings(Settings):
     mix: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)  # mixup, cutmix: their alpha
     mix_chance: float = Field(default=1.0, gt=0, le=1)  # of a batch to be mixed, by one of `mix`
     batch_size: int = Field(default=32, ge=2)
-    sampler: str = "class"  # train/sampling.py lists them
+    sampler: str = "none"  # train/sampling.py lists them
     workers: int = Field(default=0, ge=0)  # loader processes; pictures are decoded before, so 0 will do
     synthetic_val: bool = False  # whether synthetic rows of the validation split count in the validation scores
     fold: int | None = Field(default=None, ge=0)  # judged by the people of this fold, trained on those of the others
