@@ -49,8 +49,10 @@ class Palette:
 _APP_FONT = "'Source Sans', 'Liberation Sans', Arial, sans-serif"  # Streamlit's
 LIGHT = Palette("#1f2328", "#5d6570", "#e5e2dc", "#ffffff", "#2f6fb0", "#b8741a", "#3c8558", "#b3402f", _APP_FONT)
 DARK = Palette("#e6e4e0", "#a3a9b1", "#2e3238", "#1d2024", "#74aee6", "#dba653", "#79bf94", "#e88a7a", _APP_FONT)
-_NAMES = ("ink", "soft", "rule", "card", "blue", "amber", "green", "red")
-BY_PAGE = Palette(*(f"var(--{name})" for name in _NAMES), _FONT)  # the page's style sheet decides
+BY_PAGE = Palette(  # the page's style sheet decides
+    "var(--ink)", "var(--soft)", "var(--rule)", "var(--card)", "var(--blue)", "var(--amber)", "var(--green)",
+    "var(--red)", _FONT,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,18 @@ def test_kappas_where_chance_agrees_fully_are_not_defined() -> None:
     assert np.isnan(fleiss_kappa(np.zeros((0, 3), int)))
 
 
+@settings(deadline=None)  # scikit-learn takes its time to load
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
+def test_cohen_is_the_one_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    from sklearn.metrics import cohen_kappa_score
+
+    a, b = np.array(pairs).T
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of dividing by zero, whose answer is nan there too
+        assert cohen_kappa(a, b) == pytest.approx(cohen_kappa_score(a, b), nan_ok=True)
+
+
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=30))
 def test_kappas_are_one_exactly_where_all_agree(pairs: list[tuple[int, int]]) -> None:
     codes = np.array(pairs)

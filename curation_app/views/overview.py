@@ -31,7 +31,8 @@ def page() -> None:
     palette = DARK if st.context.theme.type == "dark" else LIGHT
     cuts = AgeCuts(*version.age_cuts)
     _figures_in_words(census[split])
-    drawn = {figure.key: figure for figure in figures(census, split, cuts, palette)}
+    with st.spinner("Drawing …"):  # the first time, while the library for charts is loaded
+        drawn = {figure.key: figure for figure in figures(census, split, cuts, palette)}
     if not drawn:
         st.info(
             "No usable row here: all failed or were excluded. "
