@@ -153,8 +153,8 @@ def test_an_epoch_of_copies_is_longer_and_people_come_equally_often() -> None:
 def test_batches_hold_what_they_should(store: Store) -> None:
     write_people(store, train=6, val=6)
     table = select_rows(store.read("drawn"), tiny_settings().data).val
-    loader = make_loader(table, store, tiny_settings(), train=False)
-    batches = list(loader)
+    loader = make_loader(table, store, tiny_settings(data={"sampler": "copy_class"}), train=False)
+    batches = list(loader)  # each row once, in order: no sampler ever touches what judges
     assert [len(batch.sample_id) for batch in batches] == [16, 2]
     assert batches[0].image.shape == (16, 3, 32, 32)
     assert (batches[0].image.dtype, batches[0].target.dtype) == (torch.float32, torch.int64)

@@ -16,6 +16,7 @@ from data_manifests.store import Store
 from pipeline.images import load_rgb, save_rgb
 from tests.train_drawn import rows_of, write_rows
 from train.config import TrainSettings, load_train_settings
+from train.features import keeps_features
 from train.loop import fit
 from train.models import freeze
 from train.runs import new_run
@@ -45,6 +46,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         row |= {"sha256": saved.sha256, "width_px": 384, "height_px": 512}
     write_rows(store, rows)
     return store
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.parent.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_other_settings_files_are_read(file: Path) -> None:
+    settings = load_train_settings(file)
+    assert settings.data.sampler == "none"  # versions of a manifest are compared with these
+    assert timm.is_model(settings.model.backbone)
+    assert keeps_features(settings) == (file.stem == "frozen")
 
 
 def test_the_five_recipes_are_there_and_say_their_published_score() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from data_manifests.errors import ManifestError, StageError
@@ -59,6 +60,20 @@ def test_a_run_that_did_not_finish_has_no_scores(store: Store) -> None:
     run = new_run(store, write_people(store, train=1, val=1), tiny_settings())
     with pytest.raises(StageError, match=r"run 'drawn-0001' has no scores\.json"):
         run.read_json("scores.json")
+
+
+def test_a_full_disk_leaves_the_older_table(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = new_run(store, write_people(store, train=1, val=1), tiny_settings())
+    run.write_table("predictions.parquet", pd.DataFrame({"sample_id": ["a"]}))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("data_manifests.files.os.replace", full)
+    with pytest.raises(StageError, match=r"predictions\.parquet could not be written: No space left.*Free some space"):
+        run.write_table("predictions.parquet", pd.DataFrame({"sample_id": ["b"]}))
+    assert pd.read_parquet(run.path / "predictions.parquet")["sample_id"].tolist() == ["a"]
+    assert not list(run.path.glob(".predictions*"))
 
 
 def test_a_run_is_taken_again_only_for_the_same_rows_and_settings(store: Store) -> None:
