@@ -22,6 +22,7 @@ from data_manifests.version import Version
 THUMBNAIL_PX = 168
 _A_PAGE = 10
 _STRIP = 3  # photos of a person
+_WIDTH_PX, _STRIP_WIDTH_PX = 136, 100
 
 
 @st.fragment
@@ -145,7 +146,7 @@ def _strip(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
             troubles.append(str(error))
     with st.container(horizontal=True, gap="small"):
         for file in files:
-            st.image(file, width=THUMBNAIL_PX * 9 // 16)
+            st.image(file, width=_WIDTH_PX if len(files) == 1 else _STRIP_WIDTH_PX)
     for trouble in troubles:
         st.caption(f":material/broken_image: {session.plain(trouble)}")
 
