@@ -17,11 +17,9 @@ COVERED = ("nose", "mouth", "chin")
 UNREADABLE = "unreadable"  # the type and wear of a recipe that is none
 NO_MOVE = -1
 _BATCH = 1 << 14  # rows; recipes are long, and are let go as soon as they are read
-_PLAIN = (  # as `synth` writes them; a recipe that is written otherwise is read as JSON, which takes ten times longer
-    r'^\{"mask_type": "(?P<mask_type>[^"\\]*)", "wear": "(?P<wear>[^"\\]*)", "look_seed": \d+, "seed": \d+, '
-    r'"version": "[^"\\]*"(?:, "from_age": (?P<from_age>\d+), "to_age": (?P<to_age>\d+))?[,}]'
-)
-_HEAD = 320  # letters, in which all of that stands
+# As `synth` writes them. A recipe that begins otherwise is read as JSON, which takes ten times longer.
+_HEAD = r'^\{"mask_type": "(?P<mask_type>[^"\\]*)", "wear": "(?P<wear>[^"\\]*)"[,}]'
+_MOVE = r'"from_age": (?P<from_age>\d+), "to_age": (?P<to_age>\d+)[,}]'
 
 
 @dataclass(frozen=True)
@@ -90,9 +88,10 @@ def _places(texts: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
 
 def _parse(recipes: pa.Array) -> pa.Table:
     """Recipes (N,) → mask_type, wear, and from_age and to_age in years, -1 where the age is not moved."""
-    found = pc.extract_regex(pc.utf8_slice_codeunits(recipes, 0, _HEAD), _PLAIN)
-    whole = pc.fill_null(pc.and_(pc.ends_with(recipes, "}"), pc.is_valid(found)), False)
-    columns = {name: pc.struct_field(found, name) for name in ("mask_type", "wear", *_AGES)}
+    head, move = pc.extract_regex(recipes, _HEAD), pc.extract_regex(recipes, _MOVE)
+    whole = pc.fill_null(pc.and_(pc.ends_with(recipes, "}"), pc.is_valid(head)), False)
+    columns = {name: pc.struct_field(head, name) for name in ("mask_type", "wear")}
+    columns |= {name: pc.fill_null(pc.struct_field(move, name), "") for name in _AGES}
     slow = np.flatnonzero(~whole.to_numpy(zero_copy_only=False))
     if len(slow):
         read = [_read_slowly(recipes[at].as_py()) for at in slow.tolist()]

@@ -60,35 +60,37 @@ class Words:
     def _take(self, record: Correction) -> None:
         part = _PART.fullmatch(record.correction_id)
         save = part[1] if part else ""
-        label = _label_of(record)
-        self._said.setdefault(label, []).append(_Word(self._records, record.new, save))
+        if part and part[2]:
+            self._forget_save(save)  # the records that undo it say again what held before it, which is known here
+            return
+        self._said.setdefault(_label_of(record), []).append(_Word(self._records, record.new, save))
         self._records += 1
         if record.scope == "sample":
             self._samples_of.setdefault((record.person_id, record.field), set()).add(record.sample_id)
-        if part and part[2]:
-            self._saves.pop(save, None)
-        elif part:
+        if save:
             self._saves.setdefault(save, []).append(record)
             self._names.add(save)
+
+    def _forget_save(self, save: str) -> None:
+        for record in self._saves.pop(save, ()):
+            label = _label_of(record)
+            self._said[label] = [word for word in self._said[label] if word.save != save]
 
     # -- asking -------------------------------------------------------------------------------------------------
     def of(self, row: Mapping[str, Any], field: str) -> str | None:
         """What this annotator says of a photo's label now; None if nothing. Also what they confirmed counts."""
-        return self._before(row["sample_id"], row["person_id"], field, self._records) or None
+        return self._of(row["sample_id"], row["person_id"], field) or None
+
+    def _of(self, sample: str, person: str, field: str) -> str:
+        """The latest word about a photo or its person; empty if there is none."""
+        found = [self._said.get(label) for label in (("sample", sample, field), ("person", person, field))]
+        words = [said[-1] for said in found if said]
+        return max(words, key=lambda word: word.at).new if words else ""
 
     def about(self, field: str) -> tuple[set[str], set[str]]:
         """Photos and people whose label was spoken of; it may have been taken back."""
         said = [(scope, name) for scope, name, about in self._said if about == field]
         return {name for scope, name in said if scope == "sample"}, {name for scope, name in said if scope == "person"}
-
-    def _before(self, sample: str, person: str, field: str, at: int) -> str:
-        """The word in force about a photo before a place in the log; empty if none."""
-        found = [self._last(("sample", sample, field), at), self._last(("person", person, field), at)]
-        words = [word for word in found if word]
-        return max(words, key=lambda word: word.at).new if words else ""
-
-    def _last(self, label: _Label, at: int) -> _Word | None:
-        return next((word for word in reversed(self._said.get(label, ())) if word.at < at), None)
 
     def is_saved(self, save: str) -> bool:
         """Whether a save of that name is in the log."""
@@ -121,32 +123,34 @@ class Words:
         """
         with self._lock:
             self.refresh()
-            undo: list[Correction] = []
-            undone = 0
-            for record in self._saves.get(save, ()):
-                words = self._said[_label_of(record)]
-                if words[-1].save == save:
-                    undo += self._undo(record, words[-1].at)
-                    undone += 1
+            records = self._saves.get(save, [])
+            last = [record for record in records if self._said[_label_of(record)][-1].save == save]
+            self._forget_save(save)
+            undo = [again for record in last for again in self._again(record)]
             if undo:
                 now = datetime.now(UTC).isoformat()
                 named = [replace(record, correction_id=f"{save}-undo-{i}", time=now) for i, record in enumerate(undo)]
-                append_corrections(self.path, named)
+                try:
+                    append_corrections(self.path, named)
+                except OSError:
+                    self._forget()  # it is not undone on the disk, so it is not here
+                    raise
                 self.refresh()
-            self._saves.pop(save, None)
-            return undone
+            return len(last)
 
-    def _undo(self, record: Correction, at: int) -> list[Correction]:
+    def _again(self, record: Correction) -> list[Correction]:
+        """What is said of a record's label now that its save is forgotten."""
+        sample, person, field = record.sample_id, record.person_id, record.field
         if record.scope == "sample":
-            return [replace(record, new=self._before(record.sample_id, record.person_id, record.field, at))]
-        earlier = self._last(_label_of(record), at)
-        since = earlier.at if earlier else -1
-        records = [replace(record, new=earlier.new if earlier else "")]
-        for sample in sorted(self._samples_of.get((record.person_id, record.field), ())):
-            own = self._last(("sample", sample, record.field), at)
-            if own and own.at > since and own.new:  # a word about one photo, which the person's had covered
-                records.append(replace(record, scope="sample", sample_id=sample, new=own.new, image_sha256=""))
-        return records
+            return [replace(record, new=self._of(sample, person, field))]
+        said = self._said[_label_of(record)]
+        now = said[-1].new if said else ""
+        own = {name: self._of(name, person, field) for name in sorted(self._samples_of.get((person, field), ()))}
+        return [replace(record, new=now)] + [
+            replace(record, scope="sample", sample_id=name, new=word, image_sha256="")
+            for name, word in own.items()
+            if word != now  # a word about one photo, which the record about the person would cover
+        ]
 
 
 def _label_of(record: Correction) -> _Label:

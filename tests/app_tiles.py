@@ -1,0 +1,40 @@
+"""The component with many photos, in Streamlit's test bench and in Chromium."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+from streamlit.testing.v1 import AppTest
+
+PATIENCE_MS = 120_000  # for a busy machine; nothing is measured by it
+
+
+def sheet(bench: AppTest) -> dict[str, Any]:
+    """What the page gave to the component."""
+    assert not bench.exception, [one.value for one in bench.exception]
+    [component] = bench.get("bidi_component")
+    return json.loads(component.proto.json)
+
+
+def send(bench: AppTest, key: str, action: str, ids: list[str], name: str = "") -> dict[str, Any]:
+    """Ask for a save as the browser does; what the page says of it."""
+    given = sheet(bench)
+    name = name or f"{given['kind']}{abs(hash((action, *ids))):016x}"
+    save = {"name": name, "manifest": given["manifest"], "action": action, "ids": ids}
+    bench.session_state[key] = {"saves": [save]}
+    return sheet(bench.run())["done"][name]
+
+
+def tiles(page: Page, count: int) -> Locator:
+    """The photos on the screen, once all their pictures are there."""
+    found = page.locator(".tile")
+    expect(found).to_have_count(count, timeout=PATIENCE_MS)
+    expect(page.locator(".tile .frame img")).to_have_count(count, timeout=PATIENCE_MS)
+    return found
+
+
+def status(page: Page, text: str) -> None:
+    """Wait for what the page says about a save."""
+    expect(page.locator(".dock .status")).to_contain_text(text, timeout=PATIENCE_MS)
