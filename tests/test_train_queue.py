@@ -24,6 +24,7 @@ from tests.train_drawn import tiny_settings, write_people
 from tests.train_jobs import ROOT, redis_server, said_by, start, wait_for
 from train.cli import cli
 from train.cli_queue import age_text, table_lines
+from train.config import load_train_settings
 from train.queue.board import Board, Job, JsonSerializer, jobs_of, open_board
 from train.queue.leash import end_tree
 from train.queue.progress import log_of, runs_of_job
@@ -183,6 +184,17 @@ def test_jobs_are_read_from_the_keys_alone() -> None:
     assert [(job.id, job.state, job.attempt, job.since) for job in jobs_of(items)] == [
         (2, "waiting", 1, 1.0), (10, "waiting", 2, 4.0),
     ]  # fmt: skip
+
+
+def test_a_variant_of_a_settings_file_is_kept_with_its_file(store: Store) -> None:
+    write_people(store, train=6, val=6)
+    config = tiny_config(store, 2)
+    config.write_text(config.read_text() + "\nvariants: {long: {optim: {epochs: 50}}}\n")
+    added = command(store, "", "add", "fit", "drawn", "--config", f"{config}#long")
+    assert added.exit_code == 0, added.output
+    kept = open_board(store.workspace).job(1).words[-1]
+    assert kept.endswith("config.yaml#long")
+    assert load_train_settings(Path(kept)).optim.epochs == 50
 
 
 # -- the commands ---------------------------------------------------------------------------------------------------

@@ -55,8 +55,9 @@ def add(context: click.Context, tries: int, processes: int, words: tuple[str, ..
     if config:
         kept = log_of(store, job_id).with_name("config.yaml").resolve()
         kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(config, kept)
-        words = tuple(word.replace(str(config), str(kept)) if word.endswith(str(config)) else word for word in words)
+        file = str(config).partition("#")[0]  # a variant, if one is named, is within the file
+        shutil.copyfile(file, kept)
+        words = tuple(word.replace(file, str(kept)) if word.endswith(str(config)) else word for word in words)
     board.add(words, tries=tries, processes=processes, job_id=job_id)
     click.echo(f"job {job_id}: {' '.join(words)}; work on it with: python -m train queue work")
 
