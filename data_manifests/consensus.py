@@ -47,8 +47,12 @@ def decide(
     """
     if rule not in RULES:
         raise ConfigError(must_be_one_of("rule", RULES, rule))
-    if (rule == "adjudicator") != bool(adjudicator):
-        raise ConfigError("an adjudicator's name belongs to the rule adjudicator, and to no other.")
+    if rule == "adjudicator" and not adjudicator:
+        raise ConfigError("the rule adjudicator needs the name of whoever decides: --adjudicator NAME.")
+    if adjudicator and rule != "adjudicator":
+        raise ConfigError(
+            f"an adjudicator belongs to the rule adjudicator. Got rule {rule!r} and {adjudicator!r} instead."
+        )
     if (rule == "cleanlab") != (likeliest is not None):
         raise ConfigError("cleanlab's categories belong to the rule cleanlab, and to no other.")
     answers = likeliest if likeliest is not None else [""] * len(units)

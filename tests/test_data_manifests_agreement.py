@@ -246,8 +246,13 @@ def test_rules(tmp_path: Path) -> None:
     assert [one.value for one in decide(units, "adjudicator", CUTS, adjudicator="bob")] == [
         "worn", "worn", "incorrect", "none",
     ]  # fmt: skip
-    for wrong in ({"rule": "loudest"}, {"rule": "adjudicator"}, {"rule": "majority", "adjudicator": "dan"}):
-        with pytest.raises(ConfigError):
+    for message, wrong in (
+        (r"rule must be one of \{unanimous, .*\}\. Got 'loudest'", {"rule": "loudest"}),
+        ("needs the name of whoever decides: --adjudicator NAME", {"rule": "adjudicator"}),
+        ("belongs to the rule adjudicator. Got rule 'majority'", {"rule": "majority", "adjudicator": "dan"}),
+        ("cleanlab's categories belong to the rule cleanlab", {"rule": "cleanlab"}),
+    ):
+        with pytest.raises(ConfigError, match=message):
             decide(units, cuts=CUTS, **wrong)
 
 
