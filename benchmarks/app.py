@@ -1,0 +1,245 @@
+"""How long the review desk keeps somebody waiting: python -m benchmarks.app [--rows N] [--people N] [--json]
+
+Chromium without a window opens the desk on a drawn manifest of N rows (seven photos of 384×512 a person). `next_ms` is
+the time from the key that accepts a person to the frame with the next person's pictures, over `--people` of them, each
+looked at for 0.3 s; the correction is on the disk by then. `hasty_ms` is the same without a pause. `first_page_s` is
+from the address to the first pictures, asked as soon as a new server answers; `later_page_s` the same for a second
+visit. `server_mb` is the server's memory at the end, `server_peak_mb` the most that it had. Thumbnails are made as
+they are wanted: none is there before.
+
+`--session` plays a review of rendered people with planted errors (`synth demo`) instead, by suspicion and by id. The
+annotator is a robot: it knows the truth, looks for no time at all and makes no mistake. So the figures are the
+tool's own share: how many keys it asks for, how long it takes, how soon it brings the errors up. What a person's
+eyes need comes on top.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks._app_desk import MEASURE, ROOT, browsing, draw_workspace, memory_mb, serving
+from curation_app.cards import card_of
+from curation_app.faces import Faces, load_faces
+from curation_app.log import path_of
+from curation_app.queues import number_of
+from data_manifests.apply import apply_corrections
+from data_manifests.corrections import read_corrections
+from data_manifests.store import Store
+from data_manifests.taxonomy import AgeCuts
+
+LOOK_S = 0.3
+DEPTHS = (0.05, 0.10, 0.20, 1.0)
+_AGE_KEYS = "890"  # of the three classes
+_SOMEBODY_ELSE = ("stranger", "duplicate")  # errors of pictures that show another person
+
+
+def measure(rows: int, people: int) -> dict[str, float]:
+    """Figures of the desk at so many rows."""
+    with tempfile.TemporaryDirectory() as name:
+        workspace = Path(name)
+        draw_workspace(workspace, rows, min(2 * people + 20, rows // 7))
+        with browsing() as page, serving(workspace) as (url, server):
+            began = time.perf_counter()
+            _open(page, f"{url}/?by=first")
+            figures = {"first_page_s": time.perf_counter() - began}
+            began = time.perf_counter()
+            _open(page, f"{url}/?by=robot")
+            figures["later_page_s"] = time.perf_counter() - began
+            page.evaluate(MEASURE)
+            for title, pause in (("next", LOOK_S), ("hasty", 0.0)):
+                waits = _settle(page, people, pause)
+                figures[f"{title}_ms_p50"] = float(np.percentile(waits, 50))
+                figures[f"{title}_ms_p95"] = float(np.percentile(waits, 95))
+            figures["server_mb"], figures["server_peak_mb"] = memory_mb(server.pid)
+        lines = (workspace / "corrections" / "people" / "robot.csv").read_text("utf8").splitlines()
+        assert sum(",unsure,false,false,robot," in line for line in lines) == 2 * people  # all of them were saved
+    return figures
+
+
+def _open(page: Any, address: str) -> None:
+    page.goto(address)
+    page.locator(".strip img").nth(6).wait_for()
+
+
+def _settle(page: Any, people: int, pause_s: float) -> list[float]:
+    """Accept so many people; milliseconds from each key to the next person."""
+    page.evaluate("window.waits = []")
+    for number in range(people):
+        page.wait_for_timeout(1000 * pause_s)
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"window.waits.length > {number}")
+    return page.evaluate("window.waits")
+
+
+def play(persons: int) -> list[dict[str, Any]]:
+    """A session per order: keys, seconds and errors found when so many people have been seen."""
+    with tempfile.TemporaryDirectory() as name:
+        workspace = Path(name)
+        photos = workspace / "demo"
+        _run(workspace, "synth", "demo", str(photos), "--persons", str(persons), "--seed", "1")
+        _run(workspace, "data_manifests", "ingest", str(photos), "--layout", "profiles", "--name", "demo")
+        _run(workspace, "audit", "run", "demo", "--tag", "audited")
+        with (photos / "truth.csv").open(encoding="utf8", newline="") as file:
+            truth = list(csv.DictReader(file))
+        return [_play(workspace, truth, order) for order in ("suspicion", "id")]
+
+
+def _run(workspace: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"WORKSPACE": str(workspace)},
+        capture_output=True,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr.decode())
+
+
+def _play(workspace: Path, truth: list[dict[str, str]], order: str) -> dict[str, Any]:
+    """One session. A person's errors count as found when the robot has settled the person with them put right."""
+    faces = load_faces(Store(workspace), "demo@audited")
+    shots: dict[str, list[dict[str, str]]] = {}
+    for row in truth:
+        shots.setdefault(Path(row["path"]).parent.name.split("_")[0], []).append(row)
+    planted = {person for person, rows in shots.items() if any(row["error"] for row in rows)}
+    shutil.rmtree(workspace / "corrections", ignore_errors=True)  # each order begins with nobody seen
+    found, keys, curve = 0, 0, {}
+    marks = {math.ceil(depth * len(shots)): depth for depth in DEPTHS}
+    with browsing() as page, serving(workspace) as (url, _):
+        _open(page, f"{url}/?by=robot-{order}&manifest=demo@audited&queue={order}")
+        page.evaluate(MEASURE)
+        began = time.perf_counter()
+        for number in range(1, len(shots) + 1):
+            person = page.locator(".who").inner_text()
+            pressed = [*_keys(_card(faces, person), shots[person]), "Enter"]
+            for key in pressed:
+                page.keyboard.press(key)
+            page.wait_for_function(f"window.waits.length >= {number}")
+            keys, found = keys + len(pressed), found + (person in planted)
+            if number in marks:
+                curve[f"{marks[number]:.0%}"] = found
+        seconds = time.perf_counter() - began
+    _check(workspace, truth, order)
+    return {
+        "order": order,
+        "people": len(shots),
+        "planted": len(planted),
+        "found": curve,
+        "keys_per_100": round(100 * keys / len(shots), 1),
+        "seconds_per_100": round(100 * seconds / len(shots), 1),
+    }
+
+
+def _check(workspace: Path, truth: list[dict[str, str]], order: str) -> None:
+    """The log, applied, must give the truth; else what was counted as found was not."""
+    store = Store(workspace)
+    version = store.version("demo@audited")
+    log = read_corrections([path_of(store, version, f"robot-{order}")])
+    table, report = apply_corrections(store.read(version.ref).table, log, AgeCuts(*version.age_cuts), seed=0)
+    assert report.counts["conflict"] == report.counts["unplaced"] == 0, report.counts
+    told = {row["path"]: row for row in truth}
+    for row in table.select(["path", "person_id", "mask", "gender", "age_class", "status"]).to_pylist():
+        right = told[row["path"]]
+        if right["person_id"] != row["person_id"]:
+            assert row["status"] == "excluded", row
+        else:
+            assert (row["mask"], row["gender"]) == (right["mask"], right["gender"]), row
+            assert row["age_class"] == _age_class(right["age"]), row
+
+
+def _card(faces: Faces, person: str) -> dict[str, Any]:
+    """What the desk shows of a person."""
+    return card_of(faces.records(faces.rows_of(number_of(faces, person))), {}, [])
+
+
+def _keys(card: dict[str, Any], truth: list[dict[str, str]]) -> list[str]:
+    """The fewest keys that put a person right, with the suggestions or without."""
+    own = next(row for row in truth if not row["error"] or row["error"] not in _SOMEBODY_ELSE)
+    by_shot = {Path(row["path"]).stem.replace("_", " "): row for row in truth}
+    right = [
+        {
+            "mask": by_shot[shot["name"]]["mask"],
+            "gender": own["gender"],
+            "age": _age_class(own["age"]),
+            "exclude": str(by_shot[shot["name"]]["error"] in _SOMEBODY_ELSE).lower(),
+        }
+        for shot in card["shots"]
+    ]
+    shown = [dict(shot["labels"]) for shot in card["shots"]]
+    suggested = [
+        labels
+        | {field: suggestion["value"] for field, suggestion in card["suggest"].items()}
+        | {"mask": shot["suggest"]["mask"] or labels["mask"]}
+        for labels, shot in zip(shown, card["shots"], strict=True)
+    ]
+    chosen = next((place for place, shot in enumerate(card["shots"]) if shot["suspect"]), 0)
+    ways = [_edits(shown, right, chosen)]
+    if suggested != shown:
+        ways.append(["s", *_edits(suggested, right, chosen)])
+    return min(ways, key=len)
+
+
+def _edits(shots: list[dict[str, Any]], right: list[dict[str, Any]], chosen: int) -> list[str]:
+    """Keys from labels to the right ones; shot `chosen` need not be chosen first."""
+    keys = []
+    if shots[0]["gender"] != right[0]["gender"]:
+        keys.append(right[0]["gender"][0])
+    if _age_class(shots[0]["age"]) != right[0]["age"]:
+        keys.append(_AGE_KEYS[right[0]["age"]])
+    for place, (shot, wanted) in enumerate(zip(shots, right, strict=True)):
+        leaves = wanted["exclude"] == "true"
+        needed = ["x"] if leaves else [wanted["mask"][0]] if shot["mask"] != wanted["mask"] else []
+        if needed:
+            keys += needed if place == chosen else [str(place + 1), *needed]
+            chosen = place
+    return keys
+
+
+def _age_class(age: str) -> int:
+    cuts = AgeCuts()
+    return int(float(age) >= cuts.middle) + int(float(age) >= cuts.old)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--people", type=int, default=100, help="so many are settled, with a pause and again without")
+    parser.add_argument("--session", action="store_true", help="play a review of rendered people instead (minutes)")
+    parser.add_argument("--persons", type=int, default=200, help="rendered people of --session")
+    parser.add_argument("--json", action="store_true", help="print all figures as one JSON object on the last line")
+    arguments = parser.parse_args()
+    if arguments.session:
+        sessions = play(arguments.persons)
+        for one in sessions:
+            found = ", ".join(f"{count} after {depth}" for depth, count in one["found"].items())
+            print(
+                f"{one['order']:10} {one['keys_per_100']:6} keys and {one['seconds_per_100']:5} s per 100 people; ",
+                end="",
+            )
+            print(f"of {one['planted']} people with errors found: {found}")
+        figures: dict[str, Any] = {"sessions": sessions}
+    else:
+        figures = {"rows": arguments.rows, "people": arguments.people}
+        figures |= {name: round(value, 3) for name, value in measure(arguments.rows, arguments.people).items()}
+        for name, value in figures.items():
+            print(f"{name:16} {value:>12,}")
+    if arguments.json:
+        print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
