@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data_manifests.errors import StageError
 from data_manifests.store import Store
 from train.augment import make_augment
 from train.config import DataSettings, TrainSettings
+from train.distributed import ALONE, SharedBatches, Team
 from train.features import backbone_features, embed_rows, keeps_features
 from train.heads import UNKNOWN_AGE
 from train.models import Network
@@ -130,13 +131,14 @@ def make_loader(
     train: bool,
     ref: str = "the manifest",
     network: Network | None = None,
+    team: Team = ALONE,
 ) -> DataLoader[Batch]:
     """Batches of `table`'s rows: sampled and varied for training, else each row once, in order and as it is.
 
     With a `network` whose frozen backbone says the same of a picture in every epoch, what it says stands in the place
     of the pictures. For training, call `set_epoch` before each epoch. The last, smaller batch of a training epoch is
-    dropped when it has a single picture, of which batch normalisation can make nothing. Raises StageError for
-    unreadable pictures.
+    dropped when it has a single picture, of which batch normalisation can make nothing, or none for a process of the
+    `team`, which gets its share of every batch. Raises StageError for unreadable pictures.
     """
     labels = labels_of(table)
     sampler = EpochSampler(labels.target, labels.person, settings) if train else None
@@ -150,23 +152,23 @@ def make_loader(
     else:
         augment = make_augment(settings.data.augment, settings.data.size) if train else None
         dataset = Pictures(read_pixels(table, store, settings.data, ref), labels, augment)
-    return _loader(dataset, sampler or InOrder(table.num_rows), settings, train)
+    return _loader(dataset, sampler or InOrder(table.num_rows), settings, train, team)
 
 
 def picture_loader(pixels: Pixels, names: Sequence[str], settings: TrainSettings) -> DataLoader[Batch]:
     """Batches of pictures without labels (target 0), each once and in order."""
     none = np.zeros(len(names), np.int64)
-    return _loader(Pictures(pixels, Labels(none, none, none, list(names))), InOrder(len(names)), settings, False)
+    return _loader(Pictures(pixels, Labels(none, none, none, list(names))), InOrder(len(names)), settings, False, ALONE)
 
 
 def _loader(
-    dataset: Dataset[Batch], order: EpochSampler | InOrder, settings: TrainSettings, train: bool
+    dataset: Dataset[Batch], order: EpochSampler | InOrder, settings: TrainSettings, train: bool, team: Team
 ) -> DataLoader[Batch]:
     size = settings.data.batch_size
     drawn: Any = order  # BatchSampler is typed for plain positions
     return DataLoader(
         dataset,
-        batch_sampler=BatchSampler(drawn, size, drop_last=train and len(order) % size == 1),
+        batch_sampler=SharedBatches(drawn, size, train and 0 < len(order) % size < max(2, team.size), team),
         num_workers=settings.data.workers,
         persistent_workers=settings.data.workers > 0,
         collate_fn=_as_is,

@@ -13,6 +13,7 @@ from torch import Tensor
 from train.augment import check_mix, mix
 from train.config import TrainSettings
 from train.data import Batch
+from train.distributed import ALONE, Team
 from train.heads import HeadLoss
 from train.models import Network
 from train.optim import Schedule, make_optimizer, precision_on
@@ -21,7 +22,9 @@ from train.optim import Schedule, make_optimizer, precision_on
 class Learner:
     """A network, the moving average of its weights if one is kept, its optimiser, loss scaler and schedule."""
 
-    def __init__(self, model: Network, criterion: HeadLoss, settings: TrainSettings, batches_per_epoch: int) -> None:
+    def __init__(
+        self, model: Network, criterion: HeadLoss, settings: TrainSettings, batches_per_epoch: int, team: Team = ALONE
+    ) -> None:
         check_mix(settings.data.mix)
         self.model, self.criterion, self.settings = model, criterion, settings
         self.device = next(model.parameters()).device
@@ -34,6 +37,7 @@ class Learner:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
         # the average forgets the random start by growing its decay from 0 up to `ema`
         self.ema = ModelEmaV3(model, settings.optim.ema, use_warmup=True) if settings.optim.ema else None
+        self.team, self.called = team, team.wrap(model)
 
     @property
     def judged(self) -> Network:
@@ -42,18 +46,19 @@ class Learner:
 
     def try_on(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Loss (scalar), outputs (B, n) and the classes (B,) that stand out in the pictures, mixed ones by the larger
-        share."""
+        share; of the whole batch, of which `batch` is this process's share."""
         image, target, age = to_device(batch, self.device)
         data = self.settings.data
         image, share = mix(image, data.mix, data.mix_chance)
         with self._autocast():
-            outputs = self.model(image)
-        outputs = outputs.float()
+            outputs = self.called(image)
+        outputs, target, age, other, other_age = self.team.gather(
+            outputs.float(), target, age, target.roll(1), age.roll(1)
+        )
         loss = self.criterion(outputs, target, age)
         if share < 1:
-            partner = self.criterion(outputs, target.roll(1), age.roll(1))
-            loss = share * loss + (1 - share) * partner
-        return loss + self.model.sharing_penalty(), outputs.detach(), target if share >= 0.5 else target.roll(1)
+            loss = share * loss + (1 - share) * self.criterion(outputs, other, other_age)
+        return loss + self.model.sharing_penalty(), outputs.detach(), target if share >= 0.5 else other
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss to those there are."""

@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,11 +24,12 @@ from data_manifests.version import Manifest
 from train.checkpoint import Trained, read_checkpoint, save_checkpoint
 from train.config import TrainSettings, check_together
 from train.data import Batch, make_loader, set_epoch
+from train.distributed import ALONE, Team, team_for
 from train.features import embed_rows
-from train.heads import HeadLoss, log_probability, needs_years
+from train.heads import HeadLoss, log_probability, n_outputs, needs_years
 from train.learner import Learner, to_device
 from train.metrics import EpochCounts, macro_f1, scores_of
-from train.models import Network, build_model, choose_device
+from train.models import Network, build_model
 from train.runs import Run
 from train.sampling import epoch_seed
 from train.select import select_rows
@@ -67,13 +67,16 @@ def fit(
     With `data.all_rows` there is nobody to be judged by, and the last epoch is the best.
     """
     check_together(settings)
-    device = choose_device(settings.device)
-    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    team = team_for(settings.device)
+    device = team.device(settings.device)
+    torch.set_num_threads(team.threads(settings.threads))
     torch.manual_seed(settings.seed)
-    train, val, model = prepare(manifest, settings, store, device, weights=not (run.path / "last.pt").is_file())
+    with team.main_first():
+        weights = not (run.path / "last.pt").is_file()
+        train, val, model = prepare(manifest, settings, store, device, weights=weights, team=team)
     data: Any = train.dataset
     criterion = HeadLoss(settings.loss, model.head, data.target, data.age).to(device)
-    learner = Learner(model, criterion, settings, len(train))
+    learner = Learner(model, criterion, settings, len(train), team)
     progress = _go_on(run, learner)
 
     while not progress.is_done(settings):
@@ -82,7 +85,7 @@ def fit(
         set_epoch(train, progress.epoch)
         row: Row = {"epoch": progress.epoch + 1, "lr": learner.schedule.lr}
         row |= _named("train", train_epoch(learner, train, f"epoch {progress.epoch + 1}/{settings.optim.epochs}"))
-        row |= _named("val", evaluate(learner.judged, val, criterion)) if val else {}
+        row |= _named("val", evaluate(learner.judged, val, criterion, team)) if val else {}
         row["seconds"] = round(time.monotonic() - started, 1)
         _after_epoch(run, learner, progress, row, manifest.cuts)
         after_epoch(progress)
@@ -90,7 +93,13 @@ def fit(
 
 
 def prepare(
-    manifest: Manifest, settings: TrainSettings, store: Store, device: torch.device, *, weights: bool
+    manifest: Manifest,
+    settings: TrainSettings,
+    store: Store,
+    device: torch.device,
+    *,
+    weights: bool,
+    team: Team = ALONE,
 ) -> tuple[DataLoader[Batch], DataLoader[Batch] | None, Network]:
     """Loaders of training and of validation (None with `data.all_rows`), and the network on its device."""
     selection = select_rows(manifest, settings.data)
@@ -107,10 +116,10 @@ def prepare(
             "Set model.age=classes."
         )
     model = model.to(device).to(memory_format=torch.channels_last)  # a third faster on CPU and GPU alike
-    train = make_loader(selection.train, store, settings, train=True, ref=ref, network=model)
+    train = make_loader(selection.train, store, settings, train=True, ref=ref, network=model, team=team)
     if settings.data.all_rows:
         return train, None, model
-    return train, make_loader(selection.val, store, settings, train=False, ref=ref, network=model), model
+    return train, make_loader(selection.val, store, settings, train=False, ref=ref, network=model, team=team), model
 
 
 def train_epoch(learner: Learner, loader: DataLoader[Batch], title: str) -> dict[str, float]:
@@ -120,7 +129,7 @@ def train_epoch(learner: Learner, loader: DataLoader[Batch], title: str) -> dict
     learner.criterion.train()
     with tqdm(total=len(loader), desc=title, unit="batch", leave=False) as bar:
         for group in grouped(loader, learner.settings.optim.accumulate):
-            rows = sum(len(batch.target) for batch in group)
+            rows = learner.team.total(sum(len(batch.target) for batch in group))
             for batch in group:
                 loss, outputs, target = learner.try_on(batch)
                 losses.append(float(loss.detach()))
@@ -130,7 +139,7 @@ def train_epoch(learner: Learner, loader: DataLoader[Batch], title: str) -> dict
                         f"{learner.schedule.lr:.3g}). Lower optim.lr or set optim.clip_norm=1; best.pt, if there is "
                         "one, is still good."
                     )
-                learner.backward(loss * (len(batch.target) / rows))  # as if the group were one large batch
+                learner.backward(loss * (len(target) / rows))  # as if the group were one large batch
                 counts.add(log_probability(outputs, learner.model.head), target)
                 bar.update()
                 if len(losses) % 10 == 0:
@@ -147,9 +156,11 @@ def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 
 
 @torch.inference_mode()
-def evaluate(model: Network, loader: DataLoader[Batch], criterion: torch.nn.Module) -> dict[str, float]:
-    """Loss (mean over pictures) and scores over every row of a loader."""
-    outputs, target, age = forward(model, loader)
+def evaluate(
+    model: Network, loader: DataLoader[Batch], criterion: torch.nn.Module, team: Team = ALONE
+) -> dict[str, float]:
+    """Loss (mean over pictures) and scores over every row of a loader; each process of a team has its share of it."""
+    outputs, target, age = forward(model, loader, team=team)
     counts = EpochCounts(outputs.device)
     counts.add(log_probability(outputs, model.head), target)
     criterion.eval()
@@ -158,7 +169,7 @@ def evaluate(model: Network, loader: DataLoader[Batch], criterion: torch.nn.Modu
 
 @torch.inference_mode()
 def forward(
-    model: Network, loader: DataLoader[Batch], title: str = ""
+    model: Network, loader: DataLoader[Batch], title: str = "", team: Team = ALONE
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Outputs float32 (N, n), classes (N,) and ages (N,) of every row of a loader, in order, on the network's device.
 
@@ -166,13 +177,14 @@ def forward(
     """
     device = next(model.parameters()).device
     model.eval()
-    outputs, targets, ages = [], [], []
-    for batch in tqdm(loader, desc=title, unit="batch", leave=False, disable=not title):
+    parts = []
+    for batch in tqdm(loader, desc=title, unit="batch", leave=False, disable=not title or None):
         image, target, age = to_device(batch, device)
-        outputs.append(model(image).float())
-        targets.append(target)
-        ages.append(age)
-    return torch.cat(outputs), torch.cat(targets), torch.cat(ages)
+        # a process may have no row of a small last batch
+        outputs = model(image).float() if len(image) else torch.zeros(0, n_outputs(model.head), device=device)
+        parts.append(team.gather(outputs, target, age))
+    outputs, target, age = (torch.cat(rows) for rows in zip(*parts, strict=True))
+    return outputs, target, age
 
 
 def _after_epoch(run: Run, learner: Learner, progress: Progress, row: Row, cuts: AgeCuts) -> None:
@@ -182,9 +194,13 @@ def _after_epoch(run: Run, learner: Learner, progress: Progress, row: Row, cuts:
     learner.schedule.after_epoch(score)
     progress.epoch += 1
     progress.history.append(row)
-    trained = Trained(learner.judged, learner.settings, cuts, progress.epoch, _named("val", row, strip=True))
-    if score > progress.best or learner.settings.data.all_rows:
+    is_best = score > progress.best or learner.settings.data.all_rows
+    if is_best:
         progress.best, progress.best_epoch = score, progress.epoch
+    if not learner.team.is_main:
+        return
+    trained = Trained(learner.judged, learner.settings, cuts, progress.epoch, _named("val", row, strip=True))
+    if is_best:
         save_checkpoint(run, "best.pt", trained)
     save_checkpoint(run, "last.pt", trained, **learner.state_dict(), progress=vars(progress))
     run.write("metrics.csv", _as_csv(progress.history))

@@ -20,10 +20,10 @@ N_OF_TASK = {"class": N_CLASSES, "mask": len(MASKS), "gender": len(GENDERS), "ag
 
 
 class EpochCounts:
-    """Counts of (true, predicted) over an epoch; torchmetrics adds them up over batches, and over processes."""
+    """Counts of (true, predicted) over an epoch, added up over batches. Each process is given the whole batches."""
 
     def __init__(self, device: torch.device) -> None:
-        self.matrix = MulticlassConfusionMatrix(N_CLASSES).to(device)
+        self.matrix = MulticlassConfusionMatrix(N_CLASSES, sync_on_compute=False).to(device)
 
     def add(self, logits: torch.Tensor, target: torch.Tensor) -> None:
         self.matrix.update(logits, target)

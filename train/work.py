@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from data_manifests.version import Manifest
 from train.augment import make_augment
 from train.checkpoint import load_trained
 from train.config import DataSettings, TrainSettings, check_together
+from train.distributed import team_for
 from train.figures import confusion_png
 from train.folds import fold_lines, train_folds
 from train.loop import fit
@@ -33,11 +35,18 @@ def train_and_report(store: Store, ref: str, settings: TrainSettings, *, once: b
     """Train, predict, report. With `once`, a run of the same rows, settings and tools is taken, or gone on with."""
     manifest = store.read(ref)
     select_rows(manifest, settings.data)  # what is wrong with the rows is said before a run is begun
-    known = same_run(store, manifest.version, settings) if once else None
-    if known is not None and known.about()["state"] == "finished" and not settings.data.all_rows:
-        say(f"{known.name}: known; {headline(known)}; report: {known.path / 'report.html'}")
-        return known
-    run = known or new_run(store, manifest.version, settings)
+
+    def claim() -> tuple[Path, bool]:
+        """The folder of the run, and whether there is nothing left to do."""
+        known = same_run(store, manifest.version, settings) if once else None
+        done = known is not None and known.about()["state"] == "finished" and not settings.data.all_rows
+        return (known or new_run(store, manifest.version, settings)).path, done
+
+    path, done = team_for(settings.device).from_main(claim)
+    run = Run(path)
+    if done:
+        say(f"{run.name}: known; {headline(run)}; report: {run.path / 'report.html'}")
+        return run
     return _train(store, manifest, run, settings, say)
 
 
@@ -61,9 +70,13 @@ def refit_run(store: Store, name: str, *, say: Say) -> Run:
     settings = settings.model_copy(update={"data": data, "optim": optim})
     check_together(settings)
     manifest = _same_manifest(store, source)
-    run = new_run(store, manifest.version, settings)
-    run.update(refit_of=source.name)
-    return _train(store, manifest, run, settings, say)
+
+    def claim() -> Path:
+        run = new_run(store, manifest.version, settings)
+        run.update(refit_of=source.name)
+        return run.path
+
+    return _train(store, manifest, Run(team_for(settings.device).from_main(claim)), settings, say)
 
 
 def folds_and_scores(store: Store, ref: str, settings: TrainSettings, *, say: Say) -> Path:
@@ -88,15 +101,18 @@ def _same_manifest(store: Store, run: Run) -> Manifest:
 
 
 def _train(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, say: Say) -> Run:
-    with run.lock:
-        run.update(**job_of_this_process())
+    """Train and finish; of several processes, the main one alone writes into the run."""
+    team = team_for(settings.device)
+    with run.lock if team.is_main else nullcontext():
         say(f"{run.name}: training on {manifest.version.ref}")
         try:
-            with tracking(run, settings) as after_epoch:
+            with tracking(run, settings) if team.is_main else nullcontext(lambda progress: None) as after_epoch:
+                team.from_main(lambda: run.update(**job_of_this_process()))
                 progress = fit(manifest, settings, store, run, after_epoch=after_epoch)
-            _finish(store, manifest, run, settings, progress.best_epoch)
+            team.from_main(lambda: _finish(store, manifest, run, settings, progress.best_epoch))
         except ToolkitError as error:
-            run.update(state="failed", error=str(error))
+            if team.is_main:
+                run.update(state="failed", error=str(error))
             raise
     if settings.data.all_rows:
         say(f"{run.name}: trained on all rows for {progress.best_epoch} epochs, judged by none: {run.path / 'best.pt'}")
