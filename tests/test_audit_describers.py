@@ -35,7 +35,7 @@ def test_identity_is_dlibs_own_embedding(image: np.ndarray) -> None:
     theirs = np.mean([network.compute_face_descriptor(np.ascontiguousarray(c)) for c in (chip, chip[:, ::-1])], axis=0)
     ours = make()(image, shape)
     np.testing.assert_allclose(ours.identity, theirs, atol=2e-6)
-    assert ours.appearance.shape == (1152,)
+    assert ours.appearance.shape == (2048,)
     assert ours.lower_face.shape == (768,)
 
 

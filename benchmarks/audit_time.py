@@ -1,0 +1,147 @@
+"""How long an audit takes and how much memory: python -m benchmarks.audit_time [--persons N] [--scored N] [--json]
+
+Two runs of `python -m audit run`, each a process of its own, with what all of its processes hold together read ten
+times a second (shared pages counted once: PSS). `look`: rendered people, seven photos of 384×512 each, nothing known
+before; the seconds include starting up and the report. `score`: N photos that are all known, their vectors drawn with
+truth in them: what a run after corrections costs. `minutes_for_18900` goes by the clock of this machine, other
+processes and all; `minutes_for_18900_two_free_cores` by processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from audit.describe import describe_step
+from audit.description import pack
+from audit.settings import AuditSettings
+from benchmarks.manifests import draw_manifest
+from data_manifests.ingest import LAYOUTS
+from data_manifests.store import Store
+from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
+from pipeline.results import open_results
+from pipeline.stage import IDENTITY
+from pipeline.step import result_key
+from synth.portraits.demo import write_demo
+
+PHOTOS = 18_900
+ROOT = Path(__file__).resolve().parent.parent
+Figures = dict[str, float]
+
+
+def audit_in_a_process(workspace: Path, name: str) -> Figures:
+    """Seconds, processor seconds and the most memory in MB of one `audit run`, all of its processes together."""
+    environment = {**os.environ, "WORKSPACE": str(workspace), "OMP_NUM_THREADS": "1"}
+    before, start, peak = _children_cpu_s(), time.perf_counter(), 0.0
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "audit", "run", name], cwd=ROOT, env=environment, stdout=said, stderr=said
+        )
+        while process.poll() is None:
+            peak = max(peak, _held_mb(psutil.Process(process.pid)))
+            time.sleep(0.1)
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"the audit stopped with {process.returncode}: {said.read()[-2000:]}")
+    return {"seconds": time.perf_counter() - start, "cpu_s": _children_cpu_s() - before, "peak_mb": peak}
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _held_mb(process: psutil.Process) -> float:
+    """Memory of a process and its children, each shared page divided among those who share it."""
+    total = 0
+    try:
+        for one in (process, *process.children(recursive=True)):
+            total += one.memory_full_info().pss
+    except psutil.Error:  # it ended meanwhile
+        pass
+    return total / 2**20
+
+
+def look(folder: Path, persons: int) -> Figures:
+    """An audit of rendered people of whom nothing is known."""
+    demo = folder / "demo"
+    write_demo(demo, persons, 6)
+    store = Store(folder / "look")
+    table = LAYOUTS["profiles"](demo, root_name="demo", cuts=AgeCuts())
+    store.set_root("demo", demo)
+    store.write("demo", table, "ingest")
+    found = audit_in_a_process(store.workspace, "demo")
+    share = PHOTOS / table.num_rows
+    return {
+        "photos": table.num_rows,
+        **found,
+        "cpu_ms_a_photo": 1000 * found["cpu_s"] / table.num_rows,
+        "minutes_for_18900": found["seconds"] * share / 60,
+        "minutes_for_18900_two_free_cores": found["cpu_s"] * share / 120,
+    }
+
+
+def score(folder: Path, rows: int) -> Figures:
+    """An audit of photos that are all known."""
+    rng = np.random.default_rng(0)
+    store = Store(folder / "score")
+    store.set_root("photos", folder)
+    table = draw_manifest(rows, rng)
+    table = table.set_column(table.column_names.index("root"), "root", pa.array(["photos"] * rows))
+    store.write("people", table, "ingest")
+    keep_drawn_looks(store, rng)
+    return {"photos": rows, **audit_in_a_process(store.workspace, "people")}
+
+
+def keep_drawn_looks(store: Store, rng: np.random.Generator) -> None:
+    """For every row what `describe` would have said: a person's own vector, gender, age and mask in it, and noise."""
+    table = store.read("people").table
+    frame = table.select(["person_id", "gender", "age", "mask"]).to_pandas()
+    person = frame["person_id"].astype("category").cat.codes.to_numpy()
+    own = rng.standard_normal((person.max() + 1, 128)).astype(np.float32) * 0.12
+    ways = {name: rng.standard_normal(2048).astype(np.float32) for name in ("gender", "age")}
+    states = rng.standard_normal((len(MASKS), 768)).astype(np.float32)
+    steps = [describe_step(AuditSettings())]
+    with open_results(store.workspace / "cache" / "results.sqlite") as cache:
+        for row, record in enumerate(table.select([*IDENTITY, "landmarks_xy"]).to_pylist()):
+            gender, age = GENDERS.index(frame["gender"][row]), frame["age"][row]
+            about = ways["gender"] * gender + ways["age"] * (age - 40) / 40
+            columns = {
+                "identity": pack(own[person[row]] + rng.standard_normal(128).astype(np.float32) * 0.03),
+                "appearance": pack(about * 0.3 + rng.standard_normal(2048).astype(np.float32)),
+                "lower_face": pack(
+                    states[MASKS.index(frame["mask"][row])] * 0.5 + rng.standard_normal(768).astype(np.float32)
+                ),
+                "blur_score": 0.9, "exposure_score": 0.9, "face_size_score": 1.0, "grey": False, "border": False,
+                "faces": 1, "hash": f"{int(rng.integers(0, 1 << 63)):016x}",
+                "copy": base64.b64encode(rng.integers(0, 255, 768, dtype=np.uint8).tobytes()).decode(),
+            }  # fmt: skip
+            cache.put(result_key(steps, record), {"status": "ok", "reason": "", "columns": columns, "picture": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--persons", type=int, default=290, help="rendered people, seven photos each")
+    parser.add_argument("--scored", type=int, default=PHOTOS, help="photos that are scored only")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        figures = {"score": score(Path(name), options.scored), "look": look(Path(name), options.persons)}
+    figures = {run: {key: round(value, 1) for key, value in found.items()} for run, found in figures.items()}
+    print(json.dumps(figures) if options.json else json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
