@@ -15,7 +15,7 @@ from curation_app.pictures import pictures
 from curation_app.run_charts import CURVES, confusion, curve, names_of
 from curation_app.session import Desk
 from curation_app.trained import TASKS, Mistake, Run, recipe_of, runs_of, worst_mistakes
-from data_manifests.charts import DARK, LIGHT, Palette, printed
+from data_manifests.chart_style import DARK, LIGHT, Palette, printed
 from data_manifests.errors import ManifestError
 from data_manifests.store import Store
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, class_names
@@ -123,12 +123,18 @@ def _scores(scores: Mapping[str, Any]) -> None:
     columns = st.columns(len(TASKS) + 1)
     for column, task in zip(columns, TASKS, strict=False):
         name = "f1" if task == "class" else f"{task}_f1"
-        value, bounds = _number(found.get(name)), intervals.get(name)
-        between = f"95 %: {bounds[0]:.2f} to {bounds[1]:.2f}" if isinstance(bounds, list) and len(bounds) == 2 else None
-        _metric(column, f"Macro F1, {_TASK_TITLES[task].lower()}", value, between)
-    people = scores.get("people")
-    below = f"{scores['rows']:,} pictures of {people:,} people" if people and scores.get("rows") else None
+        low, high = _pair(intervals.get(name))
+        between = None if low is None or high is None else f"95 %: {low:.2f} to {high:.2f}"
+        _metric(column, f"Macro F1, {_TASK_TITLES[task].lower()}", _number(found.get(name)), between)
+    rows, people = _number(scores.get("rows")), _number(scores.get("people"))
+    below = f"{rows:,.0f} pictures of {people:,.0f} people" if rows and people else None
     _metric(columns[-1], "Accuracy, 18 classes", _number(found.get("accuracy")), below)
+
+
+def _pair(values: object) -> tuple[float | None, float | None]:
+    """An interval; None where a bound is missing."""
+    found = [_number(value) for value in values] if isinstance(values, list) else []
+    return (found[0], found[1]) if len(found) == 2 else (None, None)
 
 
 def _metric(column: Any, title: str, value: float | None, below: str | None) -> None:
