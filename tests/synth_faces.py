@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from data_manifests.hashing import sample_id
 from data_manifests.schema import BY_NAME, conform
 from data_manifests.taxonomy import AgeCuts, age_class_of, class_id_of
 from pipeline.images import save_rgb
+from synth.ages.learn import Picture, learn_prototypes
+from synth.ages.prototypes import Prototypes
 from synth.masks.compose import MIRROR_INDEX
 from synth.portraits.render import build_model, render_shot
 from synth.portraits.sampling import sample_person, sample_shot
@@ -108,3 +112,26 @@ def draw_people(folder: Path, ages: dict[str, int]) -> pa.Table:
     kept = table.drop_columns(["age_class", "class_id"])
     kept = kept.append_column("x_note", pa.array([f"about {person}" for person in ages]))
     return conform(kept.append_column("age_class", age_class).append_column("class_id", class_id))
+
+
+YOUNG, OLD = 24, 72
+
+
+@lru_cache(maxsize=1)
+def aged_people() -> list[Picture]:
+    """Twelve young and twelve old rendered people, men and women in turn, all without glasses."""
+    people = []
+    for number in range(24):
+        rng, gender, age = np.random.default_rng(number), ("male", "female")[number % 2], (YOUNG, OLD)[number // 12]
+        person = sample_person(number, gender, age, rng)
+        person = replace(person, outfit=replace(person.outfit, glasses="none"))
+        shot = sample_shot(rng)
+        portrait = render_shot(build_model(person), shot)
+        people.append((portrait.image, portrait.landmarks_xy.astype(np.float32), gender, age))
+    return people
+
+
+@lru_cache(maxsize=1)
+def aged_prototypes() -> Prototypes:
+    """Of all but the first, the twelfth and the thirteenth of them: those can be moved."""
+    return learn_prototypes(aged_people()[1:11] + aged_people()[13:], [45], min_people=5)

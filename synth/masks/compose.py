@@ -125,7 +125,7 @@ def render(
         patch, straps = _lay(face, light, kind, recipe)
         roi, box = _roi(face, light, patch, straps)
         template = _template(recipe, patch, templates)
-        fabric, slope = _warp(face, patch, box, light.cell_px, template, -1 if recipe["flipped"] else 1)
+        fabric, slope = _warp(face, patch, box, light.cell_px * 3 // 2, template, -1 if recipe["flipped"] else 1)
         coverage = coverage_scores(fabric[..., 3], box[:2], face)
         gate(recipe["wear"], coverage)
     except StageError as error:
@@ -175,7 +175,7 @@ def _roi(face: Face, light: Light, patch: Array, straps: Straps) -> tuple[Roi, R
     """The rectangle of the light's cells that fabric, straps and shadow can touch, and in it that of the fabric."""
     fabric = face.to_image_xy(patch.reshape(-1, 2))
     points = np.concatenate([fabric, straps.path_xy.reshape(-1, 2)])
-    pad = 0.085 * face.scale_px + 3  # the contact shadow's reach
+    pad = 0.07 * face.scale_px + 3  # the contact shadow's reach
     window, cell = np.array(light.window_xyxy), light.cell_px
     low = np.maximum(np.floor((points.min(0) - pad) / cell).astype(int) * cell, window[:2])
     high = np.minimum(np.ceil((points.max(0) + pad) / cell).astype(int) * cell, window[2:])

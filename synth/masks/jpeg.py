@@ -20,10 +20,9 @@ F32 = NDArray[np.floating]
 Roi = tuple[int, int, int, int]
 
 # Luminance steps of ISO/IEC 10918-1, table K.1, for the lowest frequencies (v, u), by which a quality is known.
-_STEPS = {(0, 1): 11, (1, 0): 12, (2, 0): 14, (1, 1): 12, (0, 2): 10, (0, 3): 16, (1, 2): 14, (2, 1): 13, (3, 0): 14,
-          (4, 0): 18, (3, 1): 17, (2, 2): 16, (1, 3): 19, (0, 4): 24}  # fmt: skip
+_STEPS = {(0, 1): 11, (1, 0): 12, (2, 0): 14, (1, 1): 12, (0, 2): 10, (0, 3): 16, (2, 1): 13, (3, 0): 14}
 _QUALITIES = np.arange(25, 95)  # from 95 on, steps are 1 or 2: below the rounding of the pixels
-_MAX_BLOCKS, _LEAST = 160, 40
+_MAX_BLOCKS, _LEAST = 256, 25
 _COMB = 0.55
 """Least mean of cos(2π c / step); 1: all on multiples, 0: anywhere. Rounding of pixels leaves about 0.8 at step 3."""
 

@@ -25,6 +25,7 @@ Roi = tuple[int, int, int, int]
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _CELLS = 32  # the face is read at 32 x 32: about the size of a cheek's shading, far above its pores
 _REACH = 1.7  # of the fields around the face, in face scales: a mask that hangs from an ear reaches furthest
+_REACH_EARS = 0.75
 # What a white surface reads in most portraits, beside white collars; dark skin or a dark wall say little against it.
 _WHITE, _TRUST = 228.0, 0.65
 _SIGMAS = np.linspace(0.35, 4.0, 60)
@@ -34,17 +35,18 @@ _RATIOS = erf(4 / (2 * np.sqrt(2) * _SIGMAS)) / erf(1 / (2 * np.sqrt(2) * _SIGMA
 
 @dataclass(frozen=True)
 class Light:
-    """Measured on one photo, for all masks on it. Fields cover `window_xyxy`, whose corner is a multiple of `cell_px`.
+    """Measured on one photo, for all masks on it. Fields cover `window_xyxy`.
 
     `gain` and `skin` have one value per cell, `person` four: fields are smooth, and a region of interest on the cells
-    takes its part of them by whole numbers.
+    takes its part of them by whole numbers. `window_xyxy` and `near_xyxy` begin at multiples of `cell_px`.
     """
 
     window_xyxy: Roi
     cell_px: int
     gain: F32  # factor of the light, 1 where the skin is well lit
     person: F32  # 1 on face and neck, soft at the border
-    skin: F32  # likeness to the cheeks' skin, 0 to 1
+    near_xyxy: Roi  # around the ears
+    skin: F32  # likeness to the cheeks' skin over `near_xyxy`, 0 to 1
     bearded: bool
     exposure: float  # what a white surface in the light would read, 0 to 1
     cast: F32  # (3,) colour of the light, mean 1
@@ -89,25 +91,24 @@ def read_light(image: U8, face: Face, mirrored: bool) -> Light:
     top = thumb[bright >= picture_white].mean(0)
     cast = np.clip(np.sqrt(np.maximum(top, 1) / max(float(top @ _LUMA), 1)), 0.97, 1.025)
     grey = np.asarray(cv2.cvtColor(around, cv2.COLOR_RGB2GRAY), np.uint8)
-    cell, window = _window(face, (image.shape[0], image.shape[1]))
-    cells = _cells(crop(image, window, mirrored), cell)
-    at = (pts - window[:2]) / cell - 0.5
-    skin = skin_likeness(cells, at)
+    cell = 8 << max(0, int(np.ceil(np.log2(face.scale_px / 300))))  # 8 px for a face of up to 300 px
+    window, near = (_window(face, reach, cell, (image.shape[0], image.shape[1])) for reach in (_REACH, _REACH_EARS))
+    at = (pts - near[:2]) / cell - 0.5
+    skin = skin_likeness(_cells(crop(image, near, mirrored), cell), at)
     return Light(
         window, cell, _gain(face, coef, residual, (x0, y0, x1, y1), window, cell),
-        _person(face, window, (2 * cells.shape[1], 2 * cells.shape[0]), cell // 2), skin, is_bearded(skin, at),
+        _person(face, window, cell // 2), near, skin, is_bearded(skin, at),
         exposure, cast.astype(np.float32), _blur_sigma(grey), _noise(grey), float(coef[1]),
         read_jpeg(image, (x0, y0, x1, y1), mirrored),
     )  # fmt: skip
 
 
-def _window(face: Face, image_hw: tuple[int, int]) -> tuple[int, Roi]:
-    """Size of a cell, 8 px for a face of up to 300 px, and the rectangle of whole cells that masks can touch."""
-    cell = 8 << max(0, int(np.ceil(np.log2(face.scale_px / 300))))
-    centre, reach = face.to_image_xy(face.points_xy[30]), _REACH * face.scale_px
+def _window(face: Face, reach: float, cell: int, image_hw: tuple[int, int]) -> Roi:
+    """The rectangle of whole cells, or up to the picture's end, so many face scales around the nose."""
+    centre, reach = face.to_image_xy(face.points_xy[30]), reach * face.scale_px
     low = np.maximum(np.floor((centre - reach) / cell).astype(int) * cell, 0)
     high = np.minimum(np.ceil((centre + reach) / cell).astype(int) * cell, (image_hw[1], image_hw[0]))
-    return cell, (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 def _cells(picture: U8, step: int) -> F32:
@@ -183,7 +184,7 @@ def gain_field(light: Light, roi_xyxy: Roi) -> F32:
 
 def skin_at(light: Light, xy: Array) -> Array:
     """(…,) how much image points (…, 2) look like the person's skin."""
-    at = np.rint((xy - light.window_xyxy[:2]) / light.cell_px - 0.5).astype(int)
+    at = np.rint((xy - light.near_xyxy[:2]) / light.cell_px - 0.5).astype(int)
     x = np.minimum(np.maximum(at[..., 0], 0), light.skin.shape[1] - 1)
     y = np.minimum(np.maximum(at[..., 1], 0), light.skin.shape[0] - 1)
     return np.asarray(light.skin[y, x], np.float64)
@@ -247,12 +248,13 @@ def contact_shadow(alpha: F32, face: Face, light: Light, roi_xyxy: Roi, strength
     return 1 + _spread(np.asarray(cv2.multiply(small, person, scale=-strength), np.float32), step, roi_xyxy)
 
 
-def _person(face: Face, window: Roi, size_wh: tuple[int, int], step: int) -> F32:
+def _person(face: Face, window: Roi, step: int) -> F32:
     """(h, w) 1 on face and neck, soft at the border, one value every `step` px."""
     jaw = face.points_xy[:17]
     down = [0.0, 0.7 * face.scale_px]  # a neck is about as long as its chin is wide
     outline = np.vstack([face.points_xy[17:27][::-1], jaw[:4], jaw[4:6] + down, jaw[11:13] + down, jaw[13:]])
     at = (face.to_image_xy(outline) - window[:2]) / step
-    there = np.zeros((size_wh[1], size_wh[0]), np.float32)
+    x0, y0, x1, y1 = window
+    there = np.zeros((-(-(y1 - y0) // (2 * step)) * 2, -(-(x1 - x0) // (2 * step)) * 2), np.float32)
     cv2.fillPoly(there, [np.rint(at).astype(np.int32)], 1.0)
     return np.asarray(cv2.blur(there, (5, 5)), np.float32)

@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _JAW = np.array([[1, 2, 3, 4], [15, 14, 13, 12]])
 _WING = np.array([31, 35])  # of the nose, on the same sides
-_INWARDS = np.array([0.25, 0.4, 0.55, 0.7, 0.85])[:, None]  # shares of the way from the jaw to the wing: the cheeks
+_INWARDS = np.array([0.25, 0.4, 0.55, 0.7, 0.85])[:, None, None]  # shares of the way from jaw to wing: the cheeks
 # One spread of lightness below and above what cheeks show, and of the two log colour ratios.
 _DARKER, _LIGHTER, _COLOUR = 0.46, 0.45, 0.15
 _BEARD = 0.40
@@ -25,20 +25,16 @@ def skin_likeness(cells: F32, points_xy: Array) -> F32:
     """
     log = np.log(cells + np.float32(6))
     look = np.stack([log @ _LUMA, log[..., 0] - log[..., 1], log[..., 1] - log[..., 2]])
-    nearest = np.full(look.shape[1:], 99.0, np.float32)
-    for jaw, wing in zip(_JAW, _WING, strict=True):
-        cheek = (points_xy[jaw] + (points_xy[wing] - points_xy[jaw]) * _INWARDS[:, None]).reshape(-1, 2)
-        found = look[:, *_cells_at(cheek, look.shape[1:])]
-        found = found[:, np.argsort(found[0], kind="stable")]
-        for half in np.array_split(found, 2, axis=1):
-            light, red, yellow = np.median(half, axis=1)
-            off = look[0] - light
-            far = np.square(np.where(off < 0, off / np.float32(_DARKER), off / np.float32(_LIGHTER)))
-            far += np.square((look[1] - red) / np.float32(_COLOUR)) + np.square(
-                (look[2] - yellow) / np.float32(_COLOUR)
-            )
-            np.minimum(nearest, far, out=nearest)
-    return np.asarray(np.exp(-0.5 * nearest), dtype=np.float32)
+    cheeks = points_xy[_JAW] + (points_xy[_WING][:, None] - points_xy[_JAW]) * _INWARDS[:, None]  # (5, 2, 4, 2)
+    y, x = _cells_at(cheeks.swapaxes(0, 1).reshape(-1, 2), look.shape[1:])
+    found = look[:, y, x].reshape(3, 2, -1)
+    found = np.take_along_axis(found, np.argsort(found[:1], axis=2, kind="stable"), axis=2)
+    halves = np.sort(found.reshape(3, 4, -1), axis=2)
+    light, red, yellow = halves[:, :, halves.shape[2] // 2, None, None]  # the median of each half, (4, 1, 1)
+    off = look[0] - light
+    far = np.square(np.where(off < 0, off / np.float32(_DARKER), off / np.float32(_LIGHTER)))
+    far += np.square((look[1] - red) / np.float32(_COLOUR)) + np.square((look[2] - yellow) / np.float32(_COLOUR))
+    return np.asarray(np.exp(-0.5 * far.min(0)), dtype=np.float32)
 
 
 def is_bearded(likeness: F32, points_xy: Array) -> bool:
