@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from data_manifests.charts import Palette, finish, printed
+from data_manifests.chart_style import Palette, finish, printed
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, class_names
 
 if TYPE_CHECKING:
-    from data_manifests.charts import Chart
+    from data_manifests.chart_style import Chart
 
 CURVES = {  # title → what is drawn, by column of metrics.csv
     "Macro F1 of the 18 classes": {"val": "val_f1", "train": "train_f1"},

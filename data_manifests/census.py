@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_manifests.schema import SPLITS, STATUSES, USABLE
-from data_manifests.taxonomy import GENDERS, MASKS, MAX_AGE, N_AGE_CLASSES, N_CLASSES, AgeCuts
+from data_manifests.taxonomy import GENDERS, MASKS, MAX_AGE, N_AGE_CLASSES, N_CLASSES
 
 COLUMNS = (
     "profile_id", "person_id", "mask", "gender", "age", "age_class", "class_id", "split", "status", "is_synthetic",
@@ -120,14 +120,3 @@ def _table(codes: dict[str, np.ndarray], rows: np.ndarray, *axes: tuple[np.ndarr
         known &= values[rows] >= 0
     shape = (*(size for _, size in axes), 2)
     return np.bincount(code[known], minlength=int(np.prod(shape))).reshape(shape)
-
-
-def rarest(counts: np.ndarray, names: list[str]) -> tuple[str, int]:
-    """The name with the fewest, and how many; of equals the first."""
-    at = int(counts.argmin())
-    return names[at], int(counts[at])
-
-
-def class_bounds(cuts: AgeCuts) -> list[tuple[int, int]]:
-    """First and last age of each age class."""
-    return [cuts.bounds(k) for k in range(N_AGE_CLASSES)]

@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image
 
 from data_manifests.census import COLUMNS, EVERYTHING, Census, take_census
-from data_manifests.charts import BY_PAGE, Figure, colour_figure, figures, printed, to_svg, version_figure
+from data_manifests.chart_colours import colour_figure
+from data_manifests.chart_style import BY_PAGE, Figure, printed, to_svg
+from data_manifests.charts import figures, version_figure
 from data_manifests.files import write_atomic
 from data_manifests.pictures import COLUMNS as PICTURE_COLUMNS
 from data_manifests.pictures import Pictures, measure

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_manifests.census import EVERYTHING, take_census
-from data_manifests.charts import LIGHT, Figure, colour_figure, figures, to_svg, version_figure
+from data_manifests.chart_colours import colour_figure
+from data_manifests.chart_style import BY_PAGE, LIGHT, Figure, to_svg
+from data_manifests.charts import figures, version_figure
 from data_manifests.cli import cli
 from data_manifests.pictures import is_measured, measure
 from data_manifests.store import Store
@@ -169,7 +171,6 @@ def test_versions(store: Store) -> None:
 
 
 def test_svg_is_text_that_scales_and_follows_the_page() -> None:
-    from data_manifests.charts import BY_PAGE
 
     census = take_census(people_table(("a", "male", 25, "train")))
     for figure in figures(census, EVERYTHING, CUTS, BY_PAGE):

@@ -10,7 +10,9 @@ import streamlit as st
 
 from curation_app import session
 from data_manifests.census import COLUMNS, EVERYTHING, Census, take_census
-from data_manifests.charts import DARK, LIGHT, Figure, Palette, colour_figure, figures, version_figure
+from data_manifests.chart_colours import colour_figure
+from data_manifests.chart_style import DARK, LIGHT, Figure, Palette
+from data_manifests.charts import figures, version_figure
 from data_manifests.pictures import COLUMNS as PICTURE_COLUMNS
 from data_manifests.pictures import PER_CLASS, Pictures, is_measured, measure
 from data_manifests.report import data_url, mean_grid, write_report
