@@ -16,7 +16,7 @@ from curation_app.views import agreement, grid, overview, review, runs, syntheti
 
 ICON = str(Path(__file__).with_name("icon.svg"))
 # Faces want the width: Streamlit's own margins take a fifth of a small screen.
-STYLE = "<style>.stMainBlockContainer { padding: 3.6rem 1.6rem 1rem; }</style>"
+STYLE = "<style>.stMainBlockContainer { padding: 4.2rem 1.6rem 1rem; }</style>"
 
 
 def main() -> None:

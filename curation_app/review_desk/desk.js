@@ -165,9 +165,9 @@ class Desk {
     this.exclude = button("x", "exclude", () => this.toggleExclude());
     this.$("mask").append(this.exclude);
     this.take = button("s", "take suggestion", () => this.takeSuggestion());
-    this.$("take").append(this.take);
     this.$("actions").append(
       Object.assign(button("Enter", "accept", () => this.act("settle")), { className: "primary" }),
+      this.take,
       button("q", "unsure", () => this.act("unsure")),
       button("↑", "back", () => this.act("back")),
       button("↓", "next", () => this.act("next")),
@@ -219,7 +219,6 @@ class Desk {
     this.$("saved").textContent = this.busy ? "saving …" : data.saved;
     this.$("desk").classList.toggle("nobody", !shown);
     this.$("why").replaceChildren(...(shown?.why ?? []).map((why) => el("span", why.strong ? "strong" : "", why.text)));
-    this.$("why").hidden = !shown?.why.length;
     if (shown) this.drawLabels();
   }
 
@@ -257,7 +256,7 @@ class Desk {
       group.classList.toggle("suspect", Boolean(suggested) && suggested.value !== one[field]);
       if (suggested && suggested.value !== one[field]) group.append(el("em", "", suggested.text));
     }
-    this.$("take").hidden = !this.suggested().length;
+    this.take.disabled = !this.suggested().length;
     this.$("mask").querySelector("label").textContent = `Shot ${this.at + 1}`;
   }
 
