@@ -100,7 +100,7 @@ def _match_blur(fabric: U8, ribbon: U8, light: Light, recipe: Mapping[str, Any])
     if sigma < 0.3:
         return fabric, ribbon
     sigma = min(sigma, 4.0)
-    size = 2 * int(np.ceil(2.5 * sigma)) + 1
+    size = 2 * int(np.ceil(2 * sigma - 0.6)) + 1  # what is cut off of the kernel is under 5 %
     soft, soft_ribbon = (cv2.GaussianBlur(layer, (size, size), sigma) for layer in (fabric, ribbon))
     return np.asarray(soft, np.uint8), np.asarray(soft_ribbon, np.uint8)
 

@@ -22,7 +22,7 @@ Roi = tuple[int, int, int, int]
 # Luminance steps of ISO/IEC 10918-1, table K.1, for the lowest frequencies (v, u), by which a quality is known.
 _STEPS = {(0, 1): 11, (1, 0): 12, (2, 0): 14, (1, 1): 12, (0, 2): 10, (0, 3): 16, (2, 1): 13, (3, 0): 14}
 _QUALITIES = np.arange(25, 95)  # from 95 on, steps are 1 or 2: below the rounding of the pixels
-_MAX_BLOCKS, _LEAST = 256, 25
+_MAX_BLOCKS, _LEAST = 256, 40
 _COMB = 0.55
 """Least mean of cos(2π c / step); 1: all on multiples, 0: anywhere. Rounding of pixels leaves about 0.8 at step 3."""
 
@@ -43,16 +43,17 @@ def read_jpeg(image: U8, box_xyxy: Roi, mirrored: bool) -> Jpeg | None:
     grey = cv2.cvtColor(part.astype(np.float32), cv2.COLOR_RGB2GRAY)  # not rounded again
     grey = cv2.flip(grey, 1) if mirrored else grey
     luminance = np.asarray(grey, np.float32)
+    best, found = _COMB, None
     for origin in sorted({(x, y) for x in (0, w % 8) for y in (0, h % 8)}):  # turned or mirrored since: the other end
         skip_x, skip_y = (origin[0] - x0) % 8, (origin[1] - y0) % 8
-        quality = _quality(luminance[skip_y:, skip_x:])
-        if quality is not None:
-            return Jpeg(quality, origin)
-    return None
+        quality, score = _quality(luminance[skip_y:, skip_x:])
+        if score >= best:  # a grid that is wrong in one direction only fits a little too
+            best, found = score, Jpeg(quality, origin)
+    return found
 
 
-def _quality(grey: F32) -> int | None:
-    """Of float luminance (h, w) that starts at a block's corner."""
+def _quality(grey: F32) -> tuple[int, float]:
+    """The quality that fits float luminance (h, w) best, if it starts at a block's corner, and how well, up to 1."""
     rows, cols = grey.shape[0] // 8, grey.shape[1] // 8
     blocks = grey[: 8 * rows, : 8 * cols].reshape(rows, 8, cols, 8).swapaxes(1, 2).reshape(-1, 64)
     flat = (blocks <= 0.5).any(1) | (blocks >= 254.5).any(1)  # clipped since: off the grid
@@ -66,7 +67,7 @@ def _quality(grey: F32) -> int | None:
         counts += np.count_nonzero(away, axis=0)[which]
     scores = np.where(counts >= _LEAST, sums / np.maximum(counts, 1), 0.0)
     best = int(scores.argmax())
-    return int(_QUALITIES[best]) if scores[best] >= _COMB else None
+    return int(_QUALITIES[best]), float(scores[best])
 
 
 @lru_cache(maxsize=1)
