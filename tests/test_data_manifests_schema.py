@@ -16,10 +16,15 @@ def with_values(name: str, values: list[object]) -> pa.Table:
     return table.set_column(table.schema.get_field_index(name), name, pa.array(values, BY_NAME[name].type))
 
 
-def test_a_sound_table_passes() -> None:
+def test_a_sound_table_passes_as_it_is_and_one_wrong_value_in_it_does_not() -> None:
     one = photo("a")
-    validate(manifest([one, crop(one, box_xyxy=[1.0, 2.0, 3.0, 4.0], detection_score=0.5, x_race="b")]))
-    validate(manifest([one]).slice(0, 0))
+    sound = manifest([one, crop(one, box_xyxy=[1.0, 2.0, 3.0, 4.0], detection_score=0.5, x_race="b")])
+    validate(sound)
+    assert conform(sound).equals(sound)
+    validate(sound.slice(0, 0))
+    place = sound.column_names.index("detection_score")
+    with pytest.raises(ManifestError, match=r"'detection_score' must be at most 1: row 1 1\.5"):
+        validate(sound.set_column(place, "detection_score", pa.array([None, 1.5], pa.float32())))
 
 
 @pytest.mark.parametrize(
