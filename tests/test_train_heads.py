@@ -14,7 +14,7 @@ from torch.nn import functional
 from data_manifests.errors import ConfigError
 from data_manifests.store import Store
 from data_manifests.taxonomy import AgeCuts
-from tests.train_drawn import tiny_settings, write_people
+from tests.train_drawn import rows_of, tiny_settings, write_people, write_rows
 from train.checkpoint import load_trained
 from train.config import LossSettings, ModelSettings
 from train.heads import HEADS, HeadLoss, head_of, log_probability, n_outputs, split_outputs
@@ -136,6 +136,18 @@ def test_unknown_names_list_the_choices() -> None:
         ConfigError, match=r"model\.head with model\.age=corn must be one of \{tasks, gendered_age, age"
     ):
         head_of(ModelSettings(head="class", age="corn"), AgeCuts())
+
+
+def test_a_label_that_training_never_shows_is_not_told(store: Store) -> None:
+    torch.set_num_threads(1)
+    rows = rows_of(store, 12, split="train") + rows_of(store, 6, split="val", first=12)
+    write_rows(store, [row for row in rows if row["mask"] == "none"])
+    manifest = store.read("drawn")
+    for networks in ("shared", "separate"):
+        chosen = tiny_settings(model={"head": "gendered_age", "networks": networks}, optim={"lr": 1e-9, "epochs": 1})
+        (row,) = fit(manifest, chosen, store, new_run(store, manifest.version, chosen)).history
+        assert row["val_mask_accuracy"] == 1.0  # a network that has learnt nothing would tell three states by chance
+        assert row["val_gender_accuracy"] < 1.0
 
 
 # -- networks -------------------------------------------------------------------------------------------------------

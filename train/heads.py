@@ -5,6 +5,7 @@ outputs (B, n) ─ log_probability ─▶ (B, 18)        loss: each part against
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -127,9 +128,14 @@ class HeadLoss(nn.Module):
                 raise ConfigError(must_be_one_of("loss.tasks of this head", head, name))
         self.head, self.task_weight = head, settings.tasks
         self.losses = nn.ModuleDict()
+        shifts = []
         for name, part in head.items():
             steps = part.steps(target, age)
-            self.losses[name] = Loss(settings, torch.bincount(steps[steps >= 0], minlength=part.n_steps))
+            counts = torch.bincount(steps[steps >= 0], minlength=part.n_steps)
+            self.losses[name] = Loss(settings, counts)
+            never = (counts == 0) & (part.size == part.n_steps)  # not for CORN, whose outputs are no labels
+            shifts.append(torch.where(never, math.log(0.5 / max(1, len(target))), 0.0)[: part.size])
+        self.first_bias = torch.cat(shifts)  # (n,): below 0 for labels that training never shows
 
     def forward(self, outputs: Tensor, target: Tensor, age: Tensor) -> Tensor:
         total = outputs.sum() * 0

@@ -76,6 +76,7 @@ def fit(
         train, val, model = prepare(manifest, settings, store, device, weights=weights, team=team)
     data: Any = train.dataset
     criterion = HeadLoss(settings.loss, model.head, data.target, data.age).to(device)
+    model.shift_biases(criterion.first_bias)  # what training never shows is not told by the chance of the start
     learner = Learner(model, criterion, settings, len(train), team)
     progress = _go_on(run, learner)
 

@@ -71,6 +71,18 @@ class Network(nn.Module):
             raise BackendError(f"backbone {self.settings.backbone!r} has no single last layer. Set {_END_TO_END}.")
         return classifier
 
+    @torch.no_grad()
+    def shift_biases(self, shift: Tensor) -> None:
+        """Add to the biases of the last layers (n,), in the order of the outputs; a layer without biases stays."""
+        sizes = [part.size for part in self.head.values()]
+        for backbone in self.backbones:
+            timm_or_layers: Any = backbone
+            layer = timm_or_layers[-1] if self.settings.embedding else timm_or_layers.get_classifier()
+            outputs = n_outputs(self.head) if len(self.backbones) == 1 else sizes.pop(0)
+            if isinstance(layer, nn.Linear) and layer.bias is not None:
+                layer.bias.add_(shift[:outputs].to(layer.bias.device))
+            shift = shift[outputs:]
+
     def features(self, image: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [0, 1] → what the last layer sees of them (B, D).
 
