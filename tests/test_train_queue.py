@@ -59,7 +59,7 @@ def command(store: Store, url: str, *words: str) -> Result:
 def tiny_config(store: Store, epochs: int) -> Path:
     file = store.workspace.parent / "tiny.yaml"
     settings = tiny_settings(data={"augment": {}}, optim={"epochs": epochs, "patience": epochs})
-    file.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
+    file.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     return file
 
 

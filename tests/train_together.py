@@ -1,4 +1,4 @@
-"""Run by torchrun in the tests: one update of several processes beside the same update of one alone.
+"""Run by torchrun in the tests: the gradients of several processes beside those of one alone.
 
 Prints a JSON line for each of the settings given: the largest differences of gradients and buffers, as a share of the
 largest value, and how the rows of validation came back.
@@ -24,8 +24,8 @@ from train.learner import Learner
 from train.loop import forward, prepare
 
 
-def after_one_batch(store: Store, settings: TrainSettings, team: Team) -> tuple[Learner, float, torch.Tensor]:
-    """The learner with the gradients of the last batch, whose shares differ in size; its loss; validation's targets."""
+def after_two_batches(store: Store, settings: TrainSettings, team: Team) -> tuple[Learner, float, torch.Tensor]:
+    """The learner with the gradients of two batches, the last being shared unevenly; its loss; validation's targets."""
     torch.manual_seed(0)
     train, val, model = prepare(store.read("drawn"), settings, store, torch.device("cpu"), weights=False, team=team)
     data: Any = train.dataset
@@ -33,13 +33,14 @@ def after_one_batch(store: Store, settings: TrainSettings, team: Team) -> tuple[
     learner = Learner(model, criterion, settings, len(train), team)
     set_epoch(train, 0)
     model.train()
-    *_, batch = iter(train)
+    *_, before, batch = iter(train)
+    learner.backward(learner.try_on(before)[0])
     loss, outputs, _ = learner.try_on(batch)
     learner.backward(loss)
     assert val is not None
     _, targets, _ = forward(model, val, team=team)
     assert len(outputs) == len(data) % settings.data.batch_size
-    return learner, float(loss), targets
+    return learner, float(loss.detach()), targets
 
 
 def difference(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> float:
@@ -52,8 +53,8 @@ def main(workspace: str, *sections: str) -> None:
     store, team = Store(Path(workspace)), team_for("cpu")
     for section in sections:
         settings = tiny_settings(**json.loads(section))
-        together, loss, targets = after_one_batch(store, settings, team)
-        alone, expected, in_order = after_one_batch(store, settings, ALONE)
+        together, loss, targets = after_two_batches(store, settings, team)
+        alone, expected, in_order = after_two_batches(store, settings, ALONE)
         gradients = [{name: p.grad for name, p in one.model.named_parameters()} for one in (alone, together)]
         buffers = [{name: b.float() for name, b in one.model.named_buffers() if b.numel()} for one in (alone, together)]
         found = {

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from data_manifests.errors import ConfigError
 from data_manifests.store import Store
 from data_manifests.version import Manifest
 from train.after import evaluate_run, rows_of
 from train.compare import compare, comparison_lines, write_comparison
 from train.config import TrainSettings
+from train.distributed import team_for
 from train.features import embed_rows
 from train.leak import leak_lines, leak_table
 from train.runs import Run
@@ -36,6 +38,8 @@ def compare_manifests(
         name = about["manifest"].replace("@", "-")
         return pd.read_parquet(run.path / f"evaluate-{name}-test.parquet")
 
+    if team_for(settings.device).size > 1:
+        raise ConfigError("compare is for one process, which finds the runs that torchrun has made before it.")
     if settings.model.embedding:
         _embed_all([store.read(ref) for ref in refs], store, settings.model.embedding)
     result = compare(store, refs, settings, seeds, val_ref, train)

@@ -18,7 +18,7 @@ from train.config import DataSettings, TrainSettings, check_together
 from train.distributed import team_for
 from train.figures import confusion_png
 from train.folds import fold_lines, train_folds
-from train.loop import fit
+from train.loop import Progress, Row, fit
 from train.models import choose_device
 from train.predict import predict_rows
 from train.queue.progress import job_of_this_process
@@ -108,7 +108,12 @@ def _train(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, 
         try:
             with tracking(run, settings) if team.is_main else nullcontext(lambda progress: None) as after_epoch:
                 team.from_main(lambda: run.update(**job_of_this_process()))
-                progress = fit(manifest, settings, store, run, after_epoch=after_epoch)
+
+                def tell(progress: Progress) -> None:
+                    after_epoch(progress)
+                    say(epoch_line(progress.history[-1], settings.optim.epochs))
+
+                progress = fit(manifest, settings, store, run, after_epoch=tell)
             team.from_main(lambda: _finish(store, manifest, run, settings, progress.best_epoch))
         except ToolkitError as error:
             if team.is_main:
@@ -155,6 +160,13 @@ def described(data: DataSettings) -> dict[str, str]:
     steps = [f"{name} {value}" for name, value in data.prepare.items()]
     varied = " ".join(repr(make_augment(data.augment, data.size)).split())
     return {"all": ", ".join([*steps, f"resize to {width}×{height}"]), "training": varied}
+
+
+def epoch_line(row: Row, epochs: int) -> str:
+    """An epoch in one line, which a log keeps where a progress bar leaves nothing."""
+    parts = [f"{part} loss {row[f'{part}_loss']:.3f} F1 {row[f'{part}_f1']:.3f}" for part in ("train", "val")
+             if f"{part}_loss" in row]  # fmt: skip
+    return f"  epoch {row['epoch']:.0f}/{epochs}: {', '.join(parts)}, {row['seconds']:.0f} s"
 
 
 def headline(run: Run) -> str:
