@@ -16,6 +16,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 import pyarrow as pa
 
 from benchmarks.manifests import draw_manifest
@@ -142,3 +143,9 @@ def memory_mb(pid: int) -> tuple[float, float]:
     """Resident memory of a process: now, and at its highest."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return int(status["VmRSS"].split()[0]) / 1024, int(status["VmHWM"].split()[0]) / 1024
+
+
+def processor_s() -> float:
+    """Processor time so far of all processes that this one has started, the browser's among them."""
+    times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return sum(one.user + one.system for one in times)

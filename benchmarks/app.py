@@ -5,7 +5,8 @@ the time from the key that accepts a person to the frame with the next person's 
 looked at for 0.3 s; the correction is on the disk by then. `hasty_ms` is the same without a pause. `first_page_s` is
 from the address to the first pictures, asked as soon as a new server answers; `later_page_s` the same for a second
 visit. `server_mb` is the server's memory at the end, `server_peak_mb` the most that it had. Thumbnails are made as
-they are wanted: none is there before.
+they are wanted: none is there before. `next_cpu_ms` is the processor time of server and browser for each person, with
+drawing in software; it says more than the clock on a machine that is busy elsewhere.
 
 `--session` plays a review of rendered people with planted errors (`synth demo`) instead, by suspicion and by id. The
 annotator is a robot: it knows the truth, looks for no time at all and makes no mistake. So the figures are the
@@ -30,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._app_desk import MEASURE, ROOT, browsing, draw_workspace, memory_mb, serving
+from benchmarks._app_desk import MEASURE, ROOT, browsing, draw_workspace, memory_mb, processor_s, serving
 from curation_app.cards import card_of
 from curation_app.faces import Faces, load_faces
 from curation_app.log import path_of
@@ -60,7 +61,9 @@ def measure(rows: int, people: int) -> dict[str, float]:
             figures["later_page_s"] = time.perf_counter() - began
             page.evaluate(MEASURE)
             for title, pause in (("next", LOOK_S), ("hasty", 0.0)):
+                used = processor_s()
                 waits = _settle(page, people, pause)
+                figures[f"{title}_cpu_ms"] = 1000 * (processor_s() - used) / people
                 figures[f"{title}_ms_p50"] = float(np.percentile(waits, 50))
                 figures[f"{title}_ms_p95"] = float(np.percentile(waits, 95))
             figures["server_mb"], figures["server_peak_mb"] = memory_mb(server.pid)

@@ -1,6 +1,6 @@
 """The review desk in the browser, as a Streamlit component: one person's shots, keys, and a protocol that saves first.
 
-The page gives it `data` and gets back two triggers:
+The page gives it `data` and gets back two values, each with its latest message:
 
     act   {act: settle | unsure | next | back | undo, seq, sitting, person, shots, note, have}
     more  {have}: the pictures of people to come are wanted; `have` lists the people whose pictures are there

@@ -30,10 +30,10 @@ const CHEATS = [
 const desks = new WeakMap();
 
 export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
+  const { data, parentElement, setStateValue } = component;
   let desk = desks.get(parentElement);
   if (!desk) desks.set(parentElement, (desk = new Desk(parentElement)));
-  desk.send = setTriggerValue;
+  desk.send = setStateValue; // not a trigger: of two triggers under way Streamlit keeps the later one only
   desk.attach();
   desk.receive(data);
   return () => desk.detach();
@@ -108,7 +108,7 @@ class Desk {
   more() {
     const wanting = [this.data.now, ...this.data.ahead].some((id) => id !== null && !this.pictures.has(id));
     clearTimeout(this.asking);
-    if (wanting) this.asking = setTimeout(() => this.send("more", { have: [...this.pictures.keys()], n: Math.random() }), 60);
+    if (wanting && !this.busy) this.asking = setTimeout(() => this.send("more", { have: [...this.pictures.keys()], n: Math.random() }), 60);
   }
 
   forget() {
@@ -433,6 +433,7 @@ class Desk {
   }
 
   post() {
+    clearTimeout(this.asking); // the answer brings pictures too
     this.send("act", this.busy);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
