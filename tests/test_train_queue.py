@@ -278,6 +278,12 @@ def test_the_table() -> None:
     assert [age_text(seconds) for seconds in (-3, 59, 90, 7300, 200000)] == ["0 s", "59 s", "1 min", "2 h", "2 d"]
 
 
+def test_several_processes_are_started_by_torchrun(store: Store) -> None:
+    words = command_of(Job(1, ("fit", "a@1", "seed=2"), 2, 3, 0.0, 1, "running", 0.0), store)
+    expected = "-m torch.distributed.run --standalone --nproc-per-node 2 -m train fit a@1 seed=2"
+    assert words == [sys.executable, *expected.split()]
+
+
 # -- workers that are real processes --------------------------------------------------------------------------------
 def test_a_killed_worker_s_job_is_found_and_gone_on_with(store: Store, url: str) -> None:
     write_people(store, train=24, val=6)
