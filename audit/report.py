@@ -18,11 +18,11 @@ from audit.units import photo_name
 from data_manifests.errors import ToolkitError
 from data_manifests.files import write_atomic
 from data_manifests.store import Store
-from data_manifests.taxonomy import SHOTS, AgeCuts
+from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
 from data_manifests.version import Version
 from pipeline.images import load_rgb
 
-THUMB_PX = 132
+THUMB_PX = 160
 KINDS = ("gender", "age", "mask", "stranger", "duplicate", "quality")
 _SHOWN = 9  # photos of a person
 _PLACE = {shot: place for place, shot in enumerate(SHOTS)}
@@ -50,7 +50,7 @@ def write_report(
         faces=int(found.features.has_face.sum()),
         notes=found.notes,
         counts=_counts(ordered),
-        probes=found.probes,
+        probes=[_probe(name, values) for name, values in found.probes.items()],
         fairness=by_group(found, cuts).to_dict("records"),
         curve=_curve(ranked),
         cards=list(_cards(found, ordered, store, people)),
@@ -64,6 +64,18 @@ def _counts(ordered: pd.DataFrame) -> list[dict[str, Any]]:
         of_kind = ordered[ordered["kind"] == kind]["probability"]
         rows.append({"kind": kind, "likely": int((of_kind >= 0.5).sum()), "expected": round(float(of_kind.sum()), 1)})
     return rows
+
+
+def _probe(name: str, values: dict[str, Any]) -> dict[str, str]:
+    """A probe's figures in words."""
+    rate = values.get("estimated_error_rate")
+    judged = ", ".join(f"{values[key]:,} {key}" for key in ("people", "photos") if key in values)
+    if "mean_absolute_error_years" in values:
+        off, f1 = values["mean_absolute_error_years"], values["class_macro_f1"]
+        good = f"off by {off:.1f} years; macro F1 of the classes {f1:.2f}"
+    else:
+        good = f"{100 * values['accuracy']:.1f} % right" if "accuracy" in values else "not judged"
+    return {"name": name, "says": f"{good}; {judged}", "wrong": "–" if rate is None else f"{100 * rate:.1f} %"}
 
 
 def _curve(ranked: pd.DataFrame, width: int = 460, height: int = 170) -> dict[str, Any]:
@@ -81,10 +93,11 @@ def _cards(found: Findings, ordered: pd.DataFrame, store: Store, people: int) ->
     """One card per person: the issues and every photo, suspects marked."""
     by_person = found.rows.groupby("person_id").indices
     for person, issues in list(ordered.groupby("person_id", sort=False))[:people]:
-        suspects: dict[str, str] = {}
+        suspects: dict[str, list[str]] = {}
         for issue in issues.to_dict("records"):
-            if issue["kind"] not in ("gender", "age"):
-                suspects |= dict.fromkeys(issue["sample_ids"].split(), issue["kind"])
+            if issue["kind"] not in ("gender", "age"):  # those are about all of the photos
+                for sample in issue["sample_ids"].split():
+                    suspects.setdefault(sample, []).append(issue["kind"])
         rows = found.rows.iloc[by_person[person]].to_dict("records")
         rows.sort(key=lambda row: (row["sample_id"] not in suspects, row["path"]))
         shown = sorted(rows[:_SHOWN], key=lambda row: (_PLACE.get(row["shot"], len(_PLACE)), row["path"]))
@@ -98,13 +111,18 @@ def _cards(found: Findings, ordered: pd.DataFrame, store: Store, people: int) ->
             "photos": [
                 {
                     "name": photo_name(row),
-                    "mask": row["mask"] if isinstance(row["mask"], str) else "",
-                    "kind": suspects.get(row["sample_id"]),
+                    "mask": _unusual_mask(row),
+                    "kinds": list(dict.fromkeys(suspects.get(row["sample_id"], []))),
                     "src": _thumb(store, row),
                 }
                 for row in shown
             ],
         }
+
+
+def _unusual_mask(row: Any) -> str:
+    """The mask state as filed, unless the shot's name says it already."""
+    return row["mask"] if isinstance(row["mask"], str) and SHOT_MASK.get(row["shot"]) != row["mask"] else ""
 
 
 def _whole(age: float) -> int | None:

@@ -86,6 +86,22 @@ def test_names_are_escaped_in_the_report(store: Store, tmp_path: Path) -> None:
     assert "&lt;script&gt;x" in page
 
 
+def test_a_photo_with_two_issues_bears_both_and_a_mask_that_its_shot_does_not_tell(
+    store: Store, tmp_path: Path
+) -> None:
+    version = write_photos(store, tmp_path / "a", 3)
+    table = store.read(version.ref).table
+    twice = pa.array([table["sha256"][0].as_py()] * 2 + [table["sha256"][2].as_py()])
+    masks = pa.array(["worn", "none", "none"])  # all are shots 'normal'
+    for name, column in {"sha256": twice, "mask": masks, "class_id": pa.nulls(3, pa.int32())}.items():
+        table = table.set_column(table.column_names.index(name), name, column.cast(table.schema.field(name).type))
+    (tmp_path / "a" / "p001.png").write_bytes((tmp_path / "a" / "p000.png").read_bytes())
+    page = (audit(store, store.write("drawn", table, "twin", parents=[version]).ref).folder / "audit.html").read_text()
+    assert page.count("<b>duplicate, quality</b>") == 2
+    assert page.count("normal · worn<b>") == 1
+    assert page.count(">normal<b>") == 2
+
+
 def test_an_unknown_describer_names_the_choices(store: Store, tmp_path: Path) -> None:
     version = write_photos(store, tmp_path / "a", 2)
     with pytest.raises(BackendError, match=r"describer must be one of \{dlib_layers"):
