@@ -37,7 +37,7 @@ class Action:
 
 
 EXCLUDE = Action("exclude", "true", "Exclude", "e")
-INCLUDE = Action("exclude", "false", "Take back in", "e")
+INCLUDE = Action("exclude", "false", "Keep", "k")
 SAME = Action("group", "same", "Label the others like the marked one", "s")
 KEEP = Action("group", "keep", "Keep all of the group", "Enter")
 

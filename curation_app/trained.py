@@ -26,6 +26,7 @@ from data_manifests.taxonomy import N_CLASSES
 
 TASKS = ("class", "mask", "gender", "age")
 _PROBABILITIES = [f"p_{class_id:02d}" for class_id in range(N_CLASSES)]
+_PREDICTIONS = "predictions.parquet"
 _NEEDED = ("sample_id", "split", "target", "predicted", "confidence")
 _QUIET_S = 600.0  # an epoch may take minutes; a run from which nothing was heard for longer is not going on
 
@@ -54,6 +55,10 @@ class Run:
             return said
         latest = max((file.stat().st_mtime for file in self.path.iterdir() if file.is_file()), default=0.0)
         return "running" if time.time() - latest < _QUIET_S else "interrupted"
+
+    @property
+    def has_predictions(self) -> bool:
+        return (self.path / _PREDICTIONS).is_file()
 
     def scores(self) -> dict[str, Any]:
         """scores.json. Raises ManifestError if it is not there."""
@@ -89,8 +94,8 @@ def runs_of(store: Store) -> list[Run]:
 
 def recipe_of(settings: Mapping[str, Any]) -> str:
     """What a run's settings come to, in a few words: backbone, losses, sampler, size, epochs."""
-    model, data = _section(settings, "model"), _section(settings, "data")
-    loss, optim = _section(settings, "loss"), _section(settings, "optim")
+    model, data = section(settings, "model"), section(settings, "data")
+    loss, optim = section(settings, "loss"), section(settings, "optim")
     size = data.get("size")
     terms = loss.get("terms")
     parts = [
@@ -153,7 +158,7 @@ def predictions_for(run: Run, sample_ids: pa.ChunkedArray) -> Predictions:
 
 def _predictions(run: Run, columns: list[str]) -> pa.Table:
     try:
-        return pq.read_table(run.path / "predictions.parquet", columns=columns).select(columns)
+        return pq.read_table(run.path / _PREDICTIONS, columns=columns).select(columns)
     except FileNotFoundError:
         raise ManifestError(f"run {run.name!r} has no predictions yet: it writes them when it has finished.") from None
     except (pa.ArrowInvalid, KeyError, OSError) as error:
@@ -181,7 +186,8 @@ def _read_json(run: Run, name: str) -> dict[str, Any]:
     return read
 
 
-def _section(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def section(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of settings or scores; empty if there is none."""
     found = settings.get(name)
     return found if isinstance(found, dict) else {}
 

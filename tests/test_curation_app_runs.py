@@ -85,7 +85,7 @@ def test_the_worst_mistakes_are_those_of_the_report_and_lead_to_the_review_page(
     assert given["actions"] == []
     person = predictions.set_index("sample_id").loc[expected[0], "person_id"]
     assert given["tiles"][0]["href"] == f"./?manifest=drawn%401&by=Kim&queue=person&at={person}"
-    assert given["tiles"][0]["hint"].endswith("% sure")
+    assert given["tiles"][0]["hint"].endswith("%")
 
 
 def test_predictions_are_found_by_sample_id(store: Store) -> None:
@@ -133,7 +133,11 @@ def test_a_broken_file_is_no_traceback(
 
 @pytest.mark.parametrize(
     "scores",
-    [{"confusion": {"mask": [[1, 2]]}}, {"scores": {"f1": None}, "intervals": {}}, {"intervals": {"f1": [None, 1]}}],
+    [
+        {"confusion": {"mask": [[1, 2]]}},
+        {"scores": {"f1": None}, "intervals": {}},
+        {"intervals": {"f1": [None, 1]}, "confusion": [1], "scores": "x"},
+    ],
 )
 def test_scores_of_another_version_of_the_toolkit(
     store: Store, monkeypatch: pytest.MonkeyPatch, scores: dict[str, Any]
@@ -146,6 +150,12 @@ def test_states(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     file = run_folder(store) / "run.json"
     change(file, state="started")
     assert [run.state for run in runs_of(store)] == ["running"]
+    (run_folder(store) / "scores.json").rename(store.workspace / "scores.json")
+    (run_folder(store) / "predictions.parquet").unlink()
+    bench = open_page("runs", store, "drawn@1", monkeypatch)
+    assert "come when it has finished" in texts(bench)
+    assert len(charts(bench)) == 3
+    assert not bench.error
     for entry in run_folder(store).iterdir():
         os.utime(entry, (time.time() - 3600,) * 2)
     assert [run.state for run in runs_of(store)] == ["interrupted"]

@@ -71,7 +71,6 @@ def page() -> None:
 def _page() -> None:
     with session.errors_on_the_page():
         desk = session.desk()
-        st.space("xxsmall")
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             show = st.segmented_control(
                 "Show", list(SHOWS), format_func=SHOWS.__getitem__, default="labelled", required=True, key="grid show",
@@ -182,10 +181,13 @@ def _choose_value(kind: _Kind, labels: Labels, cuts: AgeCuts) -> tuple[list[str]
 
 
 def _choose_run(desk: Desk) -> str:
-    runs = [run for run in trained.runs_of(desk.store) if run.manifest.partition("@")[0] == desk.faces.version.name]
+    name = desk.faces.version.name
+    runs = [
+        run for run in trained.runs_of(desk.store) if run.manifest.partition("@")[0] == name and run.has_predictions
+    ]
     if not runs:
         raise ManifestError(
-            f"no network has been trained on {desk.faces.version.name!r} yet. "
+            f"no network that was trained on {name!r} has made predictions yet. "
             f"Run: python -m train fit {desk.faces.version.ref}"
         )
     names = {run.name: f"{run.name} · {run.manifest}" for run in runs}
@@ -215,7 +217,7 @@ def _names(field: str, cuts: AgeCuts) -> list[str]:
 def _actions(show: str, fields: tuple[str, ...], cuts: AgeCuts) -> list[Action]:
     """What fits: all labels, confirming, the audit's suggestion where it made one, leaving out."""
     follow = [suggested(fields)] if show == "suspected" else []
-    return [*relabelling(cuts), *follow, right(fields), EXCLUDE]
+    return [*relabelling(cuts), *follow, right(fields), EXCLUDE, INCLUDE]
 
 
 def _hint(row: Row, show: str, fields: tuple[str, ...], cuts: AgeCuts) -> str:

@@ -14,7 +14,7 @@ from curation_app.marking import text_of
 from curation_app.pictures import pictures
 from curation_app.run_charts import CURVES, confusion, curve, names_of
 from curation_app.session import Desk
-from curation_app.trained import TASKS, Mistake, Run, recipe_of, runs_of, worst_mistakes
+from curation_app.trained import TASKS, Mistake, Run, recipe_of, runs_of, section, worst_mistakes
 from data_manifests.chart_style import DARK, LIGHT, Palette, printed
 from data_manifests.errors import ManifestError
 from data_manifests.store import Store
@@ -61,7 +61,7 @@ _SCORES = {"f1": "F1", "mask_f1": "F1 mask", "gender_f1": "F1 gender", "age_f1":
 def _line(run: Run) -> dict[str, Any]:
     """A run in the table; without a score where it has none."""
     try:
-        scores = run.scores().get("scores") or {}
+        scores = section(run.scores(), "scores")
     except ManifestError:
         scores = {}
     numbers = {title: _number(scores.get(name)) for name, title in _SCORES.items()}
@@ -88,12 +88,21 @@ def _run(store: Store, path: Path) -> None:
         return
     palette = DARK if st.context.theme.type == "dark" else LIGHT
     _head(run)
+    if run.state == "running" and not run.has_predictions:
+        st.info(
+            "It is going on; scores, mistakes and its report come when it has finished.", icon=":material/hourglass:"
+        )
+        with session.errors_on_the_page():
+            _curves(run, palette)
+        return
+    scores: dict[str, Any] = {}
     with session.errors_on_the_page():
-        _scores(run.scores())
+        scores = run.scores()
+        _scores(scores)
     with session.errors_on_the_page():
         _curves(run, palette)
-    with session.errors_on_the_page():
-        _confusion(run, palette)
+    if scores:
+        _confusion(run, scores, palette)
     with session.errors_on_the_page():
         _mistakes(store, run)
     _report(run)
@@ -119,7 +128,7 @@ def _head(run: Run) -> None:
 
 def _scores(scores: Mapping[str, Any]) -> None:
     """Macro F1 of each task with its interval, on validation."""
-    found, intervals = scores.get("scores") or {}, scores.get("intervals") or {}
+    found, intervals = section(scores, "scores"), section(scores, "intervals")
     columns = st.columns(len(TASKS) + 1)
     for column, task in zip(columns, TASKS, strict=False):
         name = "f1" if task == "class" else f"{task}_f1"
@@ -153,8 +162,8 @@ def _curves(run: Run, palette: Palette) -> None:
                 st.altair_chart(chart, theme=None, width="stretch")
 
 
-def _confusion(run: Run, palette: Palette) -> None:
-    tables = run.scores().get("confusion") or {}
+def _confusion(run: Run, scores: Mapping[str, Any], palette: Palette) -> None:
+    tables = section(scores, "confusion")
     cuts = _cuts(run)
     with st.container(border=True):
         st.markdown("**Confusion on validation: label by row, prediction by column; colour is the share of the label**")
@@ -183,10 +192,10 @@ def _report(run: Run) -> None:
             "Download its report", file.read_bytes(), f"{run.name}.html", "text/html", icon=":material/download:",
             on_click="ignore",
         )  # fmt: skip
+        shown = st.toggle("Read it here", key=f"report {run.name}")
         st.code(str(file), language=None)
-    with st.expander("Read its report here"):
-        if st.toggle("Show", key=f"report {run.name}"):
-            st.iframe(file.read_text("utf8", "replace"), height=900)
+    if shown:
+        st.iframe(file.read_text("utf8", "replace"), height=900)
 
 
 # -- mistakes ---------------------------------------------------------------------------------------------------------
@@ -198,7 +207,7 @@ def _mistakes(store: Store, run: Run) -> None:
         return
     st.caption(
         "Validation pictures of which the network is surest that the label is wrong; often it is the label. "
-        "A click shows one large; “Review” opens its person."
+        "Below the label: what the network says instead, and its probability. “Review” opens the person."
     )
     faces = session.faces_of(run.manifest)
     if faces.version.content_hash != run.about.get("content_hash"):
@@ -225,7 +234,7 @@ def _tiles(desk: Desk, faces: Faces, worst: list[Mistake], cuts: AgeCuts) -> lis
         photos.tile_of(row, picture, said, desk)
         | {
             "label": _class_text(mistake.target, cuts),
-            "hint": f"{_differs(mistake, cuts)}, {mistake.confidence:.0%} sure",
+            "hint": f"{_differs(mistake, cuts)} {mistake.confidence:.0%}",
         }
         for row, picture, mistake in zip(rows, made, worst, strict=True)
     ]

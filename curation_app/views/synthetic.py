@@ -60,7 +60,6 @@ def _page() -> None:
                 f"Run: `python -m synth verify {session.plain(version.ref)}`",
                 icon=":material/warning:",
             )
-        st.space("xxsmall")
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             show = st.segmented_control(
                 "Show", list(_SHOWS), format_func=_SHOWS.__getitem__, default="here", required=True,
