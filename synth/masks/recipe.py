@@ -12,7 +12,7 @@ from synth.masks.templates import UserTemplate
 from synth.masks.types import MASK_TYPES, TYPES, MaskType
 from synth.masks.wear import WEARS, sample_placement
 
-VERSION = 4
+VERSION = 5
 """Raised when the same recipe would give other bytes."""
 
 

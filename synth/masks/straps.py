@@ -15,6 +15,7 @@ from synth.masks.types import MaskType
 _STEPS = 16
 _ALONG = np.linspace(0, 1, _STEPS)[:, None]  # shares of the path at which it is drawn
 _FADE = np.clip((_STEPS - 1 - np.arange(_STEPS)) / 4, 0, 1)  # its last steps go behind the ear
+_STEP_PX = 5  # of a fading end
 _CUT_LENGTH = 0.20  # of a loop cut from the fabric that is not drawn out, in face scales
 _NEAR = 0.12  # of the path next to the fabric, which is not looked at: whatever is there, the fabric is fixed to it
 _SIDES, _UPPER = np.array([-1, -1, 1, 1]), np.array([0, 1, 0, 1])
@@ -151,11 +152,20 @@ def draw_straps(straps: Straps, roi_xyxy: tuple[int, int, int, int]) -> NDArray[
 
 
 def _fill(layer: NDArray[np.uint8], ring: NDArray[np.int32], levels: list[int]) -> None:
-    """Fill one ribbon; where it falls from 255 on, step by step and from the far end, so that the rest covers them."""
+    """Fill one ribbon (2n, 2), in 1/16 px; where it falls from 255 on, in short steps and from the far end.
+
+    So nearer pieces, which are denser, cover the soft edges of those behind them.
+    """
     n = len(levels)
     solid = next((i for i, level in enumerate(levels) if level < 255), n)
     for i in range(n - 2, max(solid - 2, -1), -1):
-        if levels[i + 1]:
-            cv2.fillPoly(layer, [ring[[i, i + 1, 2 * n - 2 - i, 2 * n - 1 - i]]], levels[i + 1], cv2.LINE_AA, 4)
+        if levels[i] == 0:
+            continue
+        near, far = ring[[i, 2 * n - 1 - i]], ring[[i + 1, 2 * n - 2 - i]]
+        steps = max(1, round(float(np.abs(far - near).max()) / (16 * _STEP_PX)))
+        for j in range(steps - 1, -1, -1):
+            level = levels[i] + (levels[i + 1] - levels[i]) * (j + 0.5) / steps
+            (a, d), (b, c) = near + (far - near) * j // steps, near + (far - near) * (j + 1) // steps
+            cv2.fillPoly(layer, [np.array([a, b, c, d], np.int32)], level, cv2.LINE_AA, 4)
     if solid > 1:
         cv2.fillPoly(layer, [np.concatenate([ring[:solid], ring[2 * n - solid :]])], 255, cv2.LINE_AA, 4)
