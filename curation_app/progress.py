@@ -168,7 +168,7 @@ class LogFile:
     def __init__(self) -> None:
         self.read_to = 0
         self.line = 0
-        self.header: list[str] = []
+        self.header: tuple[str, ...] = ()
 
     def added(self, path: Path, problems: list[str]) -> list[Correction]:
         with path.open("rb") as file:

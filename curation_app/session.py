@@ -8,8 +8,8 @@ import os
 import re
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,18 +85,20 @@ def sidebar() -> None:
         _sign_in()
 
 
-@asynccontextmanager
-async def warmed(_app: st.App) -> AsyncIterator[None]:
-    """While the server runs. The manifest that opens first is read before anybody asks; nobody waits for it."""
-    asked = _arguments().manifest or next(iter(store().names()), "")
-    threading.Thread(target=_warm, args=[asked], daemon=True).start()
-    yield
+def warming(read: Callable[[str], object]) -> Callable[[st.App], AbstractAsyncContextManager[None]]:
+    """What the server does while it runs: `read` the manifest that opens first before anybody asks for it."""
 
+    def begin() -> None:
+        logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)  # no page
+        with suppress(ToolkitError):  # the page will tell
+            read(_arguments().manifest or next(iter(store().names()), ""))
 
-def _warm(ref: str) -> None:
-    logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)  # no page here
-    with suppress(ToolkitError):  # the page will tell
-        faces_of(ref)
+    @asynccontextmanager
+    async def running(_app: st.App) -> AsyncIterator[None]:
+        threading.Thread(target=begin, daemon=True).start()  # visitors need not wait for it
+        yield
+
+    return running
 
 
 @contextmanager

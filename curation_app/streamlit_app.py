@@ -1,4 +1,4 @@
-"""What `streamlit run curation_app` runs: the frame around the pages, and nothing else."""
+"""What `streamlit run curation_app` runs: at the start as the server, and then for each visit to a page."""
 
 from __future__ import annotations
 
@@ -12,37 +12,18 @@ if sys.path[0] != ROOT:  # Streamlit puts curation_app/ there, from which the to
 import streamlit as st
 
 from curation_app import session
-from curation_app.views import agreement, grid, overview, review, runs, synthetic, versions
-
-ICON = str(Path(__file__).with_name("icon.svg"))
-# Faces want the width: Streamlit's own margins take a fifth of a small screen.
-STYLE = "<style>.stMainBlockContainer { padding: 4.2rem 1.6rem 1rem; }</style>"
 
 
-def main() -> None:
-    st.set_page_config(
-        page_title="Face curation",
-        page_icon=ICON,  # a file: a named icon would be fetched from outside
-        layout="wide",
-        initial_sidebar_state="collapsed" if session.is_settled() else "expanded",
-    )
-    st.html(STYLE)
-    pages = [
-        st.Page(review.page, title="Review", icon=":material/rate_review:", url_path="review", default=True),
-        st.Page(grid.page, title="Grid", icon=":material/grid_view:", url_path="grid"),
-        st.Page(overview.page, title="Overview", icon=":material/bar_chart:", url_path="overview"),
-        st.Page(agreement.page, title="Agreement", icon=":material/handshake:", url_path="agreement"),
-        st.Page(versions.page, title="Versions", icon=":material/account_tree:", url_path="versions"),
-        st.Page(synthetic.page, title="Synthetic", icon=":material/masks:", url_path="synthetic"),
-        st.Page(runs.page, title="Runs", icon=":material/model_training:", url_path="runs"),
-    ]
-    chosen = st.navigation(pages, position="top")
-    session.sidebar()
-    with session.errors_on_the_page():
-        chosen.run()
+def warm(ref: str) -> None:
+    """Load the pages and the manifest that opens first; not before the server is there, which their caches look for."""
+    from curation_app import frame
+
+    frame.review.warm(ref)
 
 
-if __name__ == "__main__":  # a visit: Streamlit runs this file for each
-    main()
+if __name__ == "__main__":  # a visit
+    from curation_app import frame
+
+    frame.draw()
 elif __name__ != "__mp_main__":  # the server, which finds `app` by reading this file; not a worker that it spawned
-    app = st.App(__file__, lifespan=session.warmed)
+    app = st.App(__file__, lifespan=session.warming(warm))

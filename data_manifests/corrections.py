@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from dataclasses import field as with_default
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -189,7 +190,7 @@ def _read_log(path: Path) -> list[_Row]:
     except UnicodeDecodeError as error:
         raise CorrectionError(f"correction log {path} must be UTF-8; byte {error.start} is not.") from None
     header = read_header(lines[0].rstrip("\r"), path)
-    places = [header.index(name) for name in COLUMNS]
+    places = _places_in(header)
     rows = []
     for number, line in enumerate(lines[1:], 2):
         if line.strip():
@@ -198,9 +199,9 @@ def _read_log(path: Path) -> list[_Row]:
     return rows
 
 
-def read_header(line: str, path: Path) -> list[str]:
+def read_header(line: str, path: Path) -> tuple[str, ...]:
     """The columns that the first line of a log names. Raises CorrectionError if it is no correction log."""
-    header = next(csv.reader([line]), [])
+    header = tuple(next(csv.reader([line]), []))
     if missing := [name for name in COLUMNS if name not in header]:
         raise CorrectionError(
             f"{path} is not a correction log: it has no column {missing[0]!r}. Columns: {', '.join(COLUMNS)}."
@@ -208,10 +209,15 @@ def read_header(line: str, path: Path) -> list[str]:
     return header
 
 
-def read_record(line: str, header: Sequence[str]) -> tuple[Correction | None, str]:
+def read_record(line: str, header: tuple[str, ...]) -> tuple[Correction | None, str]:
     """A line of a log with those columns → its record, or None and what is wrong with it."""
-    values, problem = _read_line(line, len(header), [header.index(name) for name in COLUMNS])
+    values, problem = _read_line(line, len(header), _places_in(header))
     return (None, problem) if problem else (Correction(**dict(zip(COLUMNS, values, strict=True))), "")
+
+
+@lru_cache
+def _places_in(header: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(header.index(name) for name in COLUMNS)
 
 
 def _read_line(line: str, width: int, places: Sequence[int]) -> tuple[list[str], str]:
@@ -221,7 +227,9 @@ def _read_line(line: str, width: int, places: Sequence[int]) -> tuple[list[str],
         return [""] * len(COLUMNS), f"is not a line of CSV: {error}."
     if len(cells) != width:
         return [""] * len(COLUMNS), f"must have {width} cells, as the first line has. Got {len(cells)} instead."
-    values = [_from_cell(cells[place]) for place in places]
+    values = [cells[place] for place in places]
+    if "\\" in line or "'" in line:  # most lines have nothing to undo
+        values = [_from_cell(value) for value in values]
     return values, problem_of(Correction(**dict(zip(COLUMNS, values, strict=True))))
 
 

@@ -9,6 +9,8 @@ const MASKS = { w: "worn", i: "incorrect", n: "none" };
 const GENDERS = { m: "male", f: "female" };
 const AGE_CLASSES = { 8: 0, 9: 1, 0: 2 };
 const NO_ANSWER_MS = 3000;
+const NEW_SERVER_TRIES = 3;
+const LOST = "review-desk-lost"; // what was pressed last before the page had to be loaded again
 const PICTURES_KEPT = 24; // people whose pictures stay decoded
 const CHEATS = [
   ["Enter", "accept what is shown, with your changes"],
@@ -65,7 +67,7 @@ class Desk {
   // -- from the server ------------------------------------------------------------------------------------------
   async receive(data) {
     const fresh = this.data?.sitting !== data.sitting;
-    const lost = fresh && this.busy;
+    const lost = fresh && (this.busy || recall());
     this.data = data;
     this.$("desk").classList.toggle("dark", isDark(this.$("desk")));
     if (fresh) {
@@ -435,13 +437,29 @@ class Desk {
   post() {
     clearTimeout(this.asking); // the answer brings pictures too
     this.send("act", this.busy);
+    this.busy.tries = (this.busy.tries ?? 0) + 1;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      if (!this.busy) return;
-      this.say(`The server does not answer. What you last pressed${this.shown ? ` about ${this.shown.id}` : ""} is not saved yet.`);
-      this.post(); // the server does the same message only once
-    }, NO_ANSWER_MS);
+    this.timer = setTimeout(() => this.wonder(), NO_ANSWER_MS);
   }
+
+  // No answer: the connection is broken, or there is another server, which knows nothing of this page.
+  async wonder() {
+    const { busy } = this;
+    if (!busy) return;
+    this.say(`The server does not answer. What you last pressed${this.shown ? ` about ${this.shown.id}` : ""} is not saved yet.`);
+    const there = busy.tries >= NEW_SERVER_TRIES && (await fetch("_stcore/health").catch(() => null))?.ok;
+    if (busy !== this.busy) return;
+    if (there) {
+      sessionStorage.setItem(LOST, JSON.stringify({ person: busy.person }));
+      window.location.reload();
+    } else this.post(); // the server does the same message only once
+  }
+}
+
+function recall() {
+  const lost = JSON.parse(sessionStorage.getItem(LOST));
+  sessionStorage.removeItem(LOST);
+  return lost;
 }
 
 const el = (tag, name, text = "") => Object.assign(document.createElement(tag), { className: name, textContent: text });

@@ -35,6 +35,13 @@ def page() -> None:
     _desk()
 
 
+def warm(ref: str) -> None:
+    """Read a manifest and its logs, for whoever comes first."""
+    faces = session.faces_of(ref)
+    table = _table(session.store(), faces)
+    table.progress.refresh(log.paths(table.store, faces.version))
+
+
 @st.fragment
 def _desk() -> None:
     """Runs by itself for each message of the browser; the rest of the page does not."""
