@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 from audit.ridge import standardise
 
@@ -46,23 +47,27 @@ def make_units(rows: pd.DataFrame, identity: np.ndarray, *others: np.ndarray) ->
     if not len(names):
         return Units(np.array([], object), np.array([], int), np.empty((0, 0), np.float32), codes)
     state = pd.factorize(rows["mask"].fillna(""))[0]
-    blocks = [_mean_of(_centre(block, state, seen)[seen], codes[seen]) for block in (identity, *others)]
+    blocks = [_mean_of(block, codes, state) for block in (identity, *others)]
     person_of = rows["person_id"].to_numpy()[seen][np.unique(codes[seen], return_index=True)[1]]
     return Units(np.asarray(names), pd.factorize(person_of)[0], join(*blocks), codes)
 
 
-def _centre(vectors: np.ndarray, state: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    centred = np.full_like(vectors, np.nan)
-    for value in np.unique(state[seen]):
-        members = seen & (state == value)
-        centred[members] = vectors[members] - vectors[members].mean(axis=0)
-    return centred
+def _mean_of(vectors: np.ndarray, codes: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Means (U, D) of the vectors (P, D) of each code, each less the mean of its state; codes of -1 are left out.
+
+    As products with sparse matrices: the vectors of all photos are large, and no copy of them is made.
+    """
+    seen = np.flatnonzero(codes >= 0)
+    of_unit, of_state = (_indicator(values[seen], seen, len(codes)) for values in (codes, states))
+    means = (of_state @ vectors) / np.maximum(of_state.sum(axis=1), 1)[:, None]
+    share = (of_unit @ of_state.T).toarray()  # (U, S) photos of each state
+    return np.asarray((of_unit @ vectors - share @ means) / of_unit.sum(axis=1)[:, None], np.float32)
 
 
-def _mean_of(vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    total = np.zeros((codes.max() + 1, vectors.shape[1]), np.float32)
-    np.add.at(total, codes, vectors)
-    return total / np.bincount(codes)[:, None].astype(np.float32)
+def _indicator(values: np.ndarray, places: np.ndarray, width: int) -> csr_array:
+    """(max + 1, width) with a one at each (value, place)."""
+    ones = np.ones(len(places), np.float32)
+    return csr_array((ones, (values, places)), shape=(int(values.max()) + 1, width))
 
 
 def label_of(values: pd.Series, units: Units) -> tuple[np.ndarray, np.ndarray]:
