@@ -58,6 +58,23 @@ def test_corn_by_hand() -> None:
     torch.testing.assert_close(functional.nll_loss(corn_log_steps(outputs), torch.tensor([1])), asked)
 
 
+@pytest.mark.parametrize("name", FINE)
+def test_outputs_can_be_had_from_shares(name: str) -> None:
+    ages = ages_of(name)
+    shares = torch.rand(len(ages.starts), generator=torch.Generator().manual_seed(0)) + 0.01
+    told = ages.log_steps(ages.outputs_of(shares)[None])[0].exp()
+    torch.testing.assert_close(told, shares / shares.sum())
+
+
+def test_an_order_starts_even() -> None:
+    head = head_of(ModelSettings(head="age", age="corn"), AgeCuts())
+    years = torch.arange(18, 60)  # nobody is old
+    criterion = HeadLoss(LossSettings(), head, (years >= 30).long(), years)
+    steps = head["age"].ages.log_steps(criterion.first_bias[None])[0].exp()  # type: ignore[union-attr]
+    torch.testing.assert_close(steps[:8], torch.full((8,), 1 / 8), atol=5e-3, rtol=0)
+    assert steps[8:].max() < 0.01
+
+
 def test_a_distribution_prefers_near_ages() -> None:
     ages = ages_of("distribution")
 

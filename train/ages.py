@@ -25,6 +25,7 @@ class Ages:
     class_of: Tensor  # (F,) its age class
     n_outputs: int
     log_steps: Callable[[Tensor], Tensor]  # outputs (B, n_outputs) → log-probabilities (B, F)
+    outputs_of: Callable[[Tensor], Tensor]  # the other way: shares (F,) → outputs (n_outputs,) that say so
     spread_years: float = 0.0  # above 0: learnt as a distribution around the age, instead of by loss.terms
 
     def step_of(self, age: Tensor) -> Tensor:
@@ -56,6 +57,12 @@ def corn_log_steps(outputs: Tensor) -> Tensor:
     return reached + torch.cat([functional.logsigmoid(-outputs), start], 1)
 
 
+def corn_outputs_of(shares: Tensor) -> Tensor:
+    """Shares of the steps (F,) → the outputs (F - 1,) of which `corn_log_steps` makes them."""
+    beyond = shares.flip(0).cumsum(0).flip(0)[1:]
+    return (beyond / shares[:-1]).log()
+
+
 def _softmax(outputs: Tensor) -> Tensor:
     return outputs.log_softmax(1)
 
@@ -77,17 +84,19 @@ def _steps(starts: list[int], cuts: AgeCuts, **how: object) -> Ages:
 
 def _bins(cuts: AgeCuts) -> Ages:
     starts = ten_starts(cuts)
-    return _steps(starts, cuts, n_outputs=len(starts), log_steps=_softmax)
+    return _steps(starts, cuts, n_outputs=len(starts), log_steps=_softmax, outputs_of=torch.log)
 
 
 def _corn(cuts: AgeCuts) -> Ages:
     starts = ten_starts(cuts)
-    return _steps(starts, cuts, n_outputs=len(starts) - 1, log_steps=corn_log_steps)
+    return _steps(starts, cuts, n_outputs=len(starts) - 1, log_steps=corn_log_steps, outputs_of=corn_outputs_of)
 
 
 def _distribution(cuts: AgeCuts) -> Ages:
     starts = list(range(MIN_AGE, MAX_AGE + 1))
-    return _steps(starts, cuts, n_outputs=len(starts), log_steps=_softmax, spread_years=SPREAD_YEARS)
+    return _steps(
+        starts, cuts, n_outputs=len(starts), log_steps=_softmax, outputs_of=torch.log, spread_years=SPREAD_YEARS
+    )
 
 
 # name → the steps that an age is told in; None: the three classes themselves, for which no years need be known

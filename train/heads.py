@@ -5,7 +5,6 @@ outputs (B, n) ─ log_probability ─▶ (B, 18)        loss: each part against
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -128,14 +127,14 @@ class HeadLoss(nn.Module):
                 raise ConfigError(must_be_one_of("loss.tasks of this head", head, name))
         self.head, self.task_weight = head, settings.tasks
         self.losses = nn.ModuleDict()
-        shifts = []
+        biases = []
         for name, part in head.items():
             steps = part.steps(target, age)
             counts = torch.bincount(steps[steps >= 0], minlength=part.n_steps)
             self.losses[name] = Loss(settings, counts)
-            never = (counts == 0) & (part.size == part.n_steps)  # not for CORN, whose outputs are no labels
-            shifts.append(torch.where(never, math.log(0.5 / max(1, len(target))), 0.0)[: part.size])
-        self.first_bias = torch.cat(shifts)  # (n,): below 0 for labels that training never shows
+            seen = torch.where(counts > 0, 1.0, 0.5 / max(1, len(target)))
+            biases.append(part.ages.outputs_of(seen) if part.ages else seen.log())
+        self.first_bias = torch.cat(biases)  # (n,): all labels even, but for those that training never shows
 
     def forward(self, outputs: Tensor, target: Tensor, age: Tensor) -> Tensor:
         total = outputs.sum() * 0
