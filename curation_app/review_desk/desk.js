@@ -81,7 +81,7 @@ class Desk {
     if (lost) this.explain(lost);
     else if (answered || fresh) this.say(data.error);
     if (answered) await this.confirmed(data);
-    else if (fresh) await this.show(data.now, lost && data.now === lost.person);
+    else if (fresh) await this.show(data.now, lost && data.now === lost.person && data.now === this.shown?.id);
     else if (!this.busy && data.now !== this.shown?.id) await this.show(data.now);
     this.more();
     this.forget();
@@ -167,14 +167,15 @@ class Desk {
     this.exclude = button("x", "exclude", () => this.toggleExclude());
     this.$("mask").append(this.exclude);
     this.take = button("s", "take suggestion", () => this.takeSuggestion());
+    this.take.classList.add("judge");
     this.$("actions").append(
-      Object.assign(button("Enter", "accept", () => this.act("settle")), { className: "primary" }),
+      Object.assign(button("Enter", "accept", () => this.act("settle")), { className: "primary judge" }),
       this.take,
-      button("q", "unsure", () => this.act("unsure")),
+      Object.assign(button("q", "unsure", () => this.act("unsure")), { className: "judge" }),
       button("↑", "back", () => this.act("back")),
       button("↓", "next", () => this.act("next")),
       button("u", "undo", () => this.undo()),
-      button("t", "note", () => this.startNote()),
+      Object.assign(button("t", "note", () => this.startNote()), { className: "judge" }),
       button("?", "keys", () => this.sheet()),
     );
     const sheet = el("dl", "");
