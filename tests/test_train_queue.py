@@ -220,7 +220,7 @@ def test_add_checks_and_keeps_what_it_is_given(store: Store) -> None:
     ("words", "kind", "message"),
     [
         (["fit", "nobody"], Exception, r"manifest 'nobody' is not in"),
-        (["fti", "drawn"], ConfigError, r"command must be one of \{fit, .*Got 'fti' instead"),
+        (["fti", "drawn"], ConfigError, r"command must be one of \{.*fit.*\}\. Got 'fti' instead"),
         (["queue", "work"], ConfigError, "Got 'queue' instead"),
         (["fit", "drawn", "optim.lrr=1"], ConfigError, r"Got 'optim\.lrr' instead"),
         (["fit", "drawn", "--onec"], None, "No such option"),

@@ -180,7 +180,7 @@ def test_predict_a_manifest_and_a_folder_alike(trained: Store, tmp_path: Path) -
 
 
 def test_predict_an_empty_folder_is_told(trained: Store, tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="holds no picture"):
+    with pytest.raises(StageError, match="no picture"):
         run(trained, "predict", "drawn-0001", str(tmp_path), "--out", str(tmp_path / "x.csv"))
 
 
