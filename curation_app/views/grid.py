@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from curation_app import photos, session, tiles, trained
-from curation_app.choices import FIELDS, Labels, Predictions, age_names, counts, in_order, labels_of, not_judged
+from curation_app.choices import FIELDS, Labels, Predictions, age_names, counts, in_order, not_judged
 from curation_app.faces import Faces
 from curation_app.marking import (
     EXCLUDE,
     INCLUDE,
-    KEEP,
     LABELS,
-    SAME,
     Action,
     Row,
     relabelling,
@@ -26,7 +25,7 @@ from curation_app.marking import (
     text_of,
 )
 from curation_app.session import Desk
-from curation_app.twins import Twins, twins_of
+from curation_app.views import duplicates
 from data_manifests.errors import ManifestError
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
 
@@ -41,14 +40,12 @@ SHOWS = {
 _FIELD_TITLES = {"class": "One of 18 classes", "mask": "Mask", "gender": "Gender", "age": "Age class"}
 _ORDERS = {"suspicion": "Most suspect first", "id": "By person"}
 _SIZES = (48, 96, 192)
-_GROUPS_A_PAGE = 24
 _EMPTY = {
     "labelled": "No photo of this version has this label.",
     "suspected": "The audit suspects nothing of this kind.",
     "predicted": "The network says this of no photo.",
     "excluded": "No correction has left a photo out of this version.",
 }
-_NOT_AUDITED = "the audit has not looked at this version. Run: python -m audit run {ref}"
 
 
 @dataclass(frozen=True)
@@ -77,15 +74,18 @@ def _page() -> None:
                 label_visibility="collapsed",
             )  # fmt: skip
             hide = st.toggle("Hide what I have judged", key="grid hide")
+        done = tiles.settle(KEY, lambda asked: photos.save(desk, asked, _every_action(desk.faces.cuts)))
+        if show in ("suspected", "duplicates") and not photos.labels(desk).is_audited:
+            ref = desk.faces.version.ref
+            raise ManifestError(f"the audit has not looked at this version. Run: python -m audit run {ref}")
         if show == "duplicates":
-            _duplicates(desk, hide)
+            duplicates.show(desk, KEY, hide=hide, done=done)
         else:
-            _faces(desk, show, hide)
+            _faces(desk, show, hide=hide, done=done)
 
 
 # -- faces of one class -----------------------------------------------------------------------------------------------
-def _faces(desk: Desk, show: str, hide: bool) -> None:
-    done = tiles.settle(KEY, lambda asked: photos.save(desk, asked, _every_action(desk.faces.cuts)))
+def _faces(desk: Desk, show: str, *, hide: bool, done: Mapping[str, Any]) -> None:
     choice, size = _choose(desk, show, hide)
     page = tiles.page_of(KEY, choice.name, len(choice.rows), size, "photos")
     said = photos.words(desk)
@@ -113,8 +113,7 @@ def _faces(desk: Desk, show: str, hide: bool) -> None:
 def _every_action(cuts: AgeCuts) -> list[Action]:
     """All that the browser may ask for here."""
     fields = [LABELS, *((field,) for field in LABELS)]
-    groups = [SAME, KEEP]
-    return [*relabelling(cuts), *map(right, fields), *map(suggested, fields), EXCLUDE, INCLUDE, *groups]
+    return [*relabelling(cuts), *map(right, fields), *map(suggested, fields), INCLUDE, *duplicates.ACTIONS]
 
 
 @dataclass(frozen=True)
@@ -150,8 +149,6 @@ def _choose(desk: Desk, show: str, hide: bool) -> tuple[_Choice, int]:
 
 def _choose_kind(desk: Desk, show: str, labels: Labels) -> _Kind:
     run = _choose_run(desk) if show == "predicted" else ""
-    if show == "suspected" and not labels.is_audited:
-        raise ManifestError(_NOT_AUDITED.format(ref=desk.faces.version.ref))
     fields = FIELDS if show != "suspected" else LABELS
     field = st.selectbox("What", fields, format_func=_FIELD_TITLES.__getitem__, key=f"grid field {show}", width=190)
     if show == "labelled":
@@ -227,62 +224,3 @@ def _hint(row: Row, show: str, fields: tuple[str, ...], cuts: AgeCuts) -> str:
     looks = [(field, row[f"suggested_{field}"]) for field in fields]
     texts = [text_of(field, str(new), cuts) for field, new in looks if new is not None]
     return f"looks {', '.join(texts)}" if texts else ""
-
-
-# -- duplicates -------------------------------------------------------------------------------------------------------
-def _duplicates(desk: Desk, hide: bool) -> None:
-    done = tiles.settle(KEY, lambda asked: photos.save(desk, asked, _every_action(desk.faces.cuts)))
-    twins = _twins(desk.faces, desk.faces.version.pinned, str(desk.store.workspace))
-    labels = photos.labels(desk)
-    if not labels.is_audited:
-        raise ManifestError(_NOT_AUDITED.format(ref=desk.faces.version.ref))
-    differs = twins.any_differs
-    kinds = {
-        "all": f"All  ({len(twins):,})",
-        "differ": f"Labels or people differ  ({int(differs.sum()):,})",
-        "same": f"Nothing differs  ({int((~differs).sum()):,})",
-    }
-    kind = st.selectbox("Which", list(kinds), format_func=kinds.__getitem__, key="grid twins", width=260)
-    numbers = np.flatnonzero({"all": np.ones_like(differs), "differ": differs, "same": ~differs}[kind])
-    said = photos.words(desk)
-    if hide:
-        spoken = {int(row) for row in not_judged(desk.faces, twins.rows, said, ())}
-        numbers = np.array([at for at in numbers.tolist() if spoken.issuperset(twins.group(at).tolist())], int)
-    name = json.dumps([desk.faces.version.pinned, desk.annotator, "duplicates", kind, hide])
-    page = tiles.page_of(KEY, name, len(numbers), _GROUPS_A_PAGE, "groups")
-    here, ahead = (
-        [twins.group(at) for at in numbers[page.first + start :][:_GROUPS_A_PAGE].tolist()]
-        for start in (0, _GROUPS_A_PAGE)
-    )
-    rows, made = photos.thumbnails(desk, _joined(here), _joined(ahead))
-    group = np.repeat(np.arange(len(here)), [len(part) for part in here]).tolist()
-    shown = [
-        photos.tile_of(row, picture, said, desk) | {"group": at}
-        for row, picture, at in zip(rows, made, group, strict=True)
-    ]
-    tiles.show(
-        KEY,
-        choice=name,
-        page=page,
-        tiles=shown,
-        groups=[
-            tiles.Group(f"{len(twins.group(at))} times the same picture", twins.flags(at))
-            for at in numbers[page.first :][: page.shown].tolist()
-        ],
-        manifest=desk.faces.version.pinned,
-        empty="The audit found no two photos that are the same picture.",
-        actions=[SAME, KEEP, EXCLUDE],
-        done=done,
-        undo=photos.undo_of(said, KEY),
-        look=photos.look(desk, tiles.looked_at(KEY)),
-        why_not=photos.why_not(desk),
-    )
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
-@st.cache_resource(max_entries=2, show_spinner="Reading the duplicates …")
-def _twins(_faces: Faces, pinned: str, workspace: str) -> Twins:
-    return twins_of(_faces, labels_of(_faces))

@@ -88,10 +88,9 @@ def _run(store: Store, path: Path) -> None:
         return
     palette = DARK if st.context.theme.type == "dark" else LIGHT
     _head(run)
-    if run.state == "running" and not run.has_predictions:
-        st.info(
-            "It is going on; scores, mistakes and its report come when it has finished.", icon=":material/hourglass:"
-        )
+    if run.state != "finished" and not run.has_predictions:
+        if run.state == "running":
+            st.info("It is going on; scores, mistakes and its report come when it has finished.")
         with session.errors_on_the_page():
             _curves(run, palette)
         return
