@@ -79,7 +79,7 @@ class Desk {
     for (const [id, pictures] of Object.entries(data.pictures)) this.pictures.set(id, pictures.map(decoded));
     const answered = this.busy && data.seq >= this.busy.seq;
     if (lost) this.explain(lost);
-    else if (answered || fresh) this.say(data.error);
+    else if (answered || data.error) this.say(data.error); // what was lost stays told until something is saved
     if (answered) await this.confirmed(data);
     else if (fresh) await this.show(data.now, lost && data.now === lost.person && data.now === this.shown?.id);
     else if (!this.busy && data.now !== this.shown?.id) await this.show(data.now);
