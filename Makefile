@@ -36,8 +36,14 @@ demo: setup ## render a data set of drawn people and run the whole line on it, u
 	@$(PY) -m synth demo $(WORKSPACE)/photos/demo --persons $(PERSONS) --seed 1
 	@$(PY) -m data_manifests ingest $(WORKSPACE)/photos/demo --layout profiles --name demo
 	@$(PY) -m data_manifests split demo@photos
-	@$(MAKE) --no-print-directory preprocess synth DATASET=demo CONFIG=configs/demo.yaml
-	@$(MAKE) --no-print-directory train DATASET=demo TRAIN_CONFIG=configs/train/demo.yaml
+	@$(PY) -m preprocess run demo@photos --config configs/demo.yaml "steps=[crop]" --tag original
+	@$(PY) -m synth review demo@photos --truth $(WORKSPACE)/photos/demo/truth.csv --out $(WORKSPACE)/corrections/demo-truth.csv
+	@$(PY) -m data_manifests apply demo@original $(WORKSPACE)/corrections/demo-truth.csv --tag relabelled
+	@$(PY) -m preprocess run demo@relabelled --config configs/demo.yaml "steps=[background, drop_ages]" --tag preprocessed
+	@$(PY) -m synth run demo@preprocessed --config configs/demo.yaml --tag balanced
+	@$(PY) -m train fit demo@balanced --config configs/train/demo.yaml --once
+	@$(PY) -m train compare demo@original demo@relabelled demo@preprocessed demo@balanced --val demo@preprocessed \
+		--config configs/train/embedding.yaml --seeds 3 --leak demo@preprocessed
 
 app: setup ## the review desk in the browser, on localhost
 	$(VENV)/bin/streamlit run curation_app

@@ -12,7 +12,8 @@ import timm
 import torch
 from onnx import TensorProto, helper
 
-from audit.backends.dlib_layers import face_chip, make, read_weights
+from audit.backends.dlib_layers import face_chip, make
+from audit.backends.dlib_network import read_weights
 from audit.description import pack, unpack
 from data_manifests.errors import BackendError
 from pipeline.backends import load_backend
