@@ -85,17 +85,17 @@ def sidebar() -> None:
         _sign_in()
 
 
-def warming(read: Callable[[str], object]) -> Callable[[st.App], AbstractAsyncContextManager[None]]:
-    """What the server does while it runs: `read` the manifest that opens first before anybody asks for it."""
+def warming(load: Callable[[], Callable[[str], None]]) -> Callable[[st.App], AbstractAsyncContextManager[None]]:
+    """What the server does while it runs: `load` the pages, then read the manifest that opens first, unasked."""
 
-    def begin() -> None:
+    def begin(read: Callable[[str], None]) -> None:
         logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)  # no page
         with suppress(ToolkitError):  # the page will tell
             read(_arguments().manifest or next(iter(store().names()), ""))
 
     @asynccontextmanager
     async def running(_app: st.App) -> AsyncIterator[None]:
-        threading.Thread(target=begin, daemon=True).start()  # visitors need not wait for it
+        threading.Thread(target=begin, args=[load()], daemon=True).start()  # visitors need not wait for it
         yield
 
     return running

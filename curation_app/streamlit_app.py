@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = str(Path(__file__).resolve().parents[1])
@@ -14,11 +15,11 @@ import streamlit as st
 from curation_app import session
 
 
-def warm(ref: str) -> None:
-    """Load the pages and the manifest that opens first; not before the server is there, which their caches look for."""
+def load_pages() -> Callable[[str], None]:
+    """Import the pages (not before there is a server, which their caches look for); what then reads a manifest."""
     from curation_app import frame
 
-    frame.review.warm(ref)
+    return frame.review.warm
 
 
 if __name__ == "__main__":  # a visit
@@ -26,4 +27,4 @@ if __name__ == "__main__":  # a visit
 
     frame.draw()
 elif __name__ != "__mp_main__":  # the server, which finds `app` by reading this file; not a worker that it spawned
-    app = st.App(__file__, lifespan=session.warming(warm))
+    app = st.App(__file__, lifespan=session.warming(load_pages))

@@ -129,12 +129,13 @@ def test_a_page_that_is_left_open_goes_on_with_the_next_server(browser: Browser,
 
 
 def test_fast_keys_mean_the_picture_that_was_on_the_screen(browser: Browser, store: Store) -> None:
-    write_people(store, 40)
+    write_people(store, 90)
     rng = random.Random(1)
     with serving(store.workspace) as server:
         kim = Reviewer(browser, server, "kim")
         kim.wait()
-        while kim.who < "p012":  # hasty: no look at what is on the screen, and often on its way while a save is
+        # Hasty: no look at what is on the screen, and often while a save is on its way.
+        while kim.who < "p012" or kim.page.evaluate("window.pressed.length") < 200:
             for _ in range(10):
                 kim.press(rng.choice(["m", "f", "w", "i", "3", "5", "8", "0", *["Enter"] * 6]))
                 kim.page.wait_for_timeout(rng.choice([0, 0, 0, 10, 40, 160]))
