@@ -135,14 +135,14 @@ def test_fast_keys_mean_the_picture_that_was_on_the_screen(browser: Browser, sto
         kim = Reviewer(browser, server, "kim")
         kim.wait()
         # Hasty: no look at what is on the screen, and often while a save is on its way.
-        while kim.who < "p012" or kim.page.evaluate("window.pressed.length") < 200:
+        taken = "window.pressed.filter(one => !one.waiting).length"
+        while kim.who < "p012" or kim.page.evaluate(taken) < 100:
             for _ in range(10):
                 kim.press(rng.choice(["m", "f", "w", "i", "3", "5", "8", "0", *["Enter"] * 6]))
                 kim.page.wait_for_timeout(rng.choice([0, 0, 0, 10, 40, 160]))
         kim.wait()
         pressed = [one for one in kim.page.evaluate("window.pressed") if not one["waiting"]]
         assert kim.failures == []
-    assert len(pressed) >= 100, len(pressed)
     pictures = {(one["who"], one["picture"]) for one in pressed if one["who"].startswith("p")}
     assert len(pictures) == len({who for who, _ in pictures}) == len({picture for _, picture in pictures})
     saved = records(store)
