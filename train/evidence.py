@@ -30,7 +30,7 @@ def compare_manifests(
     """Compare manifests, and show the leak on `leak_ref` if it is given; gives the page that was written."""
 
     def train(ref: str, chosen: TrainSettings) -> Run:
-        return train_and_report(store, ref, chosen, once=True, say=say)
+        return train_and_report(store, ref, chosen, once=True, say=say, each_epoch=False)
 
     def test(run: Run) -> pd.DataFrame:
         evaluate_run(store, run.name, None, "test", say=lambda line: None)

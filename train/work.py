@@ -31,8 +31,13 @@ from train.tracking import tracking
 Say = Callable[[str], None]
 
 
-def train_and_report(store: Store, ref: str, settings: TrainSettings, *, once: bool, say: Say) -> Run:
-    """Train, predict, report. With `once`, a run of the same rows, settings and tools is taken, or gone on with."""
+def train_and_report(
+    store: Store, ref: str, settings: TrainSettings, *, once: bool, say: Say, each_epoch: bool = True
+) -> Run:
+    """Train, predict, report. With `once`, a run of the same rows, settings and tools is taken, or gone on with.
+
+    `each_epoch` says a line for each epoch: too much where many runs follow one another.
+    """
     manifest = store.read(ref)
     select_rows(manifest, settings.data)  # what is wrong with the rows is said before a run is begun
 
@@ -47,7 +52,7 @@ def train_and_report(store: Store, ref: str, settings: TrainSettings, *, once: b
     if done:
         say(f"{run.name}: known; {headline(run)}; report: {run.path / 'report.html'}")
         return run
-    return _train(store, manifest, run, settings, say)
+    return _train(store, manifest, run, settings, say, each_epoch)
 
 
 def resume_and_report(store: Store, name: str, *, say: Say) -> Run:
@@ -83,7 +88,7 @@ def folds_and_scores(store: Store, ref: str, settings: TrainSettings, *, say: Sa
     """Cross-validate; gives the folder with the out-of-fold predictions. Known runs are taken."""
 
     def train(chosen: TrainSettings) -> Run:
-        return train_and_report(store, ref, chosen, once=True, say=say)
+        return train_and_report(store, ref, chosen, once=True, say=say, each_epoch=False)
 
     folder = train_folds(store, ref, settings, train)
     for line in fold_lines(folder):
@@ -100,7 +105,9 @@ def _same_manifest(store: Store, run: Run) -> Manifest:
     return manifest
 
 
-def _train(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, say: Say) -> Run:
+def _train(
+    store: Store, manifest: Manifest, run: Run, settings: TrainSettings, say: Say, each_epoch: bool = True
+) -> Run:
     """Train and finish; of several processes, the main one alone writes into the run."""
     team = team_for(settings.device)
     with run.lock if team.is_main else nullcontext():
@@ -111,7 +118,8 @@ def _train(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, 
 
                 def tell(progress: Progress) -> None:
                     after_epoch(progress)
-                    say(epoch_line(progress.history[-1], settings.optim.epochs))
+                    if each_epoch:
+                        say(epoch_line(progress.history[-1], settings.optim.epochs))
 
                 progress = fit(manifest, settings, store, run, after_epoch=tell)
             team.from_main(lambda: _finish(store, manifest, run, settings, progress.best_epoch))
