@@ -52,7 +52,7 @@ ROUNDS = 3
 Figures = dict[str, Any]
 
 
-def settings_of(backbone: str, side: int, **model: Any) -> TrainSettings:
+def settings_of(backbone: str, side: int, precision: str, **model: Any) -> TrainSettings:
     augment = {} if model else {"flip": 0.5, "crop": 0.15, "color": 0.2}
     return TrainSettings.model_validate(
         {
@@ -61,7 +61,7 @@ def settings_of(backbone: str, side: int, **model: Any) -> TrainSettings:
             "data": {"size": [side, side], "batch_size": BATCH, "sampler": "none", "augment": augment},
             "model": {"backbone": backbone, "pretrained": False, **model},
             "loss": {"label_smoothing": 0.1},
-            "optim": {"name": "adamw", "lr": 3e-4, "weight_decay": 0.02},
+            "optim": {"name": "adamw", "lr": 3e-4, "weight_decay": 0.02, "precision": precision},
         }
     )
 
@@ -140,12 +140,12 @@ def seconds(call: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def measure(backbone: str, side: int, persons: int, channels_last: bool) -> Figures:
+def measure(backbone: str, side: int, persons: int, channels_last: bool, precision: str) -> Figures:
     """All figures. The two take turns, so that what else the machine does hits both."""
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as scratch:
         store, manifest = photos(Path(scratch), persons)
-        ours = Ours(store, manifest, settings_of(backbone, side))
+        ours = Ours(store, manifest, settings_of(backbone, side, precision))
         theirs = TimmStyle(store, manifest, backbone, side, Path(scratch) / "classes", channels_last)
         ours.train()  # first epochs start worker processes and choose kernels
         theirs.train()
@@ -157,7 +157,7 @@ def measure(backbone: str, side: int, persons: int, channels_last: bool) -> Figu
             times["theirs"].append(seconds(theirs.train))
         ours_s, theirs_s = (float(np.median(times[name])) for name in ("ours", "theirs"))
         load_s = seconds(ours.load)
-        head = Ours(store, manifest, settings_of(backbone, side, freeze="backbone"))
+        head = Ours(store, manifest, settings_of(backbone, side, precision, freeze="backbone"))
         head.train()
         head_times = [seconds(head.train) for _ in range(5 * ROUNDS)]
         memory += list(rss_after(head, 5 * ROUNDS))
@@ -167,6 +167,7 @@ def measure(backbone: str, side: int, persons: int, channels_last: bool) -> Figu
         "backbone": backbone,
         "size": side,
         "opponent_channels_last": channels_last,
+        "precision": precision,
         "images": ours.rows,
         "speedup_vs_timm_style": round(theirs_s / ours_s, 2),
         "cached_head_speedup": round(ours_s / head_s, 1),
@@ -200,9 +201,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="height and width in px")
     parser.add_argument("--persons", type=int, default=60, help="rendered people, seven photos each")
     parser.add_argument("--channels-last", action="store_true", help="the opponent too (an option of its train.py)")
+    parser.add_argument("--precision", default="auto", help="of ours: auto (full on a CPU), bf16")
     parser.add_argument("--json", action="store_true", help="the figures as one object on the last line")
     options = parser.parse_args()
-    figures = measure(options.backbone, options.size, options.persons, options.channels_last)
+    figures = measure(options.backbone, options.size, options.persons, options.channels_last, options.precision)
     for name, value in figures.items():
         print(f"{name:24} {value}")
     if options.json:
