@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -68,13 +69,22 @@ def ensemble(
     )  # fmt: skip
 
 
+def _pictures_of_a_run(command: Callable[..., None]) -> Callable[..., None]:
+    """The words that `cam` and `shortcuts` share: the run, the manifest, the split, where the background is painted."""
+    for word in (
+        click.option(
+            "--regions", "painted", metavar="REF", help="The version in which the same pictures' background is painted."
+        ),
+        click.option("--split", type=click.Choice(SPLITS), default="val", show_default=True),
+        click.argument("ref", required=False),
+        click.argument("name", metavar="RUN"),
+    ):
+        command = word(command)
+    return command
+
+
 @click.command()
-@click.argument("name", metavar="RUN")
-@click.argument("ref", required=False)
-@click.option("--split", type=click.Choice(SPLITS), default="val", show_default=True)
-@click.option(
-    "--regions", "painted", metavar="REF", help="The version in which the same pictures' background is painted."
-)
+@_pictures_of_a_run
 @click.option("--per-class", default=6, show_default=True, type=click.IntRange(1, 12), help="Photos on a sheet.")
 @click.option(
     "--measured", default=20, show_default=True, type=click.IntRange(1), help="Photos measured, of each class."
@@ -99,12 +109,7 @@ def cam(name: str, ref: str | None, split: str, painted: str | None, per_class: 
 
 
 @click.command()
-@click.argument("name", metavar="RUN")
-@click.argument("ref", required=False)
-@click.option("--split", type=click.Choice(SPLITS), default="val", show_default=True)
-@click.option(
-    "--regions", "painted", metavar="REF", help="The version in which the same pictures' background is painted."
-)
+@_pictures_of_a_run
 def shortcuts(name: str, ref: str | None, split: str, painted: str | None) -> None:
     """Judge RUN on the face only, without the face, on the background only: what does it tell by a shortcut?
 
