@@ -53,6 +53,8 @@ def test_tensorboard_forgets_what_an_interrupted_epoch_left(run: Run) -> None:
     assert scalars(run, "f1/val") == {1: 0.25, 2: 0.5, 3: 0.125}
     track(run, settings, row(3, 0.75))
     assert scalars(run, "f1/val") == {1: 0.25, 2: 0.5, 3: 0.75}
+    seconds = [file.name.split(".")[3] for file in (run.path / "tensorboard").iterdir()]
+    assert len(set(seconds)) == 2, "files of one second are read in the wrong order after nine writers of a process"
 
 
 def test_a_run_is_tracked_and_can_be_repeated_from_its_folder(store: Store) -> None:

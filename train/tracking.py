@@ -8,8 +8,10 @@ none          the CSV alone
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from data_manifests.errors import BackendError, ConfigError, must_be_one_of
@@ -53,7 +55,9 @@ def _tensorboard(run: Run, settings: TrainSettings) -> Iterator[Log]:
     def log(row: Row) -> None:
         step = int(row["epoch"])
         if not writers:  # now that the first epoch is known: a resumed run hides what an interrupted epoch left
-            writers.append(SummaryWriter(str(run.path / "tensorboard"), purge_step=step))
+            folder = run.path / "tensorboard"
+            _wait_for_a_later_second(folder)
+            writers.append(SummaryWriter(str(folder), purge_step=step))
         for name, value in row.items():
             writers[0].add_scalar(name, value, step)
         writers[0].flush()
@@ -63,6 +67,13 @@ def _tensorboard(run: Run, settings: TrainSettings) -> Iterator[Log]:
     finally:
         for writer in writers:
             writer.close()
+
+
+def _wait_for_a_later_second(folder: Path) -> None:
+    """Event files are read in the order of their names, `events.out.tfevents.<second>.<host>.<process>.<count>`.
+    Of two that one second names alike, 10 is read before 9, and what is purged comes back."""
+    while any(int(file.name.split(".")[3]) == int(time.time()) for file in folder.glob("events.out.tfevents.*")):
+        time.sleep(0.05)
 
 
 @contextmanager
