@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import pyarrow.compute as pc
 
 from data_manifests import show as texts
 from data_manifests.apply import apply_to_store
+from data_manifests.cli_look import diff_command, lineage_command, log_command, show_command, verify_command
 from data_manifests.cli_review import agreement_command, consensus_command, report_command
 from data_manifests.cli_tools import ledger_line, open_store
-from data_manifests.diff import diff as compare
 from data_manifests.errors import ConfigError, ManifestError
 from data_manifests.export import FORMATS
 from data_manifests.export import export as write_export
@@ -22,13 +21,10 @@ from data_manifests.hashing import table_sha256
 from data_manifests.ingest import LAYOUTS
 from data_manifests.ingest.settings import layout_settings
 from data_manifests.keep_splits import count_people, keep_splits, newest_with_splits, without_splits
-from data_manifests.lineage import lineage as trace
-from data_manifests.lineage import lineage_lines
-from data_manifests.schema import STATUSES, USABLE, as_markdown
+from data_manifests.schema import USABLE, as_markdown
 from data_manifests.splits import assign_splits
 from data_manifests.store import Store
 from data_manifests.taxonomy import MASKS, AgeCuts
-from data_manifests.verify import verify as check_files
 from data_manifests.version import Version
 
 PHOTOS = "photos"  # the tag that preprocessing starts from
@@ -94,51 +90,6 @@ def ingest(source: Path, layout: str, name: str, age_cuts: str | None, **options
     if version.is_new and any(one.operation == "apply" for one in before):
         click.echo(f"corrections of earlier versions are not in it; next: python -m data_manifests apply {name} CSV…")
     _finish(store, version)
-
-
-@cli.command()
-@click.argument("name")
-def log(name: str) -> None:
-    """List the versions of NAME, oldest first."""
-    store = open_store()
-    store.resolve(name)
-    for line in texts.log_lines(store.log(name), store.tags(name)):
-        click.echo(line)
-
-
-@cli.command()
-@click.argument("ref")
-@click.option("--status", type=click.Choice(STATUSES), help="List the rows of this status instead, with their reasons.")
-@click.option("--limit", default=20, show_default=True, help="At most so many of them.")
-def show(ref: str, status: str | None, limit: int) -> None:
-    """Tell what a version holds.
-
-    Its history, how many rows, people and synthetic pictures, the splits, and the 18 classes.
-    """
-    store = open_store()
-    manifest = store.read(ref)
-    if status:
-        rows = manifest.table.filter(pc.equal(manifest.table.column("status"), status))
-        lines = texts.row_lines(rows, limit) or [f"no row of {manifest.version.ref} has status {status}"]
-    else:
-        lines = texts.version_lines(manifest, store.tags(manifest.version.name))
-    click.echo("\n".join(lines))
-
-
-@cli.command()
-@click.argument("a")
-@click.argument("b")
-def diff(a: str, b: str) -> None:
-    """Tell what changed from version A to B.
-
-    Rows added and removed, labels, people, splits, status, bytes. A crop is compared with the photo it was made from.
-    """
-    store = open_store()
-    old, new = store.read(a), store.read(b)
-    click.echo(f"{old.version.ref} → {new.version.ref}")
-    if old.cuts != new.cuts:
-        click.echo(f"age cuts {', '.join(old.cuts.names)} → {', '.join(new.cuts.names)}")
-    click.echo("\n".join(compare(old.table, new.table).lines()))
 
 
 @cli.command()
@@ -213,31 +164,6 @@ def tag(ref: str, tag: str) -> None:
 
 @cli.command()
 @click.argument("ref")
-def verify(ref: str) -> None:
-    """Check that all files are as recorded.
-
-    Reads every file of a version again; tells which are missing, changed or outside of their folder. Exits with 1 if
-    any is.
-    """
-    result = check_files(open_store(), ref)
-    click.echo("\n".join(result.lines()))
-    if result.problems.num_rows:
-        sys.exit(1)
-
-
-@cli.command()
-@click.argument("ref")
-@click.argument("sample_id", metavar="SAMPLE")
-def lineage(ref: str, sample_id: str) -> None:
-    """Follow a row back to its photo.
-
-    SAMPLE is its sample_id. Newest version first: which picture was made where, and what labels changed on the way.
-    """
-    click.echo("\n".join(lineage_lines(trace(open_store(), ref, sample_id))))
-
-
-@cli.command()
-@click.argument("ref")
 @click.option("--format", "format_", required=True, type=click.Choice(FORMATS))
 @click.option("--out", required=True, type=_PATH, metavar="DIR", help="A new or empty folder.")
 @click.option(
@@ -281,9 +207,10 @@ def schema() -> None:
     click.echo(as_markdown(), nl=False)
 
 
-cli.add_command(agreement_command)
-cli.add_command(consensus_command)
-cli.add_command(report_command)
+for command in (log_command, show_command, diff_command, verify_command, lineage_command):
+    cli.add_command(command)
+for command in (agreement_command, consensus_command, report_command):
+    cli.add_command(command)
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------
