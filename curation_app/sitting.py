@@ -91,13 +91,12 @@ class Sitting:
             self.refresh()
             acts = {"next": self._next, "back": self._back, "undo": self._undo}
             acts.get(message["act"], self._settle)(message)
+            if self.annotator:
+                self.table.deals.renew(self.annotator, self._holding())
         except ToolkitError as error:
             self.error = str(error)
         except OSError as error:
             self.error = f"nothing was saved: {error.strerror}. Free some space or mend the folder, then press again."
-        if self.annotator:
-            held = [*self.ahead] if self.now is None else [self.now, *self.ahead]
-            self.table.deals.renew(self.annotator, [self._id(person) for person in held])
 
     def refresh(self) -> None:
         """Read what was added to the logs, by this annotator and by others."""
@@ -105,8 +104,12 @@ class Sitting:
 
     def leave(self) -> None:
         """Give back whom this sitting holds."""
-        held = [*self.ahead] if self.now is None else [self.now, *self.ahead]
-        self.table.deals.release(self.annotator, [self._id(person) for person in held])
+        if self.annotator:
+            self.table.deals.release(self.annotator, self._holding())
+
+    def _holding(self) -> list[str]:
+        held = self.ahead if self.now is None else [self.now, *self.ahead]
+        return [self._id(person) for person in held]
 
     def _settle(self, message: Mapping[str, Any]) -> None:
         person = self.table.progress.number_of(str(message["person"]))
@@ -247,6 +250,7 @@ class Sitting:
         return card_of(self.table.rows_of(person), words, [mark for mark in marks if mark])
 
 
-def new_table(store: Store, faces: Faces, deals: Deals) -> Table:
-    """The table of one version; `deals` is shared by all versions of the manifest."""
+def new_table(store: Store, faces: Faces) -> Table:
+    """The table of one version. Who holds whom is shared by all versions of the manifest."""
+    deals = Deals(log.folder(store, faces.version))
     return Table(store, faces, Progress(np.asarray(faces.people)), Pictures(store, faces), deals)

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +30,7 @@ from data_manifests.corrections import append_corrections, read_corrections
 from data_manifests.errors import ManifestError
 from data_manifests.store import Store
 from data_manifests.taxonomy import AgeCuts
-from tests.app_server import write_people
+from tests.app_server import ROOT, write_people
 from tests.manifest_tables import crop, manifest, photo
 
 SUSPECTS = Queue()
@@ -49,9 +56,10 @@ def sit(
     annotator: str = "kim",
     queue: Queue = SUSPECTS,
     looks: int = 1,
-    deals: Deals | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Sitting:
-    return Sitting(new_table(store, faces, deals or Deals()), annotator, queue, looks)
+    deals = Deals(log.folder(store, faces.version), clock)
+    return Sitting(replace(new_table(store, faces), deals=deals), annotator, queue, looks)
 
 
 def press(at: Sitting, act: str = "settle", edits: dict[int, dict[str, str]] | None = None, **message: Any) -> Sitting:
@@ -209,6 +217,7 @@ def test_a_key_after_accepting_is_about_the_person_who_was_on_the_screen(store: 
 
 def test_a_log_that_cannot_be_written_keeps_the_person(store: Store, faces: Faces) -> None:
     sitting = sit(store, faces)
+    shutil.rmtree(store.workspace / "corrections")
     (store.workspace / "corrections").write_text("a file where the folder should be")
     press(sitting)
     assert "nothing was saved" in sitting.error
@@ -216,11 +225,10 @@ def test_a_log_that_cannot_be_written_keeps_the_person(store: Store, faces: Face
 
 
 def test_who_has_no_name_only_looks(store: Store, faces: Faces) -> None:
-    deals = Deals()
-    visitor = press(sit(store, faces, annotator="", deals=deals))
+    visitor = press(sit(store, faces, annotator=""))
     assert "name" in visitor.error
     assert now(press(visitor, "next")) == "p001"
-    assert now(sit(store, faces, "kim", deals=deals)) == "p004"  # a visitor keeps nobody from work
+    assert now(sit(store, faces, "kim")) == "p004"  # a visitor keeps nobody from work
 
 
 # -- undo ---------------------------------------------------------------------------------------------------------
@@ -306,34 +314,82 @@ def test_crops_of_a_photo_reach_it(store: Store) -> None:
 
 # -- several annotators -----------------------------------------------------------------------------------------------
 def test_people_are_dealt_once(store: Store, faces: Faces) -> None:
-    deals = Deals()
-    kim, lee = (sit(store, faces, name, deals=deals) for name in ("kim", "lee"))
+    kim, lee = (sit(store, faces, name) for name in ("kim", "lee"))
     assert now(kim) == "p004"
     assert now(lee) is None  # six people, all held by kim: a small set
     assert "6 are with other annotators" in lee.view()["idle"]
     kim.leave()
     assert now(press(lee, "next")) == "p004"
     lee.leave()
-    assert now(sit(store, faces, "lee", deals=deals)) == "p004"
+    assert now(sit(store, faces, "lee")) == "p004"
 
 
 def test_a_lease_runs_out(store: Store, faces: Faces) -> None:
     clock = Clock()
-    deals = Deals(clock)
-    kim = sit(store, faces, "kim", deals=deals)
+    kim = sit(store, faces, "kim", clock=clock)
     clock.now = LEASE_S - 1
     press(kim)  # at work: the rest stays kim's
     clock.now = LEASE_S + 1
-    assert now(sit(store, faces, "lee", deals=deals)) is None
+    assert now(sit(store, faces, "lee", clock=clock)) is None
     clock.now = 3 * LEASE_S
-    lee = sit(store, faces, "lee", deals=deals)
+    lee = sit(store, faces, "lee", clock=clock)
     assert now(lee) == "p001"  # p004 is done
+
+
+_SERVER = """
+import sys, time
+from curation_app.faces import load_faces
+from curation_app.queues import Queue
+from curation_app.sitting import Sitting, new_table
+from data_manifests.store import Store
+from tests.test_curation_app_sitting import press
+workspace, annotator = sys.argv[1:]
+store = Store(workspace)
+sitting = Sitting(new_table(store, load_faces(store, "people")), annotator, Queue(), 1)
+while (store.workspace / "not yet").exists():
+    time.sleep(0.001)
+while sitting.now is not None:
+    press(sitting)
+"""
+
+
+def test_two_servers_deal_nobody_twice(store: Store) -> None:
+    """Two processes that know of each other only what is on the disk, at work at the same time."""
+    write_people(store, 60)
+    (store.workspace / "not yet").touch()
+    servers = [
+        subprocess.Popen([sys.executable, "-c", _SERVER, str(store.workspace), name], cwd=ROOT, stderr=subprocess.PIPE)
+        for name in ("kim", "lee")
+    ]
+    held = store.workspace / "corrections/people/.held.sqlite"
+    end = time.monotonic() + 120
+    while _holders(held) < 2 and time.monotonic() < end and all(server.poll() is None for server in servers):
+        time.sleep(0.05)
+    (store.workspace / "not yet").unlink()
+    for server in servers:
+        _, told = server.communicate(timeout=120)
+        assert server.returncode == 0, told.decode()
+    marks = [one for one in written(store) if one["field"] == "unsure"]
+    assert sorted(one["person_id"] for one in marks) == [f"p{number:03d}" for number in range(60)]
+    assert {one["annotator"] for one in marks} == {"kim", "lee"}
+
+
+def _holders(held: Path) -> int:
+    try:
+        with sqlite3.connect(held) as connection:
+            return int(connection.execute("SELECT count(DISTINCT annotator) FROM held").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+def test_who_only_looks_needs_no_leases(store: Store, faces: Faces) -> None:
+    sit(store, faces, annotator="")
+    assert not (store.workspace / "corrections").exists()
 
 
 @pytest.mark.parametrize(("looks", "expected"), [(1, 6), (2, 12), (EVERYBODY, 18)])
 def test_each_person_is_seen_by_as_many_as_are_wanted(store: Store, faces: Faces, looks: int, expected: int) -> None:
-    deals = Deals()
-    team = [sit(store, faces, name, looks=looks, deals=deals) for name in ("kim", "lee", "cho")]
+    team = [sit(store, faces, name, looks=looks) for name in ("kim", "lee", "cho")]
     for _ in range(7):
         for sitting in team:
             sitting._advance() if sitting.now is None else press(sitting)
@@ -345,7 +401,7 @@ def test_each_person_is_seen_by_as_many_as_are_wanted(store: Store, faces: Faces
 
 
 def test_whom_nobody_has_seen(store: Store, faces: Faces) -> None:
-    press(sit(store, faces, "kim", looks=EVERYBODY))
+    press(sit(store, faces, "kim", looks=EVERYBODY)).leave()
     assert now(sit(store, faces, "lee", looks=EVERYBODY)) == "p004"
     assert now(sit(store, faces, "lee", Queue("unseen"), looks=EVERYBODY)) == "p001"
 

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from curation_app import log, session
-from curation_app.dealing import EVERYBODY, Deals, read_looks, write_looks
+from curation_app.dealing import EVERYBODY, read_looks, write_looks
 from curation_app.faces import Faces
 from curation_app.queues import KINDS, Queue, is_ranked
 from curation_app.review_desk import review_desk
@@ -135,9 +135,4 @@ def _table(store: Store, faces: Faces) -> Table:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _tables(workspace: str, pinned: str, _store: Store, _faces: Faces) -> Table:
-    return new_table(_store, _faces, _deals(workspace, _faces.version.name))
-
-
-@st.cache_resource(show_spinner=False)
-def _deals(workspace: str, name: str) -> Deals:
-    return Deals()
+    return new_table(_store, _faces)
