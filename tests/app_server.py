@@ -150,11 +150,11 @@ window.addEventListener('keydown', (event) => {
 class Reviewer:
     """Somebody at the desk: sees what is on the screen, presses keys."""
 
-    def __init__(self, browser: Browser, server: Server, annotator: str, **address: str) -> None:
+    def __init__(self, browser: Browser, server: Server, annotator: str, script: str = "", **address: str) -> None:
         context = browser.new_context(viewport={"width": 1280, "height": 900})
         self.page: Page = context.new_page()
         self.page.set_default_timeout(1000 * _PATIENCE_S)
-        self.page.add_init_script(_WATCH)
+        self.page.add_init_script(_WATCH + script)
         self.outside: list[str] = []
         self.failures: list[str] = []
         self.page.on("request", self._note)

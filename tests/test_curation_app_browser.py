@@ -161,6 +161,71 @@ def test_fast_keys_mean_the_picture_that_was_on_the_screen(browser: Browser, sto
     assert {label: latest[label] for label in last} == last  # and all that was
 
 
+# Holds what the desk waits for before the next picture is painted: its decoding, then two frames of the browser.
+_HOLD = """
+window.held = [];
+window.holding = false;
+const decode = HTMLImageElement.prototype.decode, frame = window.requestAnimationFrame;
+const hold = () => new Promise((done) => window.held.push(done));
+if (WHAT === 'decoding') HTMLImageElement.prototype.decode = function () {
+  return window.holding ? hold().then(() => decode.call(this)) : decode.call(this);
+};
+if (WHAT === 'painting') window.requestAnimationFrame = (run) =>
+  window.holding ? window.held.push(run) : frame.call(window, run);
+window.release = () => {
+  window.holding = false;
+  for (const run of window.held.splice(0)) run();
+};
+"""
+
+
+@pytest.mark.parametrize("what", ["decoding", "painting"])
+def test_a_key_before_the_next_picture_is_on_the_screen_means_nothing(
+    browser: Browser, store: Store, what: str
+) -> None:
+    write_people(store, 3)
+    with serving(store.workspace) as server:
+        kim = Reviewer(browser, server, "kim", script=f"const WHAT = '{what}';{_HOLD}")
+        assert kim.wait() == "p000"
+        kim.page.evaluate("window.holding = true")
+        kim.press("Enter")
+        waiting = "() => window.desk().classList.contains('waiting') && window.held.length > 0"
+        kim.page.wait_for_function(waiting, polling=50)  # by default it would wait for a frame
+        kim.press("m", "x", "Enter", "q")
+        kim.page.wait_for_timeout(300)
+        kim.page.evaluate("window.release()")
+        assert kim.wait() == "p001"
+        assert kim.page.locator(".desk .changed.on, .desk s").count() == 0
+        kim.settle("Enter")
+    assert changes(records(store)) == []
+    assert [record["person_id"] for record in records(store) if record["field"] == "unsure"] == ["p000", "p001"]
+
+
+def test_a_tab_that_is_closed_loses_nothing(browser: Browser, store: Store) -> None:
+    """Closed with a half-made change on the screen: what was settled is saved, what was not is not."""
+    write_people(store, 6)
+    people = [f"p{number:03d}" for number in range(6)]
+    with serving(store.workspace) as server:
+        kim = Reviewer(browser, server, "kim")
+        kim.settle("f", "Enter")
+        assert kim.settle("m", "Enter") == "p002"
+        kim.press("m")
+        kim.page.close()
+        again = Reviewer(browser, server, "kim")
+        assert again.wait() == "p002"
+        assert again.page.locator(".desk s").count() == 0
+        assert again.settle("Enter") == "p003"
+        again.press("f", "Enter")
+        again.page.close()  # at once: the message was sent or it was not
+        third = Reviewer(browser, server, "kim").wait()
+        settled = [record["person_id"] for record in records(store) if record["field"] == "unsure"]
+        assert (settled, third) in [(people[:3], "p003"), (people[:4], "p004")]
+    changed = [("p000", "gender", "male", "female"), ("p001", "gender", "female", "male")]
+    if third == "p004":
+        changed.append(("p003", "gender", "male", "female"))
+    assert changes(records(store)) == changed
+
+
 def test_two_annotators_share_the_people(browser: Browser, store: Store) -> None:
     write_people(store, 12)
     with serving(store.workspace) as server:
