@@ -187,11 +187,14 @@ def test_a_key_before_the_next_picture_is_on_the_screen_means_nothing(
     with serving(store.workspace) as server:
         kim = Reviewer(browser, server, "kim", script=f"const WHAT = '{what}';{_HOLD}")
         assert kim.wait() == "p000"
+        male = kim.page.get_by_role("button", name="male", exact=False).first.bounding_box()
+        assert male
         kim.page.evaluate("window.holding = true")
         kim.press("Enter")
         waiting = "() => window.desk().classList.contains('waiting') && window.held.length > 0"
         kim.page.wait_for_function(waiting, polling=50)  # by default it would wait for a frame
         kim.press("m", "x", "Enter", "q")
+        kim.page.mouse.click(male["x"] + 5, male["y"] + 5)
         kim.page.wait_for_timeout(300)
         kim.page.evaluate("window.release()")
         assert kim.wait() == "p001"
