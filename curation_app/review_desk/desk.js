@@ -57,6 +57,7 @@ class Desk {
 
   attach() {
     window.addEventListener("keydown", this.onKey, true);
+    if (this.busy) this.expectAnswer(); // detached with a message under way, which may have been lost since
   }
 
   detach() {
@@ -439,6 +440,10 @@ class Desk {
     clearTimeout(this.asking); // the answer brings pictures too
     this.send("act", this.busy);
     this.busy.tries = (this.busy.tries ?? 0) + 1;
+    this.expectAnswer();
+  }
+
+  expectAnswer() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.wonder(), NO_ANSWER_MS);
   }
