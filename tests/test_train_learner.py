@@ -7,6 +7,7 @@ import gc
 from typing import Any
 
 import pytest
+import timm
 import torch
 from torch import Tensor
 
@@ -56,7 +57,7 @@ def vit(**sections: Any) -> TrainSettings:
 
 # -- updates --------------------------------------------------------------------------------------------------------
 def test_accumulated_batches_are_one_large_batch() -> None:
-    sgd = {"name": "sgd", "lr": 0.1}
+    sgd = {"name": "sgd", "lr": 0.1, "precision": "full"}
     whole, parts = learner_of(vit(optim=sgd)), learner_of(vit(optim=sgd | {"accumulate": 3}))
     batch = batch_of(16)
     whole.backward(whole.try_on(batch)[0])
@@ -117,15 +118,30 @@ def test_position_embeddings_and_biases_do_not_decay() -> None:
 
 
 def test_precision() -> None:
-    cpu = torch.device("cpu")
-    assert precision_on(cpu, "auto") is None
-    assert precision_on(cpu, "bf16") is torch.bfloat16
     half = learner_of(vit(optim={"precision": "bf16"}))
-    full = learner_of(vit())
+    full = learner_of(vit(optim={"precision": "full"}))
     one, other = (learner.try_on(batch_of(4))[1] for learner in (half, full))
     assert one.dtype == other.dtype == torch.float32
     assert not torch.equal(one, other)
     torch.testing.assert_close(one, other, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("able", "chosen"), [({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16), ({}, None)]
+)
+def test_auto_mixes_where_the_cpu_computes_in_bf16_itself(
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], chosen: torch.dtype | None
+) -> None:
+    begun = learner_of(vit(optim={"precision": "bf16"}))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True} | able)
+    learner = learner_of(vit())
+    assert precision_on(torch.device("mps"), "auto", learner.model) is None
+    depthwise = timm.create_model("test_efficientnet")
+    assert precision_on(torch.device("cpu"), "auto", depthwise) is None
+    assert precision_on(torch.device("cpu"), "bf16", depthwise) is torch.bfloat16
+    assert learner.precision is chosen
+    learner.load_state_dict(begun.state_dict() | {"model": begun.model.state_dict()})
+    assert learner.precision is torch.bfloat16  # as the run was begun, whatever this machine would choose
 
 
 def test_half_floats_are_scaled_and_an_overflow_is_skipped() -> None:

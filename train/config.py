@@ -85,7 +85,7 @@ class OptimSettings(Settings):
     accumulate: int = Field(default=1, ge=1)  # batches to an update
     clip_norm: float = Field(default=0.0, ge=0)  # 0: gradients are not clipped
     ema: Share = 0.0  # decay of a moving average of the weights, which is then judged and kept; 0: none
-    precision: Literal["auto", "full", "bf16", "fp16"] = "auto"  # auto: mixed on CUDA, full elsewhere
+    precision: Literal["auto", "full", "bf16", "fp16"] = "auto"  # auto: mixed where it is quicker
 
 
 class TrainSettings(Settings):

@@ -16,7 +16,7 @@ from train.data import Batch
 from train.distributed import ALONE, Team
 from train.heads import HeadLoss
 from train.models import Network
-from train.optim import Schedule, make_optimizer, precision_on
+from train.optim import PRECISIONS, Schedule, make_optimizer, precision_name, precision_on
 
 
 class Learner:
@@ -32,9 +32,8 @@ class Learner:
         self.schedule = Schedule(
             settings.optim, self.optimizer, math.ceil(batches_per_epoch / settings.optim.accumulate)
         )
-        self.precision = precision_on(self.device, settings.optim.precision)
-        # half floats end at 6e-5: without scaling, small gradients would be rounded to nothing
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
+        self.precision = precision_on(self.device, settings.optim.precision, model)
+        self.scaler = self._scaler()
         # the average forgets the random start by growing its decay from 0 up to `ema`
         self.ema = ModelEmaV3(model, settings.optim.ema, use_warmup=True) if settings.optim.ema else None
         self.team, self.called = team, team.wrap(model)
@@ -82,17 +81,27 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "precision": precision_name(self.precision),
             "learning_model": self.model.state_dict() if self.ema else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back a `state_dict`, with the judged network as `model`. Raises what torch does if it does not fit."""
+        """Put back a `state_dict`, with the judged network as `model`. Raises what torch does if it does not fit.
+
+        A run goes on in the precision that it was begun in, also on a machine where `auto` would choose another.
+        """
         self.model.load_state_dict(state["learning_model"] or state["model"])
         if self.ema:
             self.ema.module.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        self.precision = PRECISIONS[state["precision"]]
+        self.scaler = self._scaler()
         self.scaler.load_state_dict(state["scaler"])
+
+    def _scaler(self) -> torch.amp.GradScaler:
+        """Half floats end at 6e-5: without scaling, small gradients would be rounded to nothing."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision is not None)

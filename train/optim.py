@@ -27,13 +27,33 @@ SCHEDULES: dict[str, Callable[[OptimSettings, float], float]] = {
 PRECISIONS = {"full": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def precision_on(device: torch.device, name: str) -> torch.dtype | None:
-    """The type that most of a forward pass is done in; None for full precision, which is all `auto` takes off CUDA."""
+def precision_on(device: torch.device, name: str, model: torch.nn.Module) -> torch.dtype | None:
+    """The type that most of a network's forward pass is done in; None for full precision.
+
+    `auto` mixes where that is quicker: on CUDA, and on a CPU that has bf16 instructions, unless the network has depthwise
+    convolutions (EfficientNet, tiny ViT), which such CPUs do slower in bf16 than in full precision.
+    """
     if name != "auto":
         return PRECISIONS[name]
-    if device.type != "cuda":
-        return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    mixed = device.type == "cpu" and _cpu_has_bf16() and not any(map(_is_depthwise, model.modules()))
+    return torch.bfloat16 if mixed else None
+
+
+def precision_name(kind: torch.dtype | None) -> str:
+    """The name of a type in PRECISIONS."""
+    return next(name for name, known in PRECISIONS.items() if known is kind)
+
+
+def _is_depthwise(layer: torch.nn.Module) -> bool:
+    return isinstance(layer, torch.nn.Conv2d) and 1 < layer.groups == layer.in_channels
+
+
+def _cpu_has_bf16() -> bool:
+    """Without the instructions bf16 is emulated, and slower than full precision."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def make_optimizer(settings: OptimSettings, model: torch.nn.Module) -> torch.optim.Optimizer:

@@ -13,7 +13,7 @@ from data_manifests.store import Store
 from data_manifests.taxonomy import N_CLASSES
 from data_manifests.version import Manifest
 from train.augment import make_augment
-from train.checkpoint import load_trained
+from train.checkpoint import load_trained, read_checkpoint
 from train.config import DataSettings, TrainSettings, check_together
 from train.distributed import team_for
 from train.figures import confusion_png
@@ -138,8 +138,10 @@ def _finish(store: Store, manifest: Manifest, run: Run, settings: TrainSettings,
     """Predict all rows used with the best network, and write what follows from it; nothing without a validation."""
     device = choose_device(settings.device)
     selection = select_rows(manifest, settings.data)
+    about = {"best_epoch": best_epoch, "device": str(device), "ledger": dict(selection.ledger)}
+    about["precision"] = read_checkpoint(run.path / "last.pt")["precision"]
     if settings.data.all_rows:
-        run.update(best_epoch=best_epoch, device=str(device), ledger=dict(selection.ledger), state="finished")
+        run.update(**about, state="finished")
         return
     trained = load_trained(run.path / "best.pt", device)
     rows = pa.concat_tables([selection.val, selection.train])
@@ -150,9 +152,7 @@ def _finish(store: Store, manifest: Manifest, run: Run, settings: TrainSettings,
     title = f"{run.name} on {manifest.version.ref}, validation, best epoch {best_epoch}"
     run.write("confusion.png", confusion_png(summary, manifest.cuts, title))
     run.update(
-        best_epoch=best_epoch,
-        device=str(device),
-        ledger=dict(selection.ledger),
+        **about,
         without_landmarks=rows.column("landmarks_xy").null_count if settings.model.embedding else 0,
         absent=absent_classes(selection, N_CLASSES),
         transform=described(settings.data),
