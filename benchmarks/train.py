@@ -2,11 +2,13 @@
 
 Opponent: what timm's train.py does, with timm's own parts: ImageDataset over folders of classes, create_loader with
 create_transform's augmentation in two worker processes, and the loop of train_one_epoch. Same photos, network, size,
-batch, augmentation, optimiser and threads; like train.py by default it keeps channels first (--channels-last changes
-that), and it decodes every photo in every epoch. Ours decodes once; that
-time is told apart (`decode_once_s`) and is not in the ratio of epochs, but `epochs_to_pay` says when it is paid.
+batch, augmentation, optimiser and threads. Each as it comes: train.py keeps channels first (--channels-last changes
+that) and full precision; ours takes mixed precision where the CPU has it, and is measured in full precision as well.
+The opponent decodes every photo in every epoch. Ours decodes once; that time is told apart (`decode_once_s`) and is not
+in the ratio of epochs, but `epochs_to_pay` says when it is paid.
 
     speedup_vs_timm_style   images per second of an epoch, ours over the opponent's
+    speedup_same_precision  the same with ours in full precision
     cached_head_speedup     time of an end-to-end epoch over that of one that trains a head on kept features
     loader_headroom         how many times quicker our loader alone is than our training: decoding is no bottleneck
     rss_mb                  memory after each epoch of ours; flat
@@ -45,6 +47,7 @@ from train.heads import HeadLoss
 from train.learner import Learner
 from train.loop import prepare, train_epoch
 from train.models import choose_device
+from train.optim import precision_name
 
 THREADS = 2
 BATCH = 32
@@ -140,24 +143,24 @@ def seconds(call: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def measure(backbone: str, side: int, persons: int, channels_last: bool, precision: str) -> Figures:
+def measure(backbone: str, side: int, persons: int, channels_last: bool) -> Figures:
     """All figures. The two take turns, so that what else the machine does hits both."""
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as scratch:
         store, manifest = photos(Path(scratch), persons)
-        ours = Ours(store, manifest, settings_of(backbone, side, precision))
+        ours = Ours(store, manifest, settings_of(backbone, side, "auto"))
+        full = Ours(store, manifest, settings_of(backbone, side, "full"))
         theirs = TimmStyle(store, manifest, backbone, side, Path(scratch) / "classes", channels_last)
-        ours.train()  # first epochs start worker processes and choose kernels
-        theirs.train()
-        memory = [rss_mb()]
-        times: dict[str, list[float]] = {"ours": [], "theirs": []}
+        contest = (ours, full, theirs)
+        for one in contest:  # first epochs start worker processes and choose kernels
+            one.train()
+        memory, times = [rss_mb()], []
         for _ in range(ROUNDS):
-            times["ours"].append(seconds(ours.train))
+            times.append([seconds(one.train) for one in contest])
             memory.append(rss_mb())
-            times["theirs"].append(seconds(theirs.train))
-        ours_s, theirs_s = (float(np.median(times[name])) for name in ("ours", "theirs"))
+        ours_s, full_s, theirs_s = np.median(times, axis=0).tolist()
         load_s = seconds(ours.load)
-        head = Ours(store, manifest, settings_of(backbone, side, precision, freeze="backbone"))
+        head = Ours(store, manifest, settings_of(backbone, side, "auto", freeze="backbone"))
         head.train()
         head_times = [seconds(head.train) for _ in range(5 * ROUNDS)]
         memory += list(rss_after(head, 5 * ROUNDS))
@@ -167,9 +170,10 @@ def measure(backbone: str, side: int, persons: int, channels_last: bool, precisi
         "backbone": backbone,
         "size": side,
         "opponent_channels_last": channels_last,
-        "precision": precision,
+        "precision": precision_name(ours.learner.precision),
         "images": ours.rows,
         "speedup_vs_timm_style": round(theirs_s / ours_s, 2),
+        "speedup_same_precision": round(theirs_s / full_s, 2),
         "cached_head_speedup": round(ours_s / head_s, 1),
         "ours_images_per_s": round(ours.rows / ours_s, 1),
         "timm_style_images_per_s": round(ours.rows / theirs_s, 1),
@@ -201,10 +205,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="height and width in px")
     parser.add_argument("--persons", type=int, default=60, help="rendered people, seven photos each")
     parser.add_argument("--channels-last", action="store_true", help="the opponent too (an option of its train.py)")
-    parser.add_argument("--precision", default="auto", help="of ours: auto (full on a CPU), bf16")
     parser.add_argument("--json", action="store_true", help="the figures as one object on the last line")
     options = parser.parse_args()
-    figures = measure(options.backbone, options.size, options.persons, options.channels_last, options.precision)
+    figures = measure(options.backbone, options.size, options.persons, options.channels_last)
     for name, value in figures.items():
         print(f"{name:24} {value}")
     if options.json:

@@ -10,8 +10,12 @@ from curation_app import session
 from curation_app.views import agreement, grid, overview, review, runs, synthetic, versions
 
 ICON = str(Path(__file__).with_name("icon.svg"))
-# Faces want the width: Streamlit's own margins take a fifth of a small screen.
-STYLE = "<style>.stMainBlockContainer { padding: 4.2rem 1.6rem 1rem; }</style>"
+# Faces want the width: Streamlit's own margins take a fifth of a small screen. Its white cannot be read on the light
+# blue of the dark theme.
+STYLE = """<style>
+.stMainBlockContainer { padding: 4.2rem 1.6rem 1rem; }
+button[data-testid="stBaseButton-primary"] { color: light-dark(#fbfaf8, #16181b); }
+</style>"""
 
 
 def draw() -> None:
@@ -24,7 +28,7 @@ def draw() -> None:
     )
     st.html(STYLE)
     pages = [
-        st.Page(review.page, title="Review", icon=":material/rate_review:", url_path="review", default=True),
+        st.Page(review.page, title="Review", icon=":material/rate_review:", default=True),
         st.Page(grid.page, title="Grid", icon=":material/grid_view:", url_path="grid"),
         st.Page(overview.page, title="Overview", icon=":material/bar_chart:", url_path="overview"),
         st.Page(agreement.page, title="Agreement", icon=":material/handshake:", url_path="agreement"),

@@ -104,7 +104,7 @@ def test_the_gallery_shows_how_each_picture_was_made(store: Store, monkeypatch: 
     bench = open_page(KEY, store, "people@2", monkeypatch, "Kim")
     shown = sheet(bench)["tiles"]
     assert [tile["label"] for tile in shown] == [
-        "no mask", "kf94 white · worn", "surgical blue · worn", "surgical blue · nose out",
+        "no mask", "worn · kf94 white", "worn · surgical blue", "nose out · surgical blue",
     ]  # fmt: skip
     assert [tile["hint"] for tile in shown] == ["age 40 → 67", "age 40 → 67", "", ""]
     assert shown[3]["more"] == "N 5 · M 100 · C 100"

@@ -163,7 +163,7 @@ def _tile(row: Row, tile: Tile, recipes: Recipes, place: int, said: Words) -> Ti
     ]
     verdict = said.of(row, "exclude")
     return tile | {
-        "label": f"{_words(kind)} · {_words(wear)}" if kind else "no mask",
+        "label": f"{_words(wear)} · {_words(kind)}" if kind else "no mask",
         "hint": f"age {source} → {target}" if target >= 0 else "",
         "more": " · ".join(shares),
         "more_title": "Share of nose, mouth and chin under fabric, in %",
