@@ -41,7 +41,10 @@ def comparison(store: Store, version: Version, versions: Sequence[Version]) -> N
         return
     with session.errors_on_the_page():
         found = compare(store, by_ref[a], by_ref[b])
-        st.markdown(f"{found.rows[0]:,} → {found.rows[1]:,} rows" + ("" if found.changes else ": **no difference**"))
+        st.markdown(
+            f"{found.rows[0]:,} → {found.rows[1]:,} rows"
+            + ("" if found.changes else ": **no row, label, split or picture differs**")
+        )
         if found.changes:
             _changes(store, found.changes)
 

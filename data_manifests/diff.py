@@ -58,7 +58,13 @@ class Diff:
             shown.append(f"{name:10} {count:,} changed: {self._transitions(name)}")
             if name in LABEL_FIELDS:
                 shown += self._examples(name, examples)
-        return shown if self else ["no difference"]
+        return [*(shown if self else ["no row, label, split or picture differs"]), *self.column_lines()]
+
+    def column_lines(self) -> list[str]:
+        """Columns in which only one of the two has values, such as an audit's scores; the values are not compared."""
+        a, b = _with_values(self.a), _with_values(self.b)
+        only = {"added": [name for name in b if name not in a], "removed": [name for name in a if name not in b]}
+        return [f"{'columns':10} {what}: {', '.join(names)}" for what, names in only.items() if names]
 
     def _transitions(self, name: str, most: int = 6) -> str:
         """The most frequent old → new with their counts."""
@@ -75,6 +81,10 @@ class Diff:
         rows = self.changes(name, most).to_pylist()
         lines = [f"           {row['path']}: {_shown(row['old'])} → {_shown(row['new'])}" for row in rows]
         return lines + ([f"           … and {total - most:,} more"] if total > most else [])
+
+
+def _with_values(table: pa.Table) -> list[str]:
+    return [name for name in table.column_names if table.column(name).null_count < table.num_rows]
 
 
 def diff(a: pa.Table, b: pa.Table) -> Diff:

@@ -187,6 +187,7 @@ def _choose_run(desk: Desk) -> str:
             f"no network that was trained on {name!r} has made predictions yet. "
             f"Run: python -m train fit {desk.faces.version.ref}"
         )
+    runs.sort(key=lambda run: run.manifest != desk.faces.version.ref)  # those of this version first, the newest before
     names = {run.name: f"{run.name} · {run.manifest}" for run in runs}
     return str(st.selectbox("Run", list(names), format_func=names.__getitem__, key="grid run", width=210))
 
