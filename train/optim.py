@@ -30,8 +30,8 @@ PRECISIONS = {"full": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 def precision_on(device: torch.device, name: str, model: torch.nn.Module) -> torch.dtype | None:
     """The type that most of a network's forward pass is done in; None for full precision.
 
-    `auto` mixes where that is quicker: on CUDA, and on a CPU that has bf16 instructions, unless the network has depthwise
-    convolutions (EfficientNet, tiny ViT), which such CPUs do slower in bf16 than in full precision.
+    `auto` mixes where that is quicker: on CUDA, and on a CPU that has bf16 instructions, unless the network has
+    depthwise convolutions (EfficientNet, tiny ViT), which such CPUs do slower in bf16 than in full precision.
     """
     if name != "auto":
         return PRECISIONS[name]
