@@ -14,7 +14,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test check lint types pytest app audit preprocess synth train bench docs lock clean
+.PHONY: help setup demo worth test check lint types pytest app audit preprocess synth train bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,6 +44,24 @@ demo: setup ## render a data set of drawn people and run the whole line on it, u
 	@$(PY) -m train fit demo@balanced --config configs/train/demo.yaml --once
 	@$(PY) -m train compare demo@original demo@relabelled demo@preprocessed demo@balanced --val demo@preprocessed \
 		--config configs/train/embedding.yaml --seeds 3 --leak demo@preprocessed
+
+# Versions 1 to 3 of `worth` are those of its first three commands, also when it is run again.
+worth: setup ## what each step is worth by itself: the demo's people, a network from scratch on each version (half an hour)
+	@$(PY) -m synth demo $(WORKSPACE)/photos/demo --persons $(PERSONS) --seed 1
+	@$(PY) -m data_manifests ingest $(WORKSPACE)/photos/demo --layout profiles --name worth
+	@$(PY) -m data_manifests split worth@1
+	@$(PY) -m preprocess detect worth@2
+	@$(PY) -m data_manifests tag worth@3 original
+	@$(PY) -m synth review worth@original --truth $(WORKSPACE)/photos/demo/truth.csv --out $(WORKSPACE)/corrections/worth-truth.csv
+	@$(PY) -m data_manifests apply worth@original $(WORKSPACE)/corrections/worth-truth.csv --tag relabelled
+	@$(PY) -m preprocess run worth@relabelled --config configs/demo.yaml "steps=[drop_ages]" --tag ages-removed
+	@$(PY) -m preprocess run worth@relabelled --config configs/demo.yaml "steps=[crop]" --tag cropped
+	@$(PY) -m preprocess run worth@relabelled --config configs/demo.yaml "steps=[background]" --tag background
+	@$(PY) -m preprocess run worth@cropped --config configs/demo.yaml "steps=[background]" --tag both
+	@$(PY) -m synth run worth@both --config configs/demo.yaml stage=1 --tag stage1
+	@$(PY) -m synth run worth@both --config configs/demo.yaml stage=2 --tag stage2
+	@$(PY) -m train compare $(addprefix worth@,original relabelled ages-removed cropped background both stage1 stage2) \
+		--val worth@relabelled --config configs/train/demo.yaml --seeds 3
 
 app: setup ## the review desk in the browser, on localhost
 	$(VENV)/bin/streamlit run curation_app

@@ -20,7 +20,7 @@ from train import tta
 from train.after import best_of, ensemble_to_csv, evaluate_run
 from train.cli import cli
 from train.data import make_loader
-from train.ensemble import WAYS, Member, join, vote, weights_of
+from train.ensemble import WAYS, Member, join, vote, vote_by_task, weights_of
 from train.learner import to_device
 from train.predict import PROBABILITIES, predict_rows, probabilities_of
 from train.runs import find_run
@@ -195,11 +195,35 @@ def test_networks_for_one_task_each_make_up_the_classes() -> None:
     assert np.allclose(np.log(merit) - np.log(merit[0]), (np.log(whole) - np.log(whole[0])) / 3)
 
 
+def told(
+    mask: list[float] | None = None, age: list[float] | None = None, gender: list[float] | None = None
+) -> np.ndarray:
+    """What a network says of the 18 classes; equal shares of a task that it does not know."""
+    parts = (mask or [1 / 3] * 3, gender or [1 / 2] * 2, age or [1 / 3] * 3)
+    return np.einsum("i,j,k->ijk", *parts).reshape(1, 18)
+
+
+def test_networks_of_one_task_each_vote_before_they_are_put_together() -> None:
+    cast = np.stack([
+        told(mask=[0.9, 0.1, 0.0]), told(gender=[0.2, 0.8]),
+        told(age=[0.5, 0.4, 0.1]), told(age=[0.3, 0.4, 0.3]), told(age=[0.1, 0.2, 0.7]),
+    ])  # fmt: skip
+    score = {"mask": np.ones(5), "gender": np.ones(5), "age": np.array([9, 9, 0.5, 0.9, 0.7])}
+    best = vote_by_task("hard_best", cast, score)
+    assert best.argmax() == 0 * 6 + 1 * 3 + 1  # three ages are named once each; the best of those who tell it decides
+    assert vote_by_task("hard", cast, score).argmax() == 0 * 6 + 1 * 3 + 2  # or the mean, by a hair
+    soft = vote_by_task("soft", cast, score)
+    assert soft.sum() == pytest.approx(1)
+    assert soft[0].reshape(3, 2, 3).sum((0, 1)) == pytest.approx(cast[2:].reshape(3, 3, 2, 3).sum((1, 2)).mean(0))
+    with pytest.raises(StageError, match=r"no member tells gender: a vote by task needs one at least for each"):
+        vote_by_task("hard", cast[[0, 2]], {task: np.ones(2) for task in score})
+
+
 def test_unknown_ways_and_weights() -> None:
     with pytest.raises(ConfigError, match=r"--how must be one of \{soft, weighted, product, hard, hard_best\}"):
         vote("sofd", CAST, np.ones(3))
     table = pd.DataFrame({"predicted": [1]}, index=["a"])
-    members = [Member("one", table, 0.5), Member("two", table)]
+    members = [Member("one", table, {"f1": 0.5}), Member("two", table)]
     with pytest.raises(ConfigError, match=r"two has no validation score, which --how hard_best goes by"):
         weights_of(members, [], "hard_best")
     with pytest.raises(ConfigError, match=r"one number ≥ 0 for each of 2 members\. Got \[1, 2, 3\]"):

@@ -20,8 +20,8 @@ from data_manifests.taxonomy import AgeCuts
 from data_manifests.version import Manifest
 from train.checkpoint import Trained, load_trained
 from train.compare import paired_scores
-from train.ensemble import PROBABLE, Member, join, vote, weights_of
-from train.metrics import confusion_of, scores_of
+from train.ensemble import PROBABLE, Member, join, vote, vote_by_task, weights_of
+from train.metrics import TASKS, confusion_of, scores_of
 from train.models import choose_device
 from train.predict import PROBABILITIES, as_frame, predict_folder, predict_rows
 from train.runs import Run, find_run
@@ -76,6 +76,7 @@ def ensemble_to_csv(
     out: Path,
     *,
     how: str = "soft",
+    by_task: bool = False,
     weights: Sequence[float] = (),
     source: str | None = None,
     split: str | None = None,
@@ -100,8 +101,10 @@ def ensemble_to_csv(
     if how in PROBABLE and not all(member.has_probabilities for member in members):
         lacking = next(member.name for member in members if not member.has_probabilities)
         raise StageError(f"{lacking} has no probabilities: predict with --probabilities, or use --how hard.")
-    used = weights_of(members, weights, how)
-    merit = vote(how, np.stack([member.probabilities() for member in members]), used)
+    probability = np.stack([member.probabilities() for member in members])
+    scores = {task: f"{task}_f1" for task in TASKS[1:]} if by_task else {"class": "f1"}
+    used = {task: weights_of(members, weights, how, score) for task, score in scores.items()}
+    merit = vote_by_task(how, probability, used) if by_task else vote(how, probability, used["class"])
     first = members[0].table
     frame = first[[name for name in _KNOWN if name in first]].reset_index(names="sample_id")
     said = as_frame(merit) if how in PROBABLE else pd.DataFrame({"predicted": merit.argmax(1)})
@@ -109,16 +112,19 @@ def ensemble_to_csv(
     write_answers(out, frame, reasons, probabilities and how in PROBABLE)
     about: dict[str, Any] = {
         "how": how,
-        "members": [{"name": m.name, "weight": float(w)} for m, w in zip(members, used, strict=True)],
+        "by_task": by_task,
+        "members": [member.name for member in members],
+        "weights": {task: values.tolist() for task, values in used.items()},
         "source": source,
         "tta": list(tta),
         "pictures": len(frame),
-        "judged": _judge(members, frame, used, say),
+        "judged": _judge(members, frame, say),
     }
     write_atomic(out.with_suffix(".json"), json.dumps(about, indent=2, ensure_ascii=False).encode())
     for path, reason in reasons.items():
         say(f"  no answer for {path}: {reason}")
-    say(f"{how} vote of {len(members)} over {len(frame)} pictures; wrote {out} and {out.with_suffix('.json').name}")
+    way = f"{how} vote by task" if by_task else f"{how} vote"
+    say(f"{way} of {len(members)} over {len(frame)} pictures; wrote {out} and {out.with_suffix('.json').name}")
     return about
 
 
@@ -172,15 +178,15 @@ def _load(
     if Path(name).suffix in (".csv", ".parquet"):
         return Member(name, _by_sample(_read_answers(Path(name)))), None
     run = find_run(store, name)
-    score = run.read_json("scores.json")["scores"]["f1"] if (run.path / "scores.json").is_file() else None
+    scores = run.read_json("scores.json")["scores"] if (run.path / "scores.json").is_file() else {}
     if source is None:
         run.read_json("scores.json")  # says what is missing, if it did not finish
         table = pd.read_parquet(run.path / "predictions.parquet").rename(columns={"path": "ImageID"})
-        return Member(run.name, _by_sample(table[table["split"] == "val"]), score), AgeCuts(*run.about()["age_cuts"])
+        return Member(run.name, _by_sample(table[table["split"] == "val"]), scores), AgeCuts(*run.about()["age_cuts"])
     trained = best_of(run)
     frame, failed = _predict(trained, store, source, split, tta)
     reasons.update(failed)
-    return Member(run.name, _by_sample(frame), score), trained.cuts
+    return Member(run.name, _by_sample(frame), scores), trained.cuts
 
 
 def _read_answers(file: Path) -> pd.DataFrame:
@@ -200,7 +206,7 @@ def _by_sample(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index("sample_id" if "sample_id" in table else table["ImageID"].rename("sample_id"))
 
 
-def _judge(members: Sequence[Member], frame: pd.DataFrame, weights: np.ndarray, say: Say) -> list[dict[str, Any]]:
+def _judge(members: Sequence[Member], frame: pd.DataFrame, say: Say) -> list[dict[str, Any]]:
     """Scores of the members, best first, and of all together, against the best with a paired interval over people."""
     first = members[0].table
     if "target" not in first or "person_id" not in first:

@@ -45,6 +45,7 @@ def predict(name: str, source: str, out: Path, probabilities: bool, tta: str) ->
 @click.argument("names", nargs=-1, required=True, metavar="RUN|FILE RUN|FILE …")
 @click.option("--out", type=csv_file, required=True, help="The CSV to write; a JSON with the scores lies beside it.")
 @click.option("--how", default="soft", show_default=True, help="soft, weighted, product, hard, or hard_best.")
+@click.option("--by-task", is_flag=True, help="Vote on mask, gender and age apart, each by those who can tell it.")
 @click.option("--weights", default="", help="One number a member, such as 2,1,1 (default: validation macro F1).")
 @click.option("--on", "source", metavar="REF|FOLDER", help="What runs predict (default: their own validation rows).")
 @click.option("--split", type=click.Choice(SPLITS), help="Only this split of REF.")
@@ -52,20 +53,21 @@ def predict(name: str, source: str, out: Path, probabilities: bool, tta: str) ->
 @click.option("--probabilities", is_flag=True, help="Add the sample id and the probabilities of the 18 classes.")
 @tta_option
 def ensemble(
-    names: tuple[str, ...], out: Path, how: str, weights: str, source: str | None, split: str | None, common: bool,
-    probabilities: bool, tta: str,
+    names: tuple[str, ...], out: Path, how: str, by_task: bool, weights: str, source: str | None, split: str | None,
+    common: bool, probabilities: bool, tta: str,
 ) -> None:  # fmt: skip
     """Let runs, or CSV and Parquet files of predictions, vote; joined by sample id.
 
-    hard_best is the vote of answers with ties to the best member. product also puts runs for one task each together.
+    hard_best is the vote of answers with ties to the best member. product also puts runs for one task each together;
+    with several runs for a task, --by-task lets those vote first.
     """
     from train.after import ensemble_to_csv
 
     if source:
         _check_source(source)
     ensemble_to_csv(
-        open_store(), names, out, how=how, weights=_numbers(weights), source=source, split=split, tta=_words(tta),
-        common=common, probabilities=probabilities, say=click.echo,
+        open_store(), names, out, how=how, by_task=by_task, weights=_numbers(weights), source=source, split=split,
+        tta=_words(tta), common=common, probabilities=probabilities, say=click.echo,
     )  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from data_manifests.errors import ManifestError, StageError
 from data_manifests.files import write_atomic
@@ -23,6 +22,7 @@ from data_manifests.store import Store
 from data_manifests.version import Manifest
 from train.config import TrainSettings
 from train.metrics import drawn_counts, person_counts, person_draws, score_arrays
+from train.pages import render
 from train.runs import Run, command_line
 
 SCORES = ("f1", "accuracy", "mask_f1", "gender_f1", "age_f1")
@@ -175,13 +175,9 @@ def write_comparison(result: dict[str, Any], store: Store) -> Path:
         except FileExistsError:
             serial += 1
     name = folder / f"compare-{serial:04d}"
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     bound = max(max(abs(entry["low"]["f1"]), abs(entry["high"]["f1"]), 1e-3) for entry in result["compared"])
     try:
-        page = environment.get_template("compare.html.j2").render(result=result, name=name.name, bound=bound)
+        page = render("compare.html.j2", result=result, name=name.name, bound=bound)
         write_atomic(name.with_suffix(".html"), page.encode())
         write_atomic(name.with_suffix(".json"), json.dumps(result, indent=2).encode())
     except OSError as error:

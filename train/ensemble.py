@@ -5,30 +5,35 @@ weighted   the same with weights, those given or each member's macro F1 on its o
 product    the mean of their logarithms: also puts networks for one task each together into 18 classes
 hard       the class named most often; of a tie, the one of larger mean probability
 hard_best  the class named most often; of a tie, the one that the best member among those who tie has named
+
+By task, mask, gender and age are voted on one by one, each by the members that can tell it, and the three answers make
+the class: so several networks for one task each vote first and are put together after.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from data_manifests.errors import ConfigError, StageError, must_be_one_of
-from data_manifests.taxonomy import N_CLASSES
+from data_manifests.taxonomy import N_CLASSES, split_class_id
+from train.metrics import TASKS
 from train.predict import PROBABILITIES
 
 
 @dataclass(frozen=True)
 class Member:
     """A network's predictions. `table` is indexed by sample and has `predicted`, mostly PROBABILITIES, and what is
-    known of the samples: `ImageID`, `target` (-1: unknown), `person_id`. `score` is its own validation macro F1.
+    known of the samples: `ImageID`, `target` (-1: unknown), `person_id`. `scores` are its own on validation, such as
+    `f1`, `mask_f1`; empty where there are none.
     """
 
     name: str
     table: pd.DataFrame
-    score: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def has_probabilities(self) -> bool:
@@ -72,6 +77,7 @@ WAYS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "hard": _hard,
     "hard_best": _hard_best,
 }
+_PARTS = dict(zip(TASKS[1:], split_class_id(np.arange(N_CLASSES)), strict=True))  # task → its value in each class (18,)
 PROBABLE = ("soft", "weighted", "product")  # ways whose merit is again a probability
 
 
@@ -82,15 +88,32 @@ def vote(how: str, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return WAYS[how](probability, weights)
 
 
-def weights_of(members: Sequence[Member], given: Sequence[float], how: str) -> np.ndarray:
-    """Weights (M,): those given, or the members' scores. Raises ConfigError where the way needs what there is not."""
+def vote_by_task(how: str, probability: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    """As `vote`, but task by task; `weights` (M,) by task. Raises StageError for a task that no member tells."""
+    merit = np.ones((probability.shape[1], N_CLASSES)) if how in PROBABLE else np.zeros(())
+    for task, part in _PARTS.items():
+        shares = probability @ (part[:, None] == np.arange(part.max() + 1))  # (M, N, values of the task)
+        tells = np.ptp(shares, axis=-1).max(axis=-1) > 1e-6  # who gives all values equal shares knows another task
+        if not tells.any():
+            raise StageError(
+                f"no member tells {task}: a vote by task needs one at least for each of mask, gender, age."
+            )
+        said = vote(how, shares[tells], weights[task][tells])[:, part]
+        merit = merit * said if how in PROBABLE else merit + said
+    return merit
+
+
+def weights_of(members: Sequence[Member], given: Sequence[float], how: str, score: str = "f1") -> np.ndarray:
+    """Weights (M,): those given, or that score of the members. Raises ConfigError where the way needs what there is
+    not.
+    """
     if given:
         if len(given) != len(members) or min(given) < 0 or sum(given) == 0:
             raise ConfigError(f"--weights takes one number ≥ 0 for each of {len(members)} members. Got {list(given)}.")
         return np.array(given, float)
-    scores = [member.score for member in members]
+    scores = [member.scores.get(score) for member in members]
     if how in ("weighted", "hard_best") and None in scores:
-        lacking = next(member.name for member in members if member.score is None)
+        lacking = next(member.name for member in members if score not in member.scores)
         raise ConfigError(f"{lacking} has no validation score, which --how {how} goes by. Give --weights.")
     return np.array([score or 1.0 for score in scores], float)
 
@@ -121,7 +144,7 @@ def join(members: Sequence[Member], common: bool = False) -> list[Member]:
             f"not all have the same {len(everything)} pictures: {counts}. --common votes over the {len(shared)} that "
             "all have."
         )
-    return [Member(member.name, member.table.loc[shared], member.score) for member in members]
+    return [replace(member, table=member.table.loc[shared]) for member in members]
 
 
 def _votes(probability: np.ndarray) -> np.ndarray:
@@ -130,8 +153,8 @@ def _votes(probability: np.ndarray) -> np.ndarray:
 
 
 def _named(probability: np.ndarray) -> np.ndarray:
-    """Whether a member names a class, (M, N, 18)."""
-    return np.arange(N_CLASSES) == probability.argmax(-1)[..., None]
+    """Whether a member names a value, (M, N, values)."""
+    return np.arange(probability.shape[-1]) == probability.argmax(-1)[..., None]
 
 
 def _first(mask: np.ndarray, member: Member) -> str:

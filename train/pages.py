@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def render(template: str, **values: Any) -> str:
-    """A page of `train/templates`. Filters: `share` (per cent, or a dash), `label` (a class name as print sets it)."""
+def render(template: str, filters: Mapping[str, Callable[..., str]] | None = None, **values: Any) -> str:
+    """A page of `train/templates`. Filters: `share` (per cent, or a dash), `label` (a class name as print sets it), and
+    those given."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"share": share_text, "label": label_text}
+    environment.filters |= {"share": share_text, "label": label_text, **(filters or {})}
     return environment.get_template(template).render(**values)
 
 

@@ -6,7 +6,6 @@ It is made from what lies in the run's folder alone; only the photos of the wors
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from data_manifests.errors import StageError
 from data_manifests.store import Store
@@ -22,6 +20,7 @@ from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, split_class_id
 from pipeline.images import load_rgb
 from train.figures import line_chart
 from train.metrics import TASKS
+from train.pages import render
 from train.runs import Run
 from train.summary import Summary, label_names, summarise, worst_mistakes
 
@@ -39,16 +38,10 @@ def write_report(run: Run, store: Store) -> Path:
     cuts = AgeCuts(*about["age_cuts"])
     if "age_by_gender" not in summary:  # an older version of the toolkit wrote it
         summary = summarise(predictions, cuts, about["seed"])
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Callable[..., str]] = {"score": _score, "count": "{:,}".format, "label": _label, "plain": _plain}
-    environment.filters.update(filters)
-    page = environment.get_template("report.html.j2").render(
+    filters: dict[str, Callable[..., str]] = {"score": _score, "count": "{:,}".format, "plain": _plain}
+    page = render(
+        "report.html.j2",
+        filters,
         about=about,
         summary=summary,
         settings=run.settings().model_dump(mode="json"),
@@ -80,11 +73,6 @@ def _plain(value: object) -> str:
     if isinstance(value, dict):
         return "{" + " ".join(f"{key}={_plain(part)}" for key, part in value.items()) + "}"
     return str(value)
-
-
-def _label(name: str) -> str:
-    """A class name as print sets it: >=60 as ≥60, 30-59 with a dash that does not break."""
-    return re.sub(r"(\d)-(\d)", "\\1\u2060–\u2060\\2", name.replace(">=", "≥"))
 
 
 def _hits(summary: Summary) -> int:
