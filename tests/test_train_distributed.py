@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 import yaml
@@ -31,15 +34,22 @@ LOSS_TOLERANCE = 1e-3  # relative, over two epochs of SGD
 PROBABILITY_TOLERANCE = 5e-3  # of each class of each row afterwards
 
 
-def torchrun(store: Store, *words: str, processes: int = 2) -> list[str]:
-    """Run a module under torchrun; gives the lines that it prints."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+def start(store: Store, *words: str) -> subprocess.Popen[str]:
+    """A module under torchrun in two processes."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     environment = os.environ | {"WORKSPACE": str(store.workspace), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    done = subprocess.run(
-        [sys.executable, *launcher, *words], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout.splitlines()
+    return subprocess.Popen(
+        [sys.executable, *launcher, *words], cwd=ROOT, env=environment, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def torchrun(store: Store, *words: str) -> list[str]:
+    """Run it to its end; gives the lines that it prints."""
+    process = start(store, *words)
+    said, told = process.communicate()
+    assert process.returncode == 0, told[-3000:]
+    return said.splitlines()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="torchrun with gloo is not for Windows")
@@ -94,6 +104,33 @@ def test_a_run_of_two_is_that_of_one(store: Store) -> None:
     assert list(one.index) == list(two.index)  # every row once
     names = [name for name in one if name.startswith("p_")]
     assert np.abs(one[names].to_numpy() - two[names].to_numpy()).max() < PROBABILITY_TOLERANCE
+
+
+def test_two_that_are_killed_go_on_as_if_nothing_had_been(store: Store) -> None:
+    write_people(store, train=25, val=7)
+    settings = settings_of_two()
+    settings = settings.model_copy(update={"optim": settings.optim.model_copy(update={"epochs": 4})})
+    config = store.workspace.parent / "four.yaml"
+    config.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    torchrun(store, "train", "fit", "drawn", "--config", str(config))
+    whole = find_run(store, "drawn-0001")
+    process = start(store, "train", "fit", "drawn", "--config", str(config))
+    checkpoint = store.workspace / "runs" / "drawn-0002" / "last.pt"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)  # torchrun
+    for worker in psutil.process_iter(["cmdline"]):  # and its workers, each in a session of its own
+        if str(config) in (worker.info["cmdline"] or []):
+            worker.kill()
+    process.communicate()
+    broken = find_run(store, "drawn-0002")
+    assert broken.about()["state"] == "started"
+    assert len(pd.read_csv(broken.path / "metrics.csv")) < 4
+    torchrun(store, "train", "resume", "drawn-0002")
+    assert broken.about()["state"] == "finished"
+    one, two = (pd.read_csv(run.path / "metrics.csv").drop(columns="seconds") for run in (whole, broken))
+    pd.testing.assert_frame_equal(one, two)
+    pd.testing.assert_frame_equal(_predictions(whole), _predictions(broken))
 
 
 def _predictions(run: Run) -> pd.DataFrame:

@@ -142,3 +142,12 @@ def test_settings_that_mean_nothing_together_are_refused(sections: dict, words: 
     flat = {f"{name}.{key}": str(value) for name, part in sections.items() for key, value in part.items()}
     with pytest.raises(ConfigError, match=words):
         load_train_settings(None, flat)
+
+
+def test_an_embedding_that_would_ignore_variation_says_so() -> None:
+    assert load_train_settings(None, {"model.embedding": "dlib"}).data.augment == {}  # the run's settings tell it
+    assert load_train_settings(None, {"model.embedding": "dlib", "data.augment": "{}"}).data.augment == {}
+    with pytest.raises(
+        ConfigError, match=r"data\.augment varies pictures, but model\.embedding=dlib looks at each once"
+    ):
+        load_train_settings(None, {"model.embedding": "dlib", "data.augment": "{flip: 0.5}"})

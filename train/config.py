@@ -104,8 +104,21 @@ class TrainSettings(Settings):
 def load_train_settings(file: Path | None = None, overrides: Mapping[str, str] | None = None) -> TrainSettings:
     """Read and check the settings. Raises ConfigError with the choices."""
     settings = load_settings(TrainSettings, file, overrides)
+    if settings.model.embedding:
+        settings = _without_augment(settings)
     check_together(settings)
     return settings
+
+
+def _without_augment(settings: TrainSettings) -> TrainSettings:
+    """An embedding is taken of each picture once, as it is: the run's settings say so. Raises ConfigError if variation
+    was asked for."""
+    if "augment" in settings.data.model_fields_set and settings.data.augment:
+        raise ConfigError(
+            f"data.augment varies pictures, but model.embedding={settings.model.embedding} looks at each once, as it "
+            f"is. Got {settings.data.augment} instead of {{}}; leave data.augment out, or train a backbone."
+        )
+    return settings.model_copy(update={"data": settings.data.model_copy(update={"augment": {}})})
 
 
 def check_together(settings: TrainSettings) -> None:
