@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -67,10 +68,12 @@ def _held_mb(process: psutil.Process) -> float:
     """Memory of a process and its children, each shared page divided among those who share it."""
     total = 0
     try:
-        for one in (process, *process.children(recursive=True)):
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for one in family:
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile: what the others hold still counts
             total += one.memory_full_info().pss
-    except psutil.Error:  # it ended meanwhile
-        pass
     return total / 2**20
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from audit.predictions import read_predictions
 from data_manifests.errors import ConfigError, ManifestError, StageError
 from data_manifests.splits import assign_splits
 from data_manifests.store import Store
@@ -87,6 +88,11 @@ def test_out_of_fold_predictions_join_the_manifest(store: Store) -> None:
         np.testing.assert_array_equal(mine.loc[rows["sample_id"], PROBABILITIES], rows[PROBABILITIES])
     assert result["scores"]["accuracy"] == pytest.approx((table["target"] == table["predicted"]).mean())
     assert "30 photos of 10 people of drawn@2" in said[-1]
+    evidence = read_predictions(folder / "out_of_fold.parquet", manifest.index.tolist())  # as the audit takes it
+    np.testing.assert_array_equal(evidence.known, manifest.index.isin(real.index))
+    sure = (table["predicted"] // 3 % 2 == 1).to_numpy()  # the likeliest class is female
+    rows = evidence.take(manifest.index.get_indexer(table["sample_id"]))
+    assert rows.people[sure, 0].mean() > rows.people[~sure, 0].mean()
     again = folds_and_scores(store, "drawn", SETTINGS, say=quiet)  # known runs are taken
     assert again == folder
     assert len(list((store.workspace / "runs").iterdir())) == 3
