@@ -4,9 +4,10 @@ Chromium without a window opens the desk on a drawn manifest of N rows (seven ph
 the time from the key that accepts a person to the frame with the next person's pictures, over `--people` of them, each
 looked at for 0.3 s; the correction is on the disk by then. `hasty_ms` is the same without a pause. `first_page_s` is
 from the address to the first pictures, asked as soon as a new server answers; `later_page_s` the same for a second
-visit. `server_mb` is the server's memory at the end, `server_peak_mb` the most that it had. Thumbnails are made as
-they are wanted: none is there before. `next_cpu_ms` is the processor time of server and browser for each person, with
-drawing in software; it says more than the clock on a machine that is busy elsewhere.
+visit; `grid_s` and `overview_s` are from the address to the whole page, the first time that it is asked for.
+`server_mb` is the server's memory at the end, `server_peak_mb` the most that it had. Thumbnails are made as they are
+wanted: none is there before. `next_cpu_ms` is the processor time of server and browser for each person, with drawing
+in software; it says more than the clock on a machine that is busy elsewhere.
 
 `--session` plays a review of rendered people with planted errors (`synth demo`) instead, by suspicion and by id. The
 annotator is a robot: it knows the truth, looks for no time at all and makes no mistake. So the figures are the
@@ -21,6 +22,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +45,7 @@ from data_manifests.taxonomy import AgeCuts
 
 LOOK_S = 0.3
 DEPTHS = (0.05, 0.10, 0.20, 1.0)
+_PAGES = {"grid": re.compile(r"of [\d,]+ photos"), "overview": re.compile("All of this as one file")}  # what comes last
 _AGE_KEYS = "890"  # of the three classes
 _SOMEBODY_ELSE = ("stranger", "duplicate")  # errors of pictures that show another person
 
@@ -66,6 +69,11 @@ def measure(rows: int, people: int) -> dict[str, float]:
                 figures[f"{title}_cpu_ms"] = 1000 * (processor_s() - used) / people
                 figures[f"{title}_ms_p50"] = float(np.percentile(waits, 50))
                 figures[f"{title}_ms_p95"] = float(np.percentile(waits, 95))
+            for title, last in _PAGES.items():
+                began = time.perf_counter()
+                page.goto(f"{url}/{title}?by=robot")
+                page.get_by_text(last).first.wait_for()
+                figures[f"{title}_s"] = time.perf_counter() - began
             figures["server_mb"], figures["server_peak_mb"] = memory_mb(server.pid)
         lines = (workspace / "corrections" / "people" / "robot.csv").read_text("utf8").splitlines()
         assert sum(",unsure,false,false,robot," in line for line in lines) == 2 * people  # all of them were saved

@@ -18,6 +18,12 @@ button[data-testid="stBaseButton-primary"] { color: light-dark(#fbfaf8, #16181b)
 </style>"""
 
 
+def warm(ref: str) -> None:
+    """Read what each page begins with, the one that opens first before the others."""
+    for page in (review, grid, overview, synthetic):
+        page.warm(ref)
+
+
 def draw() -> None:
     """One visit to one page."""
     st.set_page_config(

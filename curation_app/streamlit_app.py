@@ -19,7 +19,7 @@ def load_pages() -> Callable[[str], None]:
     """Import the pages (not before there is a server, which their caches look for); what then reads a manifest."""
     from curation_app import frame
 
-    return frame.review.warm
+    return frame.warm
 
 
 if __name__ == "__main__":  # a visit

@@ -51,6 +51,13 @@ def page() -> None:
         _offer_report(store, version)
 
 
+def warm(ref: str) -> None:
+    """Count rows and load the library for charts, for whoever comes first."""
+    version = session.faces_of(ref).version
+    census = _census(str(session.store().workspace), version.ref, version.content_hash)
+    figures(census, EVERYTHING, AgeCuts(*version.age_cuts), LIGHT)
+
+
 # -- counts -----------------------------------------------------------------------------------------------------
 
 

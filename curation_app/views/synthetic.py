@@ -45,13 +45,18 @@ def page() -> None:
     _page()
 
 
+def warm(ref: str) -> None:
+    """Read the recipes, for whoever comes first."""
+    _recipes_of(Desk(session.store(), session.faces_of(ref), ""))
+
+
 @st.fragment
 def _page() -> None:
     with session.errors_on_the_page():
         desk = session.desk()
         done = tiles.settle(KEY, lambda asked: photos.save(desk, asked, [ACCEPT, REJECT]))
         version, labels = desk.faces.version, photos.labels(desk)
-        recipes = _recipes(desk.store, desk.faces.cuts, str(desk.store.workspace), version.ref, version.content_hash)
+        recipes = _recipes_of(desk)
         if not len(recipes.rows):
             raise ManifestError(f"{version.ref} has no synthetic picture. Run: python -m synth run {version.ref}")
         if recipes.broken:
@@ -100,6 +105,11 @@ def _page() -> None:
             "N, M, C: how much of nose, mouth and chin is under fabric, in %. "
             "Rejected pictures leave the next version: apply the corrections on the Versions page."
         )
+
+
+def _recipes_of(desk: Desk) -> Recipes:
+    version = desk.faces.version
+    return _recipes(desk.store, desk.faces.cuts, str(desk.store.workspace), version.ref, version.content_hash)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the recipes …")
