@@ -24,7 +24,8 @@ _CREASE = 0.003  # of the map may be turned over: a crease in a corner, not a te
 
 def lay_patch(face: Face, place: Placement) -> Array:
     """(5, 9, 2) upright px: where the fabric point (T_GRID[i], S_GRID[j]) lies on the face."""
-    top_mid, bottom_mid = face.midline(place.top_v), face.midline(place.bottom_v)
+    aside = np.array([place.aside * face.scale_px, 0.0])
+    top_mid, bottom_mid = face.midline(place.top_v) + aside, face.midline(place.bottom_v) + aside
     sides = _sides(face, place)
     middle = _middle_line(face, place, top_mid, bottom_mid, sides)
     widths = np.abs(sides[..., 0].mean(1) - middle[:, 0].mean())
