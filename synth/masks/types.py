@@ -95,8 +95,8 @@ MASK_TYPES: dict[str, MaskType] = {
     ),
     "cloth_dark": MaskType(
         "cloth", ((30, 30, 33), (34, 34, 36), (30, 38, 58), (56, 56, 60), (76, 76, 80), (66, 28, 36), (38, 50, 44)),
-        aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2}, anchor_t=(0.14, 0.82), strap_colours=((28, 28, 30), (52, 52, 55)),
-        hue_spread=0.14, share=1.8, variants=16,
+        aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2}, anchor_t=(0.14, 0.82),
+        strap_colours=((28, 28, 30), (52, 52, 55)), hue_spread=0.14, share=1.8, variants=16,
     ),
     "sponge": MaskType(
         "sponge", ((70, 71, 74), (36, 36, 38), (150, 151, 153), (206, 186, 168), (222, 190, 190), (236, 235, 232)),

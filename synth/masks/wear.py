@@ -92,8 +92,8 @@ _CASES: dict[str, tuple[tuple[float, dict[str, tuple[float, float]]], ...]] = {
     ),
 }  # fmt: skip
 _HANG: dict[str, tuple[float, float]] = {
-    "length": (0.80, 0.12), "breadth": (0.40, 0.18), "narrow": (0.78, 0.16), "sway_deg": (0.0, 14.0),
-    "drop": (0.13, 0.08), "away": (0.05, 0.05), "curl": (0.0, 0.06), "loop": (0.16, 0.07),
+    "length": (0.80, 0.12), "breadth": (0.44, 0.16), "narrow": (0.78, 0.16), "sway_deg": (0.0, 14.0),
+    "drop": (0.10, 0.07), "away": (0.01, 0.05), "curl": (0.0, 0.06), "loop": (0.16, 0.07),
 }  # fmt: skip
 
 # The gate: least and most of nose, mouth and chin that may be covered. Measured on 205 portraits with four or five
