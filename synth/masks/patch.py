@@ -63,9 +63,10 @@ def _sides(face: Face, place: Placement) -> Array:
     """(2, 5, 2): left and right edge, nearly straight lines between two corners on or a little inside the jaw line.
 
     They do not follow the jaw: the bottom edge does, and a corner of no angle would fold the fabric.
-    On the far side of a turned face the fabric goes out of sight higher up.
+    On the far side of a turned face fabric that lies on the nose goes out of sight higher up; under it, it does not.
     """
-    top_k = (place.top_k - _SIGNS * place.tilt_k) * (1.0 if place.top_v > 3.0 else 0.4 + 0.6 * face.shown)
+    lift = 0.6 * min(max((2.2 - place.top_v) / 1.4, 0.0), 1.0)
+    top_k = (place.top_k - _SIGNS * place.tilt_k) * (1 - lift * (1 - face.shown))
     k = np.stack([top_k, place.bottom_k - _SIGNS * place.tilt_k], axis=1)
     k[1] = 16 - k[1]
     ends = face.jaw_many(k.ravel()).reshape(2, 2, 2)  # side, end, xy
