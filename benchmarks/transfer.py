@@ -35,19 +35,19 @@ from data_manifests.errors import StageError
 from pipeline.folder import find_pictures
 from pipeline.images import load_rgb
 from synth.choice import INCORRECT, draw_mask
-from synth.masks import TYPES, compose, read_scene
+from synth.masks import TYPES, Scene, compose, read_scene
 from synth.masks.draw import HEADROOM, draw
 from synth.masks.types import MASK_TYPES
 from synth.masks.wear import draw_wear
 
 CLASSES = ("worn", "incorrect", "none")
-PX, EPOCHS, BATCH = 64, 14, 64
+PX, EPOCHS, BATCH = 64, 20, 64
 GROUPS = {
     "black": tuple(name for name in TYPES if "black" in name or "dark" in name),
     "cloth": tuple(name for name in TYPES if MASK_TYPES[name].shape in ("cloth", "sponge")),
     "surgical": tuple(name for name in TYPES if MASK_TYPES[name].shape == "surgical"),
 }
-Person = tuple[np.ndarray, np.ndarray]  # photo, landmarks
+Person = tuple[np.ndarray, np.ndarray, Scene]  # photo, landmarks, what they say
 Maker = Callable[[Person, str, np.random.Generator], tuple[np.ndarray, str]]  # → picture and wear
 
 
@@ -66,7 +66,8 @@ def ours(types: tuple[str, ...]) -> Maker:
     def make(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
         wear = draw_wear(INCORRECT, rng) if label == "incorrect" else "worn"
         name, seed = draw_mask(types, rng), int(rng.integers(2**31))
-        return compose(*person, mask_type=name, wear=wear, seed=seed, scene=read_scene(*person)).image, wear
+        photo, marks, scene = person
+        return compose(photo, marks, mask_type=name, wear=wear, seed=seed, scene=scene).image, wear
 
     return make
 
@@ -81,7 +82,7 @@ def _corners(marks: np.ndarray, label: str, rng: np.random.Generator) -> tuple[l
 
 def flat(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
     """One polygon of one colour."""
-    photo, marks = person
+    photo, marks, _ = person
     jaw, top, wear = _corners(marks, label, rng)
     ring = np.rint(np.vstack([marks[jaw], marks[top]])).astype(np.int32)
     out = photo.copy()
@@ -91,7 +92,7 @@ def flat(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndarr
 
 def paste(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
     """A fixed picture, warped by six points, tinted, and pasted by its alpha: no light, straps or variety."""
-    photo, marks = person
+    photo, marks, _ = person
     jaw, top, wear = _corners(marks, label, rng)
     template = draw(str(rng.choice(["surgical_white", "kf94_white", "cloth_plain"])), 0, 288)
     keys, target = template.key_xy, marks[[jaw[0], top, jaw[-1], jaw[3], 8, jaw[-4]]]
@@ -99,7 +100,8 @@ def paste(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndar
     for half, corners in ((np.s_[:, : middle + 1], [0, 1, 3, 4]), (np.s_[:, middle:], [1, 2, 4, 5])):
         part = np.zeros_like(template.rgba)
         part[half] = template.rgba[half]
-        matrix, _ = cv2.findHomography(np.asarray(keys[corners], np.float32), np.asarray(target[corners], np.float32))
+        at, to = (np.asarray(xy[corners], np.float32) for xy in (keys, target))
+        matrix = cv2.getPerspectiveTransform(at, to)
         warped = np.maximum(warped, cv2.warpPerspective(part, matrix, (photo.shape[1], photo.shape[0])))
     tint = np.array([(1, 1, 1), (0.6, 0.8, 0.95), (0.18, 0.18, 0.2), (0.5, 0.8, 0.7)])[int(rng.integers(4))]
     done = photo * (1 - warped[..., 3:] / 255) + warped[..., :3] / HEADROOM * tint
@@ -112,15 +114,16 @@ def _crop(picture: np.ndarray, marks: np.ndarray, rng: np.random.Generator, wors
     side = float((high - low).max() * rng.uniform(1.15, 1.5))
     x, y = (low + high) / 2 + rng.normal(0, 0.04, 2) * side - side / 2 + (0, -0.04 * side)
     px = int(rng.integers(28, 57)) if worse else PX
-    scale = px / side
-    around = cv2.GaussianBlur(picture, (0, 0), max(0.45 / scale, 0.3))  # no aliasing
-    small = cv2.warpAffine(around, np.array([[scale, 0, -x * scale], [0, scale, -y * scale]]), (px, px),
-                           borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    scale = 4 * px / side  # moved by parts of a pixel at four times the size, then averaged: no aliasing
+    window = np.array([[scale, 0, -x * scale], [0, scale, -y * scale]])
+    around = cv2.warpAffine(picture, window, (4 * px, 4 * px), borderMode=cv2.BORDER_REPLICATE)
+    small = cv2.resize(around, (px, px), interpolation=cv2.INTER_AREA)
     if worse:
         small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.3, 0.9))
     quality = int(rng.integers(35, 70) if worse else rng.integers(75, 96))
-    small = cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
-    return cv2.resize(small, (PX, PX), interpolation=cv2.INTER_CUBIC)
+    coded = cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    assert coded is not None
+    return np.asarray(cv2.resize(coded, (PX, PX), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def make_set(people: list[Person], maker: Maker, draws: int, seed: int, worse: bool) -> Pictures:
@@ -189,7 +192,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     known = known_landmarks([args.faces / name for name in find_pictures(args.faces)])
-    people: list[Person] = [(load_rgb(Path(path)), marks) for path, marks in known]
+    photos = [(load_rgb(Path(path)), marks) for path, marks in known]
+    people: list[Person] = [(photo, marks, read_scene(photo, marks)) for photo, marks in photos]
     order = np.random.default_rng(args.seed).permutation(len(people))
     cut = round(0.7 * len(people))
     learn, held = [people[i] for i in order[:cut]], [people[i] for i in order[cut:]]
@@ -201,7 +205,7 @@ def main() -> None:
         makers[f"ours without {group}"] = ours(tuple(name for name in TYPES if name not in left_out))
     results: dict[str, dict[str, object]] = {}
     for name, maker in makers.items():
-        net = train(make_set(learn, maker, 2, 3, False), args.seed)
+        net = train(make_set(learn, maker, 1, 3, False), args.seed)
         group = name.removeprefix("ours without ")
         seen = [test for test in tests if group == name or not test.startswith("left out") or test.endswith(group)]
         results[name] = {test: judge(net, tests[test]) for test in seen}
