@@ -49,7 +49,7 @@ MASK_TYPES: dict[str, MaskType] = {
     "surgical_pastel": MaskType(
         "surgical", ((232, 186, 196), (206, 196, 222), (236, 222, 170), (176, 180, 186), (222, 204, 186),
                      (232, 130, 160), (120, 108, 176)),
-        strap_colours=((244, 244, 242), (226, 206, 208)), hue_spread=0.05, share=0.5, variants=16,
+        strap_colours=((244, 244, 242), (226, 206, 208)), hue_spread=0.05, share=0.5, variants=8,
     ),
     "kf94_white": MaskType(
         "kf94", (_WHITE, (242, 243, 245)), aspect=0.66, shift=_KF, anchor_t=(0.08, 0.90), share=1.5
@@ -62,7 +62,7 @@ MASK_TYPES: dict[str, MaskType] = {
         "kf94", ((126, 130, 136), (206, 190, 170), (222, 184, 184), (44, 56, 84), (170, 186, 170), (92, 78, 72),
                  (120, 40, 52), (70, 104, 160)),
         aspect=0.66, shift=_KF, anchor_t=(0.08, 0.90), strap_colours=((240, 240, 238), (120, 122, 126), (52, 56, 70)),
-        hue_spread=0.06, share=0.5, variants=16,
+        hue_spread=0.06, share=0.5, variants=8,
     ),
     "kn95_white": MaskType("kn95", (_WHITE, _OFF), aspect=0.68, shift=_KN, anchor_t=(0.10, 0.86)),
     "kn95_black": MaskType(
@@ -83,25 +83,25 @@ MASK_TYPES: dict[str, MaskType] = {
          (226, 120, 44), (240, 204, 70),
          (224, 98, 140), (110, 64, 140), (40, 130, 130), (52, 110, 62)),
         aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2}, anchor_t=(0.14, 0.82),
-        strap_colours=((240, 240, 238), (40, 40, 42), (190, 190, 188)), hue_spread=0.09, share=1.4, variants=32,
+        strap_colours=((240, 240, 238), (40, 40, 42), (190, 190, 188)), hue_spread=0.09, share=1.4, variants=24,
     ),
     "cloth_patterned": MaskType(
         "cloth",
         ((40, 62, 110), (168, 44, 52), (236, 232, 222), (60, 100, 80), (90, 70, 110), (228, 190, 120), (70, 70, 74),
          (150, 180, 200), (204, 96, 60), (30, 30, 33)),
-        patterned=True, hue_spread=0.16, share=1.4, variants=36, aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2},
+        patterned=True, hue_spread=0.16, share=1.4, variants=24, aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2},
         anchor_t=(0.14, 0.82),
         strap_colours=((240, 240, 238), (40, 40, 42)),
     ),
     "cloth_dark": MaskType(
         "cloth", ((30, 30, 33), (34, 34, 36), (30, 38, 58), (56, 56, 60), (76, 76, 80), (66, 28, 36), (38, 50, 44)),
         aspect=0.66, shift={"top_k": 0.2, "bottom_k": -0.2}, anchor_t=(0.14, 0.82),
-        strap_colours=((28, 28, 30), (52, 52, 55)), hue_spread=0.14, share=1.8, variants=16,
+        strap_colours=((28, 28, 30), (52, 52, 55)), hue_spread=0.14, share=1.8, variants=8,
     ),
     "sponge": MaskType(
         "sponge", ((70, 71, 74), (36, 36, 38), (150, 151, 153), (206, 186, 168), (222, 190, 190), (236, 235, 232)),
         aspect=0.64, shift={"top_k": 0.1, "bottom_k": -0.5, "reach": 0.01, "top_v": 0.05, "out": -0.006}, straps="cut",
-        strap_share=(0.042, 0.060), anchor_t=(0.20, 0.78), anchor_s=0.90, relief_gain=0.9, hue_spread=0.05, variants=12,
+        strap_share=(0.042, 0.060), anchor_t=(0.20, 0.78), anchor_s=0.90, relief_gain=0.9, hue_spread=0.05, variants=8,
     ),
 }  # fmt: skip
 
