@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from synth.masks.types import MASK_TYPES
 from synth.masks.wear import draw_wear
 from synth.seeds import seed_of
 
+UNMASKED = "none"
+"""The word for the photo without a mask, through the same reader, face finder and encoder as the masked ones."""
 INCORRECT = tuple(wear for wear in WEARS if wear != "worn")
 
 
@@ -53,15 +55,21 @@ def parse_words(what: str, text: str, choices: dict[str, tuple[str, ...]]) -> li
     return words
 
 
+def draw_mask(masks: Sequence[str], rng: np.random.Generator) -> str:
+    """One of the types, the common ones more often; a mask of the user's own as often as an average one."""
+    shares = np.array([MASK_TYPES[mask].share if mask in MASK_TYPES else 1.0 for mask in masks])
+    return masks[int(rng.choice(len(masks), p=shares / shares.sum()))]
+
+
 def _draw(masks: tuple[str, ...], wears: tuple[str, ...], seed: int) -> tuple[str, str]:
     """One type and one wear, by the seed."""
     rng = np.random.default_rng(seed)
-    return masks[int(rng.integers(len(masks)))], draw_wear(wears, rng)
+    return draw_mask(masks, rng), draw_wear(wears, rng)
 
 
 @dataclass(frozen=True)
 class Order:
-    """One picture to make of a photo: under which name, which mask, which wear, from which seed."""
+    """One picture to make of a photo: under which name, which mask (or UNMASKED), which wear, from which seed."""
 
     output: str
     mask: str
@@ -82,9 +90,10 @@ class Orders:
         seed: int,
         own: Mapping[str, UserTemplate],
     ) -> None:
-        self.files, self.per_photo = files, len(masks) * len(wears)
+        self._pairs = [(mask, wear) for mask in masks if mask != UNMASKED for wear in wears]
+        self._pairs += [(UNMASKED, "")] * (UNMASKED in masks)
+        self.files, self.per_photo = files, len(self._pairs)
         self._src, self._seed, self._own = src, seed, own
-        self._pairs = [(mask, wear) for mask in masks for wear in wears]
         self._masks, self._wears = mask_choices(own), wear_choices()
         self._stems = {file: name[: -len(".jpg")] for file, name in zip(files, output_names(files), strict=True)}
         self._version = f"{MASKS_VERSION};{locator_version()}"
@@ -95,8 +104,8 @@ class Orders:
             raise StageError(f"two outputs would be called {twice[0]!r}. Rename the photo or the template.")
 
     def _names(self, file: str) -> list[str]:
-        words = ((re.sub(r"[^\w.]+", "_", mask), wear) for mask, wear in self._pairs)
-        return [f"{self._stems[file]}-{mask}-{wear}.jpg" for mask, wear in words]
+        words = ("-".join([re.sub(r"[^\w.]+", "_", mask), *([wear] if wear else [])]) for mask, wear in self._pairs)
+        return [f"{self._stems[file]}-{word}.jpg" for word in words]
 
     def of(self, file: str) -> tuple[Order, ...]:
         """One order per pair of words."""
@@ -105,7 +114,9 @@ class Orders:
         sha256, orders = self._sha256[file], []
         for name, (mask_word, wear_word) in zip(self._names(file), self._pairs, strict=True):
             seed = seed_of(self._seed, file, mask_word, wear_word)
-            mask, wear = _draw(self._masks[mask_word], self._wears[wear_word], seed)
+            mask, wear = mask_word, wear_word
+            if mask_word != UNMASKED:
+                mask, wear = _draw(self._masks[mask_word], self._wears[wear_word], seed)
             drawn = self._own[mask].sha256 if mask in self._own else ""
             parts = [sha256, self._version, mask, drawn, wear, seed, name]
             orders.append(Order(name, mask, wear, seed, hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]))

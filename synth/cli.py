@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from data_manifests.cli_tools import ledger_line, open_store, parse_settings
 from data_manifests.corrections import append_corrections, read_corrections
-from data_manifests.errors import StageError
+from data_manifests.errors import ConfigError, StageError
 from data_manifests.files import write_atomic
 from pipeline.config import load_settings
 from synth.config import SynthSettings
@@ -175,7 +175,7 @@ def gallery(ref: str, out: Path | None) -> None:
 @cli.command()
 @click.argument("src", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--mask", default="any", show_default=True, help="Types, groups such as surgical or kf94, or any.")
+@click.option("--mask", default="any", show_default=True, help="Types, groups such as surgical or kf94, any, or none.")
 @click.option("--wear", default="worn", show_default=True, help="Wears; incorrect or any: one of them.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--templates", type=click.Path(path_type=Path), help="Folder of masks of your own (docs/synthesis.md).")
@@ -184,13 +184,16 @@ def images(src: Path, out: Path, mask: str, wear: str, seed: int, templates: Pat
     """Put masks on the faces of a plain folder SRC; OUT gets the same tree and synth.csv, a line per picture.
 
     --mask and --wear take lists with commas; every photo gets each mask in each wear. A group or `any` stands for one
-    of its members, drawn for each photo by the seed.
+    of its members, drawn for each photo by the seed, the common ones more often. --mask none is the photo as it is.
     """
-    from synth.choice import mask_choices, parse_words, wear_choices
+    from synth.choice import UNMASKED, mask_choices, parse_words, wear_choices
     from synth.images import run_images
     from synth.masks import load_templates
 
-    masks = parse_words("--mask", mask, mask_choices(load_templates(templates) if templates else ()))
+    own = load_templates(templates) if templates else {}
+    if UNMASKED in own:
+        raise ConfigError(f"{UNMASKED!r} is the word for no mask. Rename that template.")
+    masks = parse_words("--mask", mask, {**mask_choices(own), UNMASKED: (UNMASKED,)})
     wears = parse_words("--wear", wear, wear_choices())
     for line in run_images(src, out, masks, wears, seed=seed, templates=templates, jobs=jobs).lines(out):
         click.echo(line)

@@ -26,7 +26,7 @@ from pipeline.executor import WorkerDied, map_records
 from pipeline.folder import checked_folders, find_pictures, write_report
 from pipeline.images import SUFFIXES, load_rgb, save_rgb
 from pipeline.results import ResultCache, open_results
-from synth.choice import Order, Orders
+from synth.choice import UNMASKED, Order, Orders
 from synth.locate import Located, make_locator
 from synth.masks import Scene, UserTemplate, compose, load_templates, read_scene
 
@@ -80,7 +80,8 @@ def run_images(
 ) -> ImagesRun:
     """Put every mask in every wear on the main face of every picture below `src`; results and `synth.csv` below `out`.
 
-    `masks` and `wears` are words of `synth.choice`. A photo that cannot be used gives failed rows with the reason and
+    `masks` and `wears` are words of `synth.choice`; the mask "none" gives the photo itself, once.
+    A photo that cannot be used gives failed rows with the reason and
     never stops the others. Raises StageError for a bad pair of folders, ConfigError for a broken template folder.
     """
     src, out = checked_folders(src, out)
@@ -161,6 +162,9 @@ def _make(
     order: Order, picture: np.ndarray, found: Located, scene: Scene, out: Path, own: Mapping[str, UserTemplate]
 ) -> dict[str, Any]:
     try:
+        if order.mask == UNMASKED:
+            saved = save_rgb(picture, out, order.output)
+            return {"status": "ok", "reason": found.remark, "faces": found.faces, **asdict(saved)}
         done = compose(
             picture, found.landmarks_xy, mask_type=order.mask, wear=order.wear, seed=order.seed, templates=own,
             scene=scene,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 from data_manifests.cli_tools import run as run_cli
 from data_manifests.errors import ConfigError, StageError
 from pipeline.images import load_rgb
-from synth.choice import mask_choices, parse_words, wear_choices
+from synth.choice import draw_mask, mask_choices, parse_words, wear_choices
 from synth.cli import cli
 from synth.config import SynthSettings
 from synth.images import ImagesRun, run_images
@@ -230,3 +231,34 @@ def test_the_page_names_every_wear_word_and_setting() -> None:
     ages = {f"ages.{name}" for name in ("method", "moves", "share", "strength")}
     for word in (*WEARS, *groups - {"cup"}, "incorrect", *SynthSettings.model_fields.keys() - {"ages"}, *ages):
         assert f"`{word}`" in page
+
+
+def test_a_photo_without_a_mask_takes_the_same_way(tmp_path: Path, face: np.ndarray) -> None:
+    """One output whatever the wears, with the photo's pixels as the encoder of masked ones leaves them."""
+    save(tmp_path / "src" / "a.png", face)
+    save(tmp_path / "src" / "wall.png", WALL)
+    done = run_images(tmp_path / "src", tmp_path / "out", ("none", "kf94"), ("worn", "incorrect"), jobs=1)
+    assert dict(done.ledger) == {"ok": 3, "failed": 3}  # a photo that can carry no mask gives no plain one either
+    row = report(tmp_path / "out")["a-none.jpg"]
+    assert (row["mask"], row["wear"], row["status"]) == ("none", "", "ok")
+    plain, worn = (load_rgb(tmp_path / "out" / f"a-{name}.jpg").astype(int) for name in ("none", "kf94-worn"))
+    assert np.abs(plain - face).mean() < 2
+    assert np.array_equal(plain[:16], worn[:16])  # above the mask: the same blocks, coded alike
+    tables = [Image.open(tmp_path / "out" / f"a-{name}.jpg").quantization for name in ("none", "kf94-worn")]
+    assert tables[0] == tables[1]
+    again = run_images(tmp_path / "src", tmp_path / "out", ("none", "kf94"), ("worn", "incorrect"), jobs=1)
+    assert again.reused == 6
+
+
+def test_any_draws_common_masks_more_often() -> None:
+    rng = np.random.default_rng(0)
+    drawn = Counter(draw_mask((*TYPES, "mine"), rng) for _ in range(4000))
+    assert set(drawn) == {*TYPES, "mine"}
+    assert drawn["surgical_blue"] > 2 * drawn["n95_cup"]
+
+
+def test_a_template_cannot_be_called_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synth.masks.load_templates", lambda _: {"none": None})
+    done = CliRunner().invoke(cli, ["images", str(tmp_path), str(tmp_path / "out"), "--templates", str(tmp_path)])
+    assert isinstance(done.exception, ConfigError)
+    assert "Rename that template" in str(done.exception)

@@ -243,3 +243,26 @@ def test_real_portraits_are_hardly_ever_refused() -> None:
                 refused += 1
     assert tried > 100
     assert refused / tried < 0.05
+
+
+def test_no_mask_is_between_worn_and_nose_out() -> None:
+    """What covers half of the nose is neither: a reader of small pictures could not tell, nor could a network."""
+    assert GATE["worn"]["nose_score"][0] >= GATE["nose_out"]["nose_score"][1] + 0.15
+    scene = read_scene(PHOTO, MARKS)
+    tops = []
+    for seed in range(40):
+        worn = compose(PHOTO, MARKS, mask_type="cloth_plain", wear="worn", seed=seed, scene=scene)
+        bare = compose(PHOTO, MARKS, mask_type="cloth_plain", wear="nose_out", seed=seed, scene=scene)
+        assert worn.coverage["nose_score"] > bare.coverage["nose_score"] + 0.15
+        tops.append(worn.recipe["placement"]["top_v"])
+    assert np.ptp(tops) > 0.5  # high on the bridge to just above the tip
+
+
+def test_a_mask_that_slipped_aside_keeps_its_corners() -> None:
+    """The loops hold the corners; the middle moves by the share of the face that was asked for."""
+    face = read_face(MARKS, PHOTO.shape[:2])
+    values = sample_placement("worn", {}, np.random.default_rng(0))
+    straight, moved = (lay_patch(face, Placement(**(values | {"aside": aside}))) for aside in (0.0, 0.02))
+    shift = (moved - straight)[..., 0] / face.scale_px
+    assert shift[[0, -1], 4] == pytest.approx([0.02, 0.02], abs=1e-6)
+    assert np.abs(shift[:, [0, -1]]).max() < 1e-6

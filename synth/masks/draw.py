@@ -103,7 +103,7 @@ def mean_colour(rgba: NDArray[np.uint8]) -> tuple[float, float, float]:
 def _colour(mask_type: str, variant: int, s: F32, y: F32, size: tuple[int, int], rng: np.random.Generator) -> F32:
     """(h, w, 3) albedo in [0, 1]: base colour, printed pattern, weave."""
     kind = MASK_TYPES[mask_type]
-    base = np.array(kind.colours[int(rng.integers(len(kind.colours)))], np.float32) / 255
+    base = np.array(kind.colours[variant % len(kind.colours)], np.float32) / 255  # every colour has its drawings
     colour: F32 = np.broadcast_to(base, (*size, 3)).astype(np.float32)
     if kind.patterned:
         colour = textures.PATTERNS[variant % len(textures.PATTERNS)](s, y, base, rng)

@@ -24,7 +24,8 @@ _CREASE = 0.003  # of the map may be turned over: a crease in a corner, not a te
 
 def lay_patch(face: Face, place: Placement) -> Array:
     """(5, 9, 2) upright px: where the fabric point (T_GRID[i], S_GRID[j]) lies on the face."""
-    top_mid, bottom_mid = face.midline(place.top_v), face.midline(place.bottom_v)
+    aside = np.array([place.aside * face.scale_px, 0.0])
+    top_mid, bottom_mid = face.midline(place.top_v) + aside, face.midline(place.bottom_v) + aside
     sides = _sides(face, place)
     middle = _middle_line(face, place, top_mid, bottom_mid, sides)
     widths = np.abs(sides[..., 0].mean(1) - middle[:, 0].mean())
@@ -62,9 +63,10 @@ def _sides(face: Face, place: Placement) -> Array:
     """(2, 5, 2): left and right edge, nearly straight lines between two corners on or a little inside the jaw line.
 
     They do not follow the jaw: the bottom edge does, and a corner of no angle would fold the fabric.
-    On the far side of a turned face the fabric goes out of sight higher up.
+    On the far side of a turned face fabric that lies on the nose goes out of sight higher up; under it, it does not.
     """
-    top_k = (place.top_k - _SIGNS * place.tilt_k) * (1.0 if place.top_v > 3.0 else 0.4 + 0.6 * face.shown)
+    lift = 0.6 * min(max((2.2 - place.top_v) / 1.4, 0.0), 1.0)
+    top_k = (place.top_k - _SIGNS * place.tilt_k) * (1 - lift * (1 - face.shown))
     k = np.stack([top_k, place.bottom_k - _SIGNS * place.tilt_k], axis=1)
     k[1] = 16 - k[1]
     ends = face.jaw_many(k.ravel()).reshape(2, 2, 2)  # side, end, xy

@@ -12,7 +12,7 @@ from synth.masks.templates import UserTemplate
 from synth.masks.types import MASK_TYPES, TYPES, MaskType
 from synth.masks.wear import WEARS, sample_placement
 
-VERSION = 5
+VERSION = 6
 """Raised when the same recipe would give other bytes."""
 
 
@@ -37,7 +37,8 @@ def sample_recipe(
         raise StageError(must_be_one_of("wear", WEARS, wear))
     rng = np.random.default_rng([seed, zlib.crc32(mask_type.encode()), zlib.crc32(wear.encode()), attempt])
     user = templates[mask_type] if templates and mask_type in templates else None
-    hue, tone = rng.normal(0, kind.hue_spread, 3), rng.normal(0, 0.04)
+    hue, tone = rng.normal(0, kind.hue_spread, 3), rng.normal(0, 0.05)
+    hue += rng.normal(0, 0.025) * np.array([1.0, 0.1, -1.0])  # a lamp that meets the mask more than the face
     even = rng.uniform(size=6).tolist()  # one call: each costs as much as all six
     return {
         "version": VERSION,
@@ -50,9 +51,9 @@ def sample_recipe(
         "flipped": bool(rng.integers(2)) and user is None,  # the drawing, left for right; a user's may bear letters
         "placement": sample_placement(wear, kind.shift, rng),
         "colour_gain": [min(max(1 + float(shift) + tone, 0.65), 1.1 + kind.hue_spread) for shift in hue],
-        "exposure_gain": _between(0.90, 1.06, even[0]),
-        "relief": _between(0.25, 0.5, even[1]),
-        "shadow": _between(0.28, 0.50, even[2]),
+        "exposure_gain": _between(0.76, 1.08, even[0] ** 0.7),
+        "relief": _between(0.18, 0.65, even[1]),
+        "shadow": _between(0.22, 0.55, even[2]),
         "strap_colour": [int(c) for c in kind.strap_colours[int(rng.integers(len(kind.strap_colours)))]],
         "strap_share": _between(*kind.strap_share, even[3]),
         "strap_bow": _between(-0.02, 0.06, even[4]),
