@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import streamlit as st
@@ -10,6 +11,7 @@ from curation_app import session
 from curation_app.views import agreement, grid, overview, review, runs, synthetic, versions
 
 ICON = str(Path(__file__).with_name("icon.svg"))
+_FIRST_PICTURES_S = 4  # two cores are not enough for both
 # Faces want the width: Streamlit's own margins take a fifth of a small screen. Its white cannot be read on the light
 # blue of the dark theme.
 STYLE = """<style>
@@ -19,8 +21,10 @@ button[data-testid="stBaseButton-primary"] { color: light-dark(#fbfaf8, #16181b)
 
 
 def warm(ref: str) -> None:
-    """Read what each page begins with, the one that opens first before the others."""
-    for page in (review, grid, overview, synthetic):
+    """Read what each page begins with: the one that opens first, and when its pictures have had time, the others."""
+    review.warm(ref)
+    time.sleep(_FIRST_PICTURES_S)
+    for page in (grid, overview, synthetic):
         page.warm(ref)
 
 
