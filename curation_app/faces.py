@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd  # noqa: F401  pyarrow does so with the first column that it turns over; here nobody waits for it yet
 import pyarrow as pa
 import pyarrow.compute as pc
 
