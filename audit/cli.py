@@ -24,7 +24,9 @@ def cli() -> None:
     "--predictions", type=click.Path(path_type=Path), help="Out-of-fold predictions of `train folds`, further evidence."
 )
 @click.option("--tag", help="Tag the new version.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; default: one per core.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Worker processes; default: one for every two cores; each holds 0.8 GB."
+)
 @click.argument("settings", nargs=-1)
 def run(
     ref: str,

@@ -22,6 +22,7 @@ from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Outcome, Record, Result, Step, StepFunction
 
 STEP_VERSION = "1"
+CORES_EACH = 2  # a worker with torch, MTCNN and dlib holds 0.8 GB; on two cores a whole audit shall fit into 1 GB
 VECTORS = ("identity", "appearance", "lower_face")
 NUMBERS = ("blur_score", "exposure_score", "face_size_score")
 
@@ -139,7 +140,13 @@ def describe_rows(table: pa.Table, settings: AuditSettings, store: Store) -> Fea
     rows = np.flatnonzero(np.isin(table.column("status").to_numpy(zero_copy_only=False), USABLE))
     todo = table.select([*IDENTITY, "landmarks_xy"]).take(pa.array(rows))
     results, reused = run_records(
-        "audit", [describe_step(settings)], todo, store, jobs=settings.jobs, executor=settings.executor
+        "audit",
+        [describe_step(settings)],
+        todo,
+        store,
+        jobs=settings.jobs,
+        executor=settings.executor,
+        cores_each=CORES_EACH,
     )
     return read_features(rows, results, reused)
 

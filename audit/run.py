@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from audit.columns import add_columns
 from audit.describe import describe_rows
-from audit.findings import Findings, find, photo_rows
-from audit.issues import list_issues
-from audit.order import queue, rank_people
-from audit.predictions import read_predictions
-from audit.report import write_report
 from audit.settings import AuditSettings
 from data_manifests.errors import StageError
 from data_manifests.files import write_atomic
 from data_manifests.store import Store
 from data_manifests.version import Manifest, Version
+
+if TYPE_CHECKING:
+    from audit.findings import Findings
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,21 @@ def run_audit(
     workspace; `predictions` is a table as in audit/predictions.py. Raises StageError if no row has a picture that can
     be read.
     """
+    from audit.predictions import read_predictions
+
     said = read_predictions(predictions, manifest.table.column("sample_id").to_pylist()) if predictions else None
     features = describe_rows(manifest.table, settings, store)
     if not len(features.rows):
         raise StageError(
             f"{manifest.version.ref} has no picture that can be read; see: python -m data_manifests verify REF"
         )
+    # not before: SciPy and scikit-learn hold 80 MB, which must not lie beside the workers' models
+    from audit.columns import add_columns
+    from audit.findings import find, photo_rows
+    from audit.issues import list_issues
+    from audit.order import queue, rank_people
+    from audit.report import write_report
+
     rows = photo_rows(manifest.table, features)
     found = find(rows, features, manifest.cuts, settings, said.take(features.rows) if said else None)
     issues = list_issues(found)

@@ -22,15 +22,13 @@ class ResultCache:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def get_many(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The results known for these keys."""
-        found: dict[str, dict[str, Any]] = {}
+    def find(self, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The keys that are known, each with its result; read as they are asked for."""
         for start in range(0, len(keys), _LOOKUP):
             part = keys[start : start + _LOOKUP]
             marks = ",".join("?" * len(part))
             rows = self._connection.execute(f"SELECT key, result FROM results WHERE key IN ({marks})", part)
-            found.update((key, json.loads(result)) for key, result in rows)
-        return found
+            yield from ((key, json.loads(result)) for key, result in rows.fetchall())
 
     def put(self, key: str, result: Mapping[str, Any]) -> None:
         """Keep a result; it is on disk when this returns."""

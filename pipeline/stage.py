@@ -33,6 +33,7 @@ from pipeline.step import SEVERITY, Outcome, Record, Result, Step, StepFunction,
 
 __all__ = ["Outcome", "Record", "StageRun", "Step", "StepFunction", "merge", "run_records", "run_stage"]
 
+FEW = 100  # pictures for which starting a worker, which takes seconds, does not pay
 IDENTITY = ("sample_id", "root", "path", "sha256", "status", "reason", "made_by")
 
 
@@ -93,35 +94,45 @@ def run_stage(
 
 
 def run_records(
-    name: str, steps: Sequence[Step], todo: pa.Table, store: Store, *, jobs: int | None = None, executor: str = "pool"
+    name: str,
+    steps: Sequence[Step],
+    todo: pa.Table,
+    store: Store,
+    *,
+    jobs: int | None = None,
+    executor: str = "pool",
+    cores_each: int = 1,
 ) -> tuple[list[Result], int]:
-    """Results for the rows of `todo` (with the columns of IDENTITY), in order, and how many were known before."""
+    """Results for the rows of `todo` (with the columns of IDENTITY), in order, and how many were known before.
+
+    `jobs` worker processes; by default one for every `cores_each` cores, and for a few pictures none but this process.
+    """
     for step in steps:
         if step.check is not None:
             step.check()
-    results: list[Result | None] = [None] * todo.num_rows
     workspace = store.workspace
+    died: set[str] = set()
     with open_results(workspace / "cache" / "results.sqlite") as cache:
         keys = [result_key(steps, record) for record in _records(todo)]
-        known = cache.get_many(keys)
-        for position, key in enumerate(keys):
-            if key in known and _picture_is_there(known[key], workspace):
-                results[position] = known[key]
-        missing = [position for position, result in enumerate(results) if result is None]
+        known = {key for key, result in cache.find(keys) if _picture_is_there(result, workspace)}
+        missing = [position for position, key in enumerate(keys) if key not in known]
         if missing:
             worker = partial(make_worker, name, tuple(steps), workspace, store.roots())
             work = zip((keys[p] for p in missing), _records(todo.take(missing)), strict=True)
-            # starting a worker process takes seconds: not worth it for a few pictures
-            usual = min(os.cpu_count() or 1, 1 + len(missing) // 100)
+            if jobs is None and len(missing) < FEW and executor == "pool":
+                executor = "serial"
+            usual = max(1, min((os.cpu_count() or 1) // cores_each, 1 + len(missing) // FEW))
             done = map_records(worker, work, jobs=jobs or usual, executor=executor)
             for index, result in tqdm(done, total=len(missing), desc=name, unit="img"):
+                key = keys[missing[index]]
                 if isinstance(result, WorkerDied):
-                    results[missing[index]] = failed(name, "the worker process died on this picture")
-                    continue  # not kept: more memory or another library version may do better
-                cache.put(keys[missing[index]], result)
-                results[missing[index]] = result
-    assert None not in results
-    return [result for result in results if result is not None], len(keys) - len(missing)
+                    died.add(key)  # not kept: more memory or another library version may do better
+                else:
+                    cache.put(key, result)
+        # read only now that the workers are gone: their models and all results need not fit into memory together
+        found = dict(cache.find(keys))
+    death = failed(name, "the worker process died on this picture")
+    return [death if key in died else found[key] for key in keys], len(keys) - len(missing)
 
 
 def merge(

@@ -184,7 +184,7 @@ def _failed(error: Exception) -> dict[str, Any]:
 
 def _missing(cache: ResultCache, out: Path, file: str, orders: tuple[Order, ...]) -> Job | None:
     """What of a photo is not there yet, in the folder as in the notes."""
-    known = cache.get_many([order.key for order in orders])
+    known = dict(cache.find([order.key for order in orders]))
     left = tuple(order for order in orders if not _is_there(known.get(order.key), out))
     return Job(file, left) if left else None
 
@@ -197,7 +197,7 @@ def _is_there(result: Mapping[str, Any] | None, out: Path) -> bool:
 
 
 def _rows(cache: ResultCache, file: str, orders: tuple[Order, ...], died: bool) -> Iterator[dict[str, object]]:
-    known = cache.get_many([order.key for order in orders])
+    known = dict(cache.find([order.key for order in orders]))
     for order in orders:
         row: dict[str, object] = {"file": file, "mask": order.mask, "wear": order.wear, "seed": order.seed}
         result = known.get(order.key)

@@ -23,7 +23,7 @@ from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
 from preprocess.mean_shape import fit_mean_shape
 from tests.conftest import write_photos
 
-SETTINGS = AuditSettings(executor="serial", jobs=1)
+SETTINGS = AuditSettings(executor="serial")
 PEOPLE = 40
 
 

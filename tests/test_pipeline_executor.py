@@ -56,6 +56,11 @@ def test_records_that_kill_are_found_and_all_others_are_done() -> None:
     assert all(done[i] == i for i in range(25) if i % 10 != 3)
 
 
+def test_one_job_is_a_process_of_its_own() -> None:
+    assert [result for _, result in map_records(make_fragile, range(2, 4), jobs=1)][0] == 2
+    assert isinstance(dict(map_records(make_fragile, range(2, 4), jobs=1))[1], WorkerDied)  # and this process lives
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_of_the_function_keeps_its_type(jobs: int) -> None:
     with pytest.raises(ValueError, match="no 0"):

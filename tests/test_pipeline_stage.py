@@ -31,7 +31,7 @@ def photos(store: Store, tmp_path: Path) -> Path:
 
 def test_columns_and_pictures_arrive_on_their_rows(store: Store, photos: Path) -> None:
     before = store.read("drawn")
-    run = run_stage("look", [measure_step(), INVERT], before, store, jobs=1)
+    run = run_stage("look", [measure_step(), INVERT], before, store, executor="serial")
     after = store.read(run.version.ref).table
     for old, new in zip(before.table.to_pylist(), after.to_pylist(), strict=True):
         photo = np.asarray(Image.open(photos / old["path"]))
@@ -66,16 +66,16 @@ def test_a_full_disk_stops_the_run_and_is_no_failure_of_a_picture(
     with monkeypatch.context() as full:
         full.setattr("pipeline.step.save_rgb", no_room)
         with pytest.raises(OSError, match="No space left"):
-            run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, jobs=1)
+            run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, executor="serial")
     assert [version.operation for version in store.log("drawn")] == ["ingest"]
-    run = run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, jobs=1)
+    run = run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, executor="serial")
     assert (run.reused, run.version.ledger.get("failed")) == (0, None)
 
 
 def test_a_second_run_computes_nothing_and_writes_nothing(store: Store, photos: Path) -> None:
     manifest = store.read("drawn")
-    first = run_stage("look", [measure_step(), INVERT], manifest, store, jobs=1)
-    again = run_stage("look", [measure_step(), INVERT], manifest, store, jobs=1)
+    first = run_stage("look", [measure_step(), INVERT], manifest, store, executor="serial")
+    again = run_stage("look", [measure_step(), INVERT], manifest, store, executor="serial")
     assert (first.computed, again.computed, again.reused) == (12, 0, 12)
     assert again.version == first.version
     assert len(store.log("drawn")) == 2
@@ -83,23 +83,23 @@ def test_a_second_run_computes_nothing_and_writes_nothing(store: Store, photos: 
 
 def test_a_lost_picture_is_made_again_and_only_that(store: Store, photos: Path) -> None:
     manifest = store.read("drawn")
-    version = run_stage("look", [measure_step(), INVERT], manifest, store, jobs=1).version
+    version = run_stage("look", [measure_step(), INVERT], manifest, store, executor="serial").version
     row = store.read(version.ref).table.to_pylist()[3]
     store.file_of(row["root"], row["path"]).unlink()
-    assert run_stage("look", [measure_step(), INVERT], manifest, store, jobs=1).computed == 1
+    assert run_stage("look", [measure_step(), INVERT], manifest, store, executor="serial").computed == 1
     assert store.file_of(row["root"], row["path"]).is_file()
 
 
 def test_new_parameters_are_new_work(store: Store, photos: Path) -> None:
     manifest = store.read("drawn")
-    run_stage("look", [measure_step()], manifest, store, jobs=1)
-    assert run_stage("look", [measure_step(pause_s=0.001)], manifest, store, jobs=1).computed == 12
+    run_stage("look", [measure_step()], manifest, store, executor="serial")
+    assert run_stage("look", [measure_step(pause_s=0.001)], manifest, store, executor="serial").computed == 12
 
 
 def test_a_picture_that_fails_stays_a_row_with_its_reason(store: Store, photos: Path) -> None:
     (photos / "p004.png").write_bytes((photos / "p004.png").read_bytes()[:60])
     (photos / "p005.png").unlink()
-    run = run_stage("look", [measure_step(strange="p003.png"), INVERT], store.read("drawn"), store, jobs=1)
+    run = run_stage("look", [measure_step(strange="p003.png"), INVERT], store.read("drawn"), store, executor="serial")
     rows = store.read(run.version.ref).table.to_pylist()
     assert sum(run.version.ledger.values()) == len(rows) == 12
     assert run.version.ledger["failed"] == 3
@@ -107,7 +107,7 @@ def test_a_picture_that_fails_stays_a_row_with_its_reason(store: Store, photos: 
     assert "has changed since it was ingested" in rows[4]["reason"]
     assert "cannot be read" in rows[5]["reason"]
     assert rows[3]["parent_id"] is None  # it still is the photo that it was
-    later = run_stage("invert", [INVERT], store.read(run.version.ref), store, jobs=1)
+    later = run_stage("invert", [INVERT], store.read(run.version.ref), store, executor="serial")
     assert later.version.ledger["failed"] == 3  # passed through, not tried and not lost
     assert later.computed == 9
 
@@ -116,7 +116,7 @@ def test_when_everything_fails_nothing_is_written(store: Store, photos: Path) ->
     for file in photos.iterdir():
         file.unlink()
     with pytest.raises(StageError, match=r"all 12 rows of drawn@1 failed.*No version was written"):
-        run_stage("look", [measure_step()], store.read("drawn"), store, jobs=1)
+        run_stage("look", [measure_step()], store.read("drawn"), store, executor="serial")
     assert len(store.log("drawn")) == 1
 
 

@@ -36,7 +36,7 @@ def save(path: Path, image: np.ndarray, **options: object) -> None:
 
 
 def masked(src: Path, out: Path, masks: tuple[str, ...] = ("kf94_white",), **options: object) -> ImagesRun:
-    return run_images(src, out, masks, ("worn",), jobs=1, **options)  # type: ignore[arg-type]
+    return run_images(src, out, masks, ("worn",), executor="serial", **options)  # type: ignore[arg-type]
 
 
 def report(out: Path) -> dict[str, dict[str, str]]:
@@ -237,7 +237,7 @@ def test_a_photo_without_a_mask_takes_the_same_way(tmp_path: Path, face: np.ndar
     """One output whatever the wears, with the photo's pixels as the encoder of masked ones leaves them."""
     save(tmp_path / "src" / "a.png", face)
     save(tmp_path / "src" / "wall.png", WALL)
-    done = run_images(tmp_path / "src", tmp_path / "out", ("none", "kf94"), ("worn", "incorrect"), jobs=1)
+    done = run_images(tmp_path / "src", tmp_path / "out", ("none", "kf94"), ("worn", "incorrect"), executor="serial")
     assert dict(done.ledger) == {"ok": 3, "failed": 3}  # a photo that can carry no mask gives no plain one either
     row = report(tmp_path / "out")["a-none.jpg"]
     assert (row["mask"], row["wear"], row["status"]) == ("none", "", "ok")
@@ -246,7 +246,7 @@ def test_a_photo_without_a_mask_takes_the_same_way(tmp_path: Path, face: np.ndar
     assert np.array_equal(plain[:16], worn[:16])  # above the mask: the same blocks, coded alike
     tables = [Image.open(tmp_path / "out" / f"a-{name}.jpg").quantization for name in ("none", "kf94-worn")]
     assert tables[0] == tables[1]
-    again = run_images(tmp_path / "src", tmp_path / "out", ("none", "kf94"), ("worn", "incorrect"), jobs=1)
+    again = run_images(tmp_path / "src", tmp_path / "out", ("none", "kf94"), ("worn", "incorrect"), executor="serial")
     assert again.reused == 6
 
 

@@ -116,7 +116,7 @@ def test_a_plan_that_was_carried_out_asks_for_nothing_more(people: Store, balanc
 
 def test_run_again_makes_nothing_and_the_same_version(people: Store, balanced: str) -> None:
     manifest = people.read("drawn@1")
-    again = run_plan(people, manifest, make_plan(manifest.table, SETTINGS, manifest.cuts).table, SETTINGS, jobs=1)
+    again = run_plan(people, manifest, make_plan(manifest.table, SETTINGS, manifest.cuts).table, SETTINGS)
     assert (again.version.ref, again.reused, again.planned) == (balanced, 28, 28)
 
 
@@ -150,7 +150,7 @@ def test_a_face_that_carries_no_mask_becomes_a_failed_row(people: Store) -> None
             row["landmarks_xy"] = [0.0] * 136
     table = conform(pa.table({n: pa.array([row[n] for row in rows], column.type) for n, column in BY_NAME.items()}))
     broken = people.read(people.write("broken", table, "ingest").ref)
-    done = run_plan(people, broken, make_plan(broken.table, SETTINGS, broken.cuts).table, SETTINGS, jobs=1)
+    done = run_plan(people, broken, make_plan(broken.table, SETTINGS, broken.cuts).table, SETTINGS)
     assert (done.planned, done.failed) == (28, 12)  # e's unmasked looks need no landmarks
     failed = [row for row in people.read(done.version.ref).table.to_pylist() if row["status"] == "failed"]
     assert len(failed) == 12
@@ -162,7 +162,7 @@ def test_a_plan_of_strangers_is_refused(people: Store) -> None:
     manifest = people.read("drawn@1")
     plan = make_plan(manifest.table, SETTINGS, manifest.cuts).table.assign(parent_id="nobody")
     with pytest.raises(StageError, match="1 photos that are not in the manifest, first 'nobody'"):
-        run_plan(people, manifest, plan, SETTINGS, jobs=1)
+        run_plan(people, manifest, plan, SETTINGS)
 
 
 def test_a_plan_edited_to_use_val_people_is_a_leak(people: Store) -> None:
@@ -170,7 +170,7 @@ def test_a_plan_edited_to_use_val_people_is_a_leak(people: Store) -> None:
     manifest = people.read("drawn@1")
     photos = {row["person_id"]: row["sample_id"] for row in manifest.table.to_pylist()}
     plan = make_plan(manifest.table, SETTINGS, manifest.cuts).table.head(1).assign(parent_id=photos["f"])
-    done = run_plan(people, manifest, plan, SETTINGS, jobs=1)
+    done = run_plan(people, manifest, plan, SETTINGS)
     made = people.read(done.version.ref).table.to_pylist()[-1]
     assert (made["person_id"], made["split"]) == ("f", "val")
 
@@ -279,7 +279,7 @@ def test_a_mask_of_the_users_own_goes_through_plan_run_and_verify(people: Store,
     manifest = people.read("drawn@1")
     plan = make_plan(manifest.table, wanted, manifest.cuts).table
     assert (plan["mask_type"] == "floral").sum() > 4
-    done = run_plan(people, manifest, plan, wanted, jobs=1)
+    done = run_plan(people, manifest, plan, wanted)
     made = people.read(done.version.ref)
     rows = [row for row in made.table.to_pylist() if '"mask_type": "floral"' in (row["recipe"] or "")]
     assert {json.loads(row["recipe"])["mask"]["template_sha256"] for row in rows} == {
@@ -290,7 +290,7 @@ def test_a_mask_of_the_users_own_goes_through_plan_run_and_verify(people: Store,
     kept_template.cache_clear()
     assert verify(people, made, regenerate=True).problems == []
     with pytest.raises(StageError, match=r"mask_type of the plan must be one of \{.*\}. Got 'floral' instead"):
-        run_plan(people, manifest, plan, SETTINGS, jobs=1)
+        run_plan(people, manifest, plan, SETTINGS)
     next((people.workspace / "templates").glob("*.json")).write_text("{")
     kept_template.cache_clear()
     problems = verify(people, made).problems

@@ -59,7 +59,7 @@ def plan(store: Store) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def moved(store: Store, plan: pd.DataFrame) -> Manifest:
-    done = run_plan(store, store.read("drawn@1"), plan, SETTINGS, jobs=1)
+    done = run_plan(store, store.read("drawn@1"), plan, SETTINGS)
     assert (done.failed, done.planned) == (0, 28)
     return store.read(done.version.ref)
 
@@ -118,7 +118,7 @@ def test_moved_pictures_are_made_again_byte_by_byte(store: Store, moved: Manifes
 
 def test_prototypes_are_learned_once(store: Store, plan: pd.DataFrame, moved: Manifest) -> None:
     before = sorted((store.workspace / "ages").iterdir())
-    again = run_plan(store, store.read("drawn@1"), plan, SETTINGS, jobs=1)
+    again = run_plan(store, store.read("drawn@1"), plan, SETTINGS)
     assert again.reused == 28
     assert again.version.ref == moved.version.ref
     assert sorted((store.workspace / "ages").iterdir()) == before
@@ -146,9 +146,9 @@ def test_verify_sees_another_person_a_torn_profile_and_lost_prototypes(store: St
 
 def test_a_plan_that_moves_ages_without_a_method_is_refused(store: Store, plan: pd.DataFrame) -> None:
     with pytest.raises(Exception, match=r"synth.ages.method is none"):
-        run_plan(store, store.read("drawn@1"), plan, SynthSettings(), jobs=1)
+        run_plan(store, store.read("drawn@1"), plan, SynthSettings())
     with pytest.raises(StageError, match="to move an age, from_age, to_age and a gender are needed"):
-        run_plan(store, store.read("drawn@1"), plan.assign(from_age=pd.NA), SETTINGS, jobs=1)
+        run_plan(store, store.read("drawn@1"), plan.assign(from_age=pd.NA), SETTINGS)
 
 
 def test_the_plan_survives_its_file(
