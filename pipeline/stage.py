@@ -29,7 +29,7 @@ from data_manifests.store import WORKSPACE_ROOT, Store
 from data_manifests.version import Manifest, Version
 from pipeline.executor import WorkerDied, map_records
 from pipeline.results import open_results
-from pipeline.step import SEVERITY, Outcome, Record, Result, Step, StepFunction, failed, make_worker, result_key
+from pipeline.step import SEVERITY, Outcome, Record, Result, Step, StepFunction, Unread, failed, make_worker, result_key
 
 __all__ = ["Outcome", "Record", "StageRun", "Step", "StepFunction", "merge", "run_records", "run_stage"]
 
@@ -111,7 +111,7 @@ def run_records(
         if step.check is not None:
             step.check()
     workspace = store.workspace
-    died: set[str] = set()
+    lost: dict[int, Result] = {}  # not kept: another try, more memory or another library version may do better
     with open_results(workspace / "cache" / "results.sqlite") as cache:
         keys = [result_key(steps, record) for record in _records(todo)]
         known = {key for key, result in cache.find(keys) if _picture_is_there(result, workspace)}
@@ -124,15 +124,17 @@ def run_records(
             usual = max(1, min((os.cpu_count() or 1) // cores_each, 1 + len(missing) // FEW))
             done = map_records(worker, work, jobs=jobs or usual, executor=executor)
             for index, result in tqdm(done, total=len(missing), desc=name, unit="img"):
-                key = keys[missing[index]]
+                position = missing[index]
                 if isinstance(result, WorkerDied):
-                    died.add(key)  # not kept: more memory or another library version may do better
+                    lost[position] = failed(name, "the worker process died on this picture")
+                elif isinstance(result, Unread):
+                    lost[position] = failed(name, result.reason)
                 else:
-                    cache.put(key, result)
+                    cache.put(keys[position], result)
         # read only now that the workers are gone: their models and all results need not fit into memory together
         found = dict(cache.find(keys))
-    death = failed(name, "the worker process died on this picture")
-    return [death if key in died else found[key] for key in keys], len(keys) - len(missing)
+    results = [lost[position] if position in lost else found[key] for position, key in enumerate(keys)]
+    return results, len(keys) - len(missing)
 
 
 def merge(

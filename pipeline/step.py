@@ -48,37 +48,52 @@ class Step:
     check: Callable[[], None] | None = None  # raises BackendError before any worker starts
 
 
+@dataclass(frozen=True)
+class Unread:
+    """The result of a record whose file could not be read. It is not kept: it is of this file, today, and another with
+    the same hash may be there."""
+
+    reason: str
+
+
 def make_worker(
     stage: str, steps: tuple[Step, ...], workspace: Path, roots: Mapping[str, Path]
-) -> Callable[[tuple[str, Record]], Result]:
+) -> Callable[[tuple[str, Record]], Result | Unread]:
     """A function (key, record) → result for one worker process: makes the steps, loads, runs and saves."""
     functions = [(step.name, step.make(**step.params)) for step in steps]
 
-    def work(item: tuple[str, Record]) -> Result:
+    def work(item: tuple[str, Record]) -> Result | Unread:
         key, record = item
         try:
-            return _run_one(functions, record, workspace, roots, f"images/{stage}/{key[:2]}/{key}.jpg")
+            picture = _read(record, roots)
+        except Exception as error:
+            return Unread(_reason(error))
+        try:
+            return _run_one(functions, record, picture, workspace, f"images/{stage}/{key[:2]}/{key}.jpg")
         except BackendError:
             raise  # concerns every record
         except Exception as error:  # a batch never stops for one picture; the reason goes into the ledger
             if disk_is_full(error):
                 raise  # so does this; kept as a failure of the picture it would never be tried again
-            text = str(error) if isinstance(error, StageError) else f"{type(error).__name__}: {error}"
-            return failed(stage, " ".join(text.split()))
+            return failed(stage, _reason(error))
 
     return work
 
 
-def _run_one(
-    functions: Sequence[tuple[str, StepFunction]],
-    record: Record,
-    workspace: Path,
-    roots: Mapping[str, Path],
-    target: str,
-) -> Result:
+def _read(record: Record, roots: Mapping[str, Path]) -> np.ndarray:
     if record["root"] not in roots:
         raise StageError(must_be_one_of("root", roots, record["root"]))
-    picture = load_rgb(roots[record["root"]] / record["path"], record["sha256"])
+    return load_rgb(roots[record["root"]] / record["path"], record["sha256"])
+
+
+def _reason(error: Exception) -> str:
+    text = str(error) if isinstance(error, StageError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
+
+
+def _run_one(
+    functions: Sequence[tuple[str, StepFunction]], record: Record, picture: np.ndarray, workspace: Path, target: str
+) -> Result:
     status, changed = "ok", False
     reasons: list[str] = []
     columns: dict[str, Any] = {}

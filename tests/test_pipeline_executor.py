@@ -57,7 +57,7 @@ def test_records_that_kill_are_found_and_all_others_are_done() -> None:
 
 
 def test_one_job_is_a_process_of_its_own() -> None:
-    assert [result for _, result in map_records(make_fragile, range(2, 4), jobs=1)][0] == 2
+    assert next(result for _, result in map_records(make_fragile, range(2, 4), jobs=1)) == 2
     assert isinstance(dict(map_records(make_fragile, range(2, 4), jobs=1))[1], WorkerDied)  # and this process lives
 
 

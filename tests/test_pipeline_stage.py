@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -49,12 +50,30 @@ def test_columns_and_pictures_arrive_on_their_rows(store: Store, photos: Path) -
 
 def test_serial_and_pool_give_identical_rows(tmp_path: Path) -> None:
     hashes = []
-    for jobs in (1, 2):
-        store = Store(tmp_path / f"workspace{jobs}")
+    for executor in ("serial", "pool"):
+        store = Store(tmp_path / executor)
         write_photos(store, tmp_path / "photos", 20)
-        hashes.append(run_stage("look", [measure_step(), INVERT], store.read("drawn"), store, jobs=jobs).version)
+        steps = [measure_step(), INVERT]
+        hashes.append(run_stage("look", steps, store.read("drawn"), store, jobs=2, executor=executor).version)
     assert hashes[0].content_hash == hashes[1].content_hash
     assert hashes[0].ledger == hashes[1].ledger
+
+
+def test_a_file_that_is_gone_says_nothing_of_its_equal_and_is_looked_for_again(store: Store, photos: Path) -> None:
+    table = store.read("drawn").table
+    (photos / "p001.png").write_bytes((photos / "p000.png").read_bytes())
+    hashes = table.column("sha256").to_pylist()
+    hashes[1] = hashes[0]
+    table = table.set_column(table.column_names.index("sha256"), "sha256", pa.array(hashes))
+    before = store.write("drawn", table, "edit", parents=[store.version("drawn")])
+    there = (photos / "p001.png").rename(photos / "away.png")
+    run = run_stage("look", [measure_step(), INVERT], store.read(before.ref), store, executor="serial")
+    rows = store.read(run.version.ref).table.to_pylist()
+    assert [row["status"] for row in rows[:2]] == [rows[0]["status"], "failed"]
+    assert rows[0]["status"] != "failed"
+    there.rename(photos / "p001.png")
+    later = run_stage("look", [measure_step(), INVERT], store.read(before.ref), store, executor="serial")
+    assert (later.computed, later.version.ledger.get("failed")) == (0, None)
 
 
 def test_a_full_disk_stops_the_run_and_is_no_failure_of_a_picture(
