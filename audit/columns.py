@@ -26,7 +26,7 @@ def add_columns(table: pa.Table, found: Findings, queue: pd.DataFrame, ranked: p
         "exposure_score": found.features.exposure_score,
     }
     for name, scores in (("gender", found.gender), ("age", found.age)):
-        score, looks = _of_units(found.units.places, scores, rows[name])
+        score, looks = scores_of_photos(found.units.places, scores, rows[name])
         values[f"{name}_label_score"], values[f"suggested_{name}"] = score, looks
     doubt = found.mask.right < SUSPECT
     values["suggested_mask"] = np.where(doubt, np.array([*MASKS, None], object)[found.mask.looks], None)
@@ -42,8 +42,8 @@ def add_columns(table: pa.Table, found: Findings, queue: pd.DataFrame, ranked: p
     return conform(_set(table, "audit_rank", pa.array(rank, pa.int32())))
 
 
-def _of_units(places: np.ndarray, scores: LabelScores, labels: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and suggestions of units at their photos; nothing for photos without a face.
+def scores_of_photos(places: np.ndarray, scores: LabelScores, labels: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (P,) and suggestions (P,) of units at their photos; NaN and None for photos without a face.
 
     Where the photos of a profile disagree, those with the commonest label stand at one half, the others at zero.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data_manifests.taxonomy import GENDERS, AgeCuts
+from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,22 @@ def flip_gender(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> P
     gender = rows["gender"].to_numpy(object).copy()
     gender[wrong] = np.where(gender[wrong] == GENDERS[0], GENDERS[1], GENDERS[0])
     return Planted(rows.assign(gender=gender), wrong)
+
+
+def flip_photos(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> Planted:
+    """The other gender for a share of the photos, each by itself."""
+    wrong = _draw_photos(rows, share, rng)
+    gender = rows["gender"].to_numpy(object).copy()
+    gender[wrong] = np.where(gender[wrong] == GENDERS[0], GENDERS[1], GENDERS[0])
+    return Planted(rows.assign(gender=gender), wrong)
+
+
+def wrong_states(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> Planted:
+    """Another mask state for a share of the photos, each by itself."""
+    wrong = _draw_photos(rows, share, rng)
+    mask = rows["mask"].to_numpy(object).copy()
+    mask[wrong] = [rng.choice([state for state in MASKS if state != filed]) for filed in mask[wrong]]
+    return Planted(rows.assign(mask=mask), wrong)
 
 
 def wrong_age(rows: pd.DataFrame, share: float, far: bool, cuts: AgeCuts, rng: np.random.Generator) -> Planted:
@@ -81,6 +97,12 @@ def _draw(rows: pd.DataFrame, eligible: np.ndarray, share: float, rng: np.random
     people = rows["person_id"].nunique()
     among = rows.loc[eligible, "person_id"].unique()
     return rng.choice(np.asarray(among, object), min(len(among), max(1, round(share * people))), replace=False)
+
+
+def _draw_photos(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> np.ndarray:
+    wrong = np.zeros(len(rows), bool)
+    wrong[rng.choice(len(rows), max(1, round(share * len(rows))), replace=False)] = True
+    return wrong
 
 
 def _photos_of(rows: pd.DataFrame, people: np.ndarray) -> np.ndarray:

@@ -1,13 +1,14 @@
 """How much looking an audit saves, with known truth: python -m benchmarks.audit [--json] [--persons N] [--seeds N]
 
 Errors are planted into rendered people and, if FACES_DIR names a folder of real portraits with a labels.csv, into
-those: gender flips, age classes (adjacent and far), swapped shots, strangers in folders. Photos are put in order of the
-audit's score for that field, and in order of plain cleanlab's: out-of-fold logistic regression on the same identity
-vectors, self-confidence. `recall_at_5pct` is the share of the wrong photos among the first 5 % of all; 5 % of the
-people are wrong unless a name says 2 %, so 1.00 is the most that can be had. A random order has 0.05. Plantings of
-adjacent ages differ by 0.07 (standard deviation), so five of them say little; `recall_at_5pct_se` is the mean's error. The
-labels as filed hold errors of their own, which take places in front. Duplicates are written to disk: the same bytes,
-saved again at quality 60 and 85, as PNG, and at nine tenths of the size, under another person.
+those: gender flips, age classes (adjacent and far), swapped shots, strangers in folders; of all photos of a person, and
+(`_photos`) of photos drawn one by one. Photos are put in order of the audit's score for that field, and in order of
+plain cleanlab's: out-of-fold logistic regression on the same identity vectors, self-confidence. `recall_at_5pct` is the
+share of the wrong photos among the first 5 % of all; 5 % of the people are wrong unless a name says 2 %, so 1.00 is the
+most that can be had. A random order has 0.05. Plantings of adjacent ages differ by 0.07 (standard deviation), so five of
+them say little; `recall_at_5pct_se` is the mean's error. The labels as filed hold errors of their own, which take places
+in front. Duplicates are written to disk: the same bytes, saved again at quality 60 and 85, as PNG, and at nine tenths
+of the size, under another person.
 """
 
 from __future__ import annotations
@@ -30,14 +31,23 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from audit.columns import SUSPECT
+from audit.columns import SUSPECT, scores_of_photos
 from audit.describe import Features, describe_rows
 from audit.findings import Findings, find, photo_rows
 from audit.issues import list_issues
 from audit.near import near_hashes, near_vectors
 from audit.order import rank_people
 from audit.settings import AuditSettings, Values
-from benchmarks._audit_plant import Planted, age_classes, exchange_strangers, flip_gender, swap_shots, wrong_age
+from benchmarks._audit_plant import (
+    Planted,
+    age_classes,
+    exchange_strangers,
+    flip_gender,
+    flip_photos,
+    swap_shots,
+    wrong_age,
+    wrong_states,
+)
 from data_manifests.ingest import LAYOUTS
 from data_manifests.store import Store
 from data_manifests.taxonomy import GENDERS, AgeCuts
@@ -46,6 +56,7 @@ from synth.portraits.demo import write_demo
 
 DEPTHS = (0.01, 0.02, 0.05, 0.10, 0.20)
 SETTINGS = AuditSettings()
+OF_SHOTS = ("gender_photos", "mask_photos", "mask", "stranger")  # cases that take several photos of a person
 Report = dict[str, Any]
 
 
@@ -76,7 +87,7 @@ def field_scores(found: Findings, field: str) -> np.ndarray:
     """Suspicion (P,) of the audit for one field."""
     if field in ("gender", "age"):
         scores = found.gender if field == "gender" else found.age
-        return 1 - np.append(scores.right, np.nan)[found.units.places]
+        return 1 - scores_of_photos(found.units.places, scores, found.rows[field])[0]
     return 1 - (found.mask.right if field == "mask" else found.identity.right)
 
 
@@ -124,7 +135,7 @@ def label_cases(rows: pd.DataFrame, features: Features, cuts: AgeCuts, seeds: in
     """All plantings, each averaged over `seeds` draws."""
     shots = rows["shot"].notna().all()
     cases: Report = {}
-    for name in ("gender_2pct", "gender", "age_far", "age_adjacent", *(("mask", "stranger") if shots else ())):
+    for name in ("gender_2pct", "gender", "age_far", "age_adjacent", *(OF_SHOTS if shots else ())):
         runs = []
         for seed in range(seeds):
             rng = np.random.default_rng([seed, 6])
@@ -133,6 +144,8 @@ def label_cases(rows: pd.DataFrame, features: Features, cuts: AgeCuts, seeds: in
                 "gender": lambda rng=rng: flip_gender(rows, 0.05, rng),
                 "age_far": lambda rng=rng: wrong_age(rows, 0.05, True, cuts, rng),
                 "age_adjacent": lambda rng=rng: wrong_age(rows, 0.05, False, cuts, rng),
+                "gender_photos": lambda rng=rng: flip_photos(rows, 0.05, rng),
+                "mask_photos": lambda rng=rng: wrong_states(rows, 0.05, rng),
                 "mask": lambda rng=rng: swap_shots(rows, 0.05, rng),
                 "stranger": lambda rng=rng: exchange_strangers(rows, 0.05, rng),
             }[name]()
