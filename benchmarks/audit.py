@@ -1,14 +1,14 @@
 """How much looking an audit saves, with known truth: python -m benchmarks.audit [--json] [--persons N] [--seeds N]
 
 Errors are planted into rendered people and, if FACES_DIR names a folder of real portraits with a labels.csv, into
-those: gender flips, age classes (adjacent and far), swapped shots, strangers in folders; of all photos of a person, and
-(`_photos`) of photos drawn one by one. Photos are put in order of the audit's score for that field, and in order of
-plain cleanlab's: out-of-fold logistic regression on the same identity vectors, self-confidence. `recall_at_5pct` is the
-share of the wrong photos among the first 5 % of all; 5 % of the people are wrong unless a name says 2 %, so 1.00 is the
-most that can be had. A random order has 0.05. Plantings of adjacent ages differ by 0.07 (standard deviation), so five of
-them say little; `recall_at_5pct_se` is the mean's error. The labels as filed hold errors of their own, which take places
-in front. Duplicates are written to disk: the same bytes, saved again at quality 60 and 85, as PNG, and at nine tenths
-of the size, under another person.
+those: gender flips, age classes (adjacent and far), swapped shots, strangers in folders; of all photos of a person,
+and (`_photos`) of photos drawn one by one. Photos are put in order of the audit's score for that field, and in order
+of plain cleanlab's: out-of-fold logistic regression on the same identity vectors, self-confidence. `recall_at_5pct`
+is the share of the wrong photos among the first 5 % of all; 5 % of the people are wrong unless a name says 2 %, so
+1.00 is the most that can be had. A random order has 0.05. Plantings of adjacent ages differ by 0.07 (standard
+deviation), so five of them say little; `recall_at_5pct_se` is the mean's error. The labels as filed hold errors of
+their own, which take places in front. Duplicates are written to disk: the same bytes, saved again at quality 60 and
+85, as PNG, and at nine tenths of the size, under another person.
 """
 
 from __future__ import annotations
