@@ -105,7 +105,7 @@ def _one_by_one(make: Make, suspects: list[Item]) -> Iterator[Item]:
 def _pool(make: Make, jobs: int) -> Iterator[ProcessPoolExecutor]:
     # spawn, not fork: torch and OpenCV hold threads and locks that a forked child would inherit half-way
     context = multiprocessing.get_context("spawn")
-    with _worker_environment():
+    with _one_thread_environment():
         pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(make,))
         try:
             yield pool
@@ -114,11 +114,9 @@ def _pool(make: Make, jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 @contextlib.contextmanager
-def _worker_environment() -> Iterator[None]:
-    """Environment that spawned workers inherit: with more than one thread each they fight over the cores, and glibc's
-    heap grows with every batch of a new size unless large blocks go back at once (18,900 photos: by 150 MB)."""
+def _one_thread_environment() -> Iterator[None]:
+    """Environment that spawned workers inherit: with more than one thread each they fight over the cores."""
     wanted = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    wanted["MALLOC_MMAP_THRESHOLD_"] = str(1 << 20)
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
