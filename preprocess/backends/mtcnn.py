@@ -34,7 +34,7 @@ CELL_PX = 12  # P-Net's receptive field: a face of 12 px at stride 2
 STRIDE_PX = 2
 R_PX, O_PX = 24, 48
 BLOCK = 128  # boxes whose overlaps are computed at once
-BATCH = 32  # windows that R-Net and O-Net see at once: batches of all sizes leave holes in the heap, 150 MB in 19,000 photos
+BATCH = 32  # windows that R-Net and O-Net see at once: batches of all sizes leave holes in the heap of a long run
 MAX_PIXELS = 4_000_000  # larger pictures are searched at this size; the sums of 255 * 8.4 million overflow int32
 
 
