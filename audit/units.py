@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from audit.ridge import standardise
+from data_manifests.store import WORKSPACE_ROOT
 
 
 @dataclass(frozen=True)
@@ -92,5 +93,8 @@ def differs_within_profile(values: pd.Series, profiles: pd.Series, units: Units)
 
 
 def photo_name(row: Mapping[Any, Any] | pd.Series) -> str:
-    """The shot, or the file's name where there are no shots."""
-    return row["shot"] if isinstance(row["shot"], str) else str(row["path"]).rsplit("/", 1)[-1]
+    """The shot, or the file's name where there are no shots; of a picture made here, named by a hash, its beginning."""
+    if isinstance(row["shot"], str):
+        return row["shot"]
+    file = str(row["path"]).rsplit("/", 1)[-1]
+    return f"picture {file[:8]}" if row["root"] == WORKSPACE_ROOT else file
