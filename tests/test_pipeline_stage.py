@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from PIL import Image
 
 from data_manifests.errors import BackendError, ConfigError, StageError
 from data_manifests.store import Store
-from pipeline.stage import run_stage
+from pipeline.executor import map_records
+from pipeline.stage import run_records, run_stage
 from tests.conftest import write_photos
 from tests.stage_steps import BROKEN, INVERT, measure_step
 
@@ -57,6 +59,24 @@ def test_serial_and_pool_give_identical_rows(tmp_path: Path) -> None:
         hashes.append(run_stage("look", steps, store.read("drawn"), store, jobs=2, executor=executor).version)
     assert hashes[0].content_hash == hashes[1].content_hash
     assert hashes[0].ledger == hashes[1].ledger
+
+
+def test_workers_follow_the_cores_and_a_few_pictures_take_none(
+    store: Store, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def watch(*args: object, jobs: int, executor: str) -> Iterator[object]:
+        asked.append((jobs, executor))
+        return map_records(*args, jobs=1, executor="serial")  # type: ignore[arg-type]
+
+    monkeypatch.setattr("pipeline.stage.map_records", watch)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    todo = store.read("drawn").table
+    for number, (few, cores_each) in enumerate([(100, 1), (5, 1), (1, 1), (1, 4), (1, 16)]):
+        monkeypatch.setattr("pipeline.stage.FEW", few)
+        run_records("look", [measure_step(pause_s=number * 1e-6)], todo, store, cores_each=cores_each)
+    assert asked == [(1, "serial"), (3, "pool"), (8, "pool"), (2, "pool"), (1, "pool")]
 
 
 def test_a_file_that_is_gone_says_nothing_of_its_equal_and_is_looked_for_again(store: Store, photos: Path) -> None:
@@ -165,7 +185,8 @@ def test_an_unknown_executor_lists_the_choices(store: Store, photos: Path) -> No
 KILLED = """
 import sys
 from data_manifests.store import Store
-from pipeline.stage import run_stage
+from pipeline.executor import map_records
+from pipeline.stage import run_records, run_stage
 from tests.stage_steps import INVERT, measure_step
 if __name__ == "__main__":
     store = Store(sys.argv[1])
