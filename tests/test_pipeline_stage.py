@@ -185,8 +185,7 @@ def test_an_unknown_executor_lists_the_choices(store: Store, photos: Path) -> No
 KILLED = """
 import sys
 from data_manifests.store import Store
-from pipeline.executor import map_records
-from pipeline.stage import run_records, run_stage
+from pipeline.stage import run_stage
 from tests.stage_steps import INVERT, measure_step
 if __name__ == "__main__":
     store = Store(sys.argv[1])
