@@ -9,10 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from audit.findings import Findings, LabelScores
+from audit.noise import SUSPECT
 from data_manifests.schema import BY_NAME, conform
 from data_manifests.taxonomy import MASKS
-
-SUSPECT = 0.5  # below this a label is more likely wrong than right, and something else is suggested
 
 
 def add_columns(table: pa.Table, found: Findings, queue: pd.DataFrame, ranked: pd.DataFrame) -> pa.Table:

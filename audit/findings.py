@@ -14,7 +14,7 @@ from audit.describe import Features
 from audit.duplicates import Duplicates, find_duplicates
 from audit.identity import IdentityScores, score_identity
 from audit.mask_state import MaskScores, score_masks
-from audit.noise import posterior
+from audit.noise import SUSPECT, posterior
 from audit.predictions import Predictions
 from audit.probes import age_probe, gender_probe, mask_probe
 from audit.quality import odd_sizes
@@ -85,7 +85,8 @@ def find(
     lower = [features.lower_face, *([predictions.mask] if predictions else [])]
     mask = score_masks(lower, persons, pd.factorize(rows["profile_id"])[0], states)
     probes["mask"] = mask_probe(mask.photo, states)
-    identity = score_identity(features.identity, persons, states, rng)
+    shown = np.where(mask.right < SUSPECT, mask.looks, states)  # else a swap makes strangers of two photos
+    identity = score_identity(features.identity, persons, shown, rng)
     duplicates = find_duplicates(
         rows["sha256"].to_numpy(str), features.hashes, features.copies, features.identity, settings.duplicate_bits, rng
     )

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 PRIOR_RATE, PRIOR_WEIGHT = 0.02, 50.0  # as if 50 labels had been checked before and one of them was wrong
 ROUNDS = 8
+SUSPECT = 0.5  # below this a label is more likely wrong than right, and something else is suggested
 _SURE = 1e-4  # no photo makes a probe surer than this
 
 

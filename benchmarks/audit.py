@@ -31,11 +31,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from audit.columns import SUSPECT, scores_of_photos
+from audit.columns import scores_of_photos
 from audit.describe import Features, describe_rows
 from audit.findings import Findings, find, photo_rows
 from audit.issues import list_issues
 from audit.near import near_hashes, near_vectors
+from audit.noise import SUSPECT
 from audit.order import rank_people
 from audit.settings import AuditSettings, Values
 from benchmarks._audit_plant import (

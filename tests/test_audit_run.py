@@ -178,6 +178,18 @@ def test_all_kinds_come_to_the_front_of_one_queue() -> None:
     assert len(ranked) == PEOPLE
 
 
+def test_photos_in_each_others_place_are_not_strangers_for_it() -> None:
+    rows, features = drawn(np.random.default_rng(1))
+    features.identity[rows["mask"] == "worn"] += 0.15  # what masks do to a face, and to the vector of a network
+    swap = [7 * 15, 7 * 15 + 3]
+    for block in (features.identity, features.lower_face):
+        block[swap] = block[swap[::-1]]
+    features.identity[7 * 20 + 1] = features.identity[7 * 30 + 1]
+    listed, _ = findings_queue(rows, features)
+    likely = listed.loc[listed["probability"] > 0.5, ["person_id", "kind"]].to_numpy().tolist()
+    assert sorted(likely) == [["p015", "mask"], ["p020", "stranger"]]
+
+
 def test_values_steer_the_queue() -> None:
     rows, features = drawn(np.random.default_rng(2))
     features.faces[0] = 0
