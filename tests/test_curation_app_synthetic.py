@@ -99,6 +99,15 @@ def test_recipes_over_several_parts_of_a_file(store: Store, monkeypatch: pytest.
     np.testing.assert_array_equal(parts.covered, whole.covered)
 
 
+def test_a_version_without_any_says_which_has_some(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 2)
+    [told] = open_page(KEY, store, "people@1", monkeypatch).info
+    assert "no synthetic pictures. Run: `python -m synth run people@1`" in told.value
+    made_from(store)
+    [told] = open_page(KEY, store, "people@1", monkeypatch).info
+    assert "Version 2 has some" in told.value
+
+
 def test_the_gallery_shows_how_each_picture_was_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made_from(store)
     bench = open_page(KEY, store, "people@2", monkeypatch, "Kim")
@@ -165,11 +174,6 @@ def test_a_broken_recipe_is_told_and_the_rest_is_shown(store: Store, monkeypatch
     assert "1 recipes cannot be read" in texts(bench)
     assert "python -m synth verify people@2" in texts(bench).replace("\\", "")
     assert [tile["label"] for tile in sheet(bench)["tiles"]][2] == "unreadable · unreadable"
-
-
-def test_without_synthetic_pictures_it_says_what_to_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_people(store, 2)
-    assert "python \\-m synth run people@1" in texts(open_page(KEY, store, "people@1", monkeypatch))
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,7 @@ def _scores(scores: Mapping[str, Any]) -> None:
         between = None if low is None or high is None else f"95 %: {low:.2f} to {high:.2f}"
         _metric(column, f"Macro F1, {_TASK_TITLES[task].lower()}", _number(found.get(name)), between)
     rows, people = _number(scores.get("rows")), _number(scores.get("people"))
-    below = f"{rows:,.0f} pictures of {people:,.0f} people" if rows and people else None
+    below = f"{rows:,.0f} photos, {people:,.0f} people" if rows and people else None
     _metric(columns[-1], "Accuracy, 18 classes", _number(found.get("accuracy")), below)
 
 

@@ -17,9 +17,9 @@ from curation_app.recipes import COVERED, NO_MOVE, UNREADABLE, Recipes, read_rec
 from curation_app.session import Desk
 from curation_app.tiles import Tile
 from curation_app.words import Words
-from data_manifests.errors import ManifestError
 from data_manifests.store import Store
 from data_manifests.taxonomy import N_AGE_CLASSES, AgeCuts
+from data_manifests.version import Version
 
 KEY = "synthetic"
 ACCEPT = Action("exclude", "false", "Accept", "Enter")
@@ -58,11 +58,12 @@ def _page() -> None:
         version, labels = desk.faces.version, photos.labels(desk)
         recipes = _recipes_of(desk)
         if not len(recipes.rows):
-            raise ManifestError(f"{version.ref} has no synthetic picture. Run: python -m synth run {version.ref}")
+            _say_where_there_are_some(desk.store, version)
+            return
         if recipes.broken:
             st.warning(
                 f"{recipes.broken:,} recipes cannot be read; their pictures are under “{UNREADABLE}”. "
-                f"Run: `python -m synth verify {session.plain(version.ref)}`",
+                f"Run: `python -m synth verify {version.ref}`",
                 icon=":material/warning:",
             )
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -105,6 +106,18 @@ def _page() -> None:
             "N, M, C: how much of nose, mouth and chin is under fabric, in %. "
             "Rejected pictures leave the next version: apply the corrections on the Versions page."
         )
+
+
+def _say_where_there_are_some(store: Store, version: Version) -> None:
+    """In a version without synthetic pictures: the newest one that `synth` wrote, or how to make one."""
+    ref = session.plain(version.ref)
+    made = [one.number for one in store.readable(version.name)[0] if one.operation == "synth"]
+    there = (
+        f"Version {made[-1]} has some: choose it in the sidebar."
+        if made
+        else f"Run: `python -m synth run {version.ref}`"
+    )
+    st.info(f"{ref} has no synthetic pictures. {there}", icon=":material/info:")
 
 
 def _recipes_of(desk: Desk) -> Recipes:
