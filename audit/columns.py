@@ -44,7 +44,8 @@ def add_columns(table: pa.Table, found: Findings, queue: pd.DataFrame, ranked: p
 def scores_of_photos(places: np.ndarray, scores: LabelScores, labels: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Scores (P,) and suggestions (P,) of units at their photos; NaN and None for photos without a face.
 
-    Where the photos of a profile disagree, those with the commonest label stand at one half, the others at zero.
+    Where the photos of a profile disagree, the commonest label is judged by the faces as any other, its odds times
+    those of the votes; another label can only be right if that is wrong. Without a majority all stand at one half.
     """
     nothing = np.array([None], object)
     right = np.concatenate([scores.right, [np.nan]])[places]
@@ -52,7 +53,11 @@ def scores_of_photos(places: np.ndarray, scores: LabelScores, labels: pd.Series)
     common = np.concatenate([scores.filed, nothing])[places]
     mixed = np.concatenate([scores.mixed, [False]])[places]
     odd = mixed & (labels.to_numpy(object) != common)
-    right[mixed & ~odd] = SUSPECT
+    others = pd.Series(odd).groupby(places).transform("mean").to_numpy()  # share of photos with another label
+    votes = np.where(others > 0, (1 - others) / np.where(others > 0, others, 1), 1)
+    right = right * votes / (right * votes + 1 - right)
+    right[odd] = 1 - right[odd]
+    right[mixed & ((others >= 0.5) | np.isnan(right))] = SUSPECT
     looks[odd] = common[odd]
     looks[~(right < SUSPECT)] = None
     return right, looks

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from audit.findings import Findings
+from audit.noise import SUSPECT
 from data_manifests.taxonomy import GENDERS, AgeCuts
 
 
@@ -18,8 +19,8 @@ def by_group(found: Findings, cuts: AgeCuts) -> pd.DataFrame:
         {
             "gender": found.gender.filed,
             "age": np.where(np.isfinite(ages), np.digitize(np.nan_to_num(ages), [cuts.middle, cuts.old]), -1),
-            "gender_flagged": found.gender.right < 0.5,
-            "age_flagged": found.age.right < 0.5,
+            "gender_flagged": found.gender.mixed | (found.gender.right < SUSPECT),
+            "age_flagged": found.age.mixed | (found.age.right < SUSPECT),
         }
     )
     rows = []

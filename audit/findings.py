@@ -33,7 +33,8 @@ ROW_COLUMNS = (
 
 @dataclass(frozen=True)
 class LabelScores:
-    """Per unit (U,): probability that the label is right (NaN: not judged), and what the face looks like."""
+    """Per unit (U,): probability that the commonest label is right (NaN: not judged), what the face looks like, that
+    label, and whether the photos disagree about it, so that at least one is wrong."""
 
     right: np.ndarray
     looks: np.ndarray
@@ -96,8 +97,7 @@ def find(
 
 
 def _nothing(units: Units, filed: np.ndarray, mixed: np.ndarray, looks: object) -> LabelScores:
-    right = np.where(mixed, 0.0, np.nan)
-    return LabelScores(right, np.full(len(units), looks, object), filed, mixed)
+    return LabelScores(np.full(len(units), np.nan), np.full(len(units), looks, object), filed, mixed)
 
 
 def _score_gender(rows: pd.DataFrame, units: Units, probes: dict[str, dict[str, Any]], notes: list[str]) -> LabelScores:
@@ -117,7 +117,7 @@ def _score_gender(rows: pd.DataFrame, units: Units, probes: dict[str, dict[str, 
     right[known] = found.classes[known, labels[known]]
     probes["gender"] = gender_probe(found.photo, labels) | {"estimated_error_rate": round(found.error_rate, 4)}
     looks = np.array(GENDERS, object)[found.photo.argmax(axis=1)]
-    return LabelScores(np.where(mixed, 0.0, right), looks, filed, mixed)
+    return LabelScores(right, looks, filed, mixed)
 
 
 def _score_age(
@@ -137,4 +137,4 @@ def _score_age(
     found = score_ages(units.features, units.persons, ages, cuts)
     probes["age"] = age_probe(found, ages, cuts) | {"estimated_error_rate": round(found.error_rate, 4)}
     looks = np.clip(np.round(found.looks_years), 0, 116).astype(int).astype(object)
-    return LabelScores(np.where(mixed, 0.0, found.right), looks, filed, mixed)
+    return LabelScores(found.right, looks, filed, mixed)

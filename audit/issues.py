@@ -37,20 +37,22 @@ def list_issues(found: Findings) -> pd.DataFrame:
 def _labels(kind: str, found: Findings, scores: LabelScores) -> Iterator[Issue]:
     rows, units = found.rows, found.units
     firsts = pd.Series(np.arange(len(rows))).groupby(units.places).agg(list)
-    for unit in np.flatnonzero(scores.right < 1).tolist():
+    for unit in np.flatnonzero((scores.right < 1) | scores.mixed).tolist():
         places = firsts[unit]
         filed, looks = scores.filed[unit], scores.looks[unit]
         if kind == "age":
             filed = int(filed)
         reason = f"{kind} filed {filed}, looks {looks}" if looks is not None else f"{kind} filed {filed}"
+        probability = float(1 - scores.right[unit])
         if scores.mixed[unit]:
+            probability = 1.0
             values = sorted({str(v) for v in rows[kind].iloc[places].dropna()})
             reason = f"{kind} differs within the profile: {', '.join(values)}"
         first = rows.iloc[places[0]]
         yield {
             "kind": kind, "person_id": first["person_id"], "profile_id": first["profile_id"],
             "sample_ids": " ".join(rows["sample_id"].iloc[places]), "filed": filed,
-            "suggested": looks, "probability": float(1 - scores.right[unit]), "reason": reason,
+            "suggested": looks, "probability": probability, "reason": reason,
         }  # fmt: skip
 
 

@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from audit.cli import cli
+from audit.columns import scores_of_photos
 from audit.describe import Features
-from audit.findings import find
+from audit.findings import LabelScores, find
 from audit.issues import list_issues
 from audit.order import queue, rank_people
 from audit.run import Audit, run_audit
@@ -206,6 +207,19 @@ def test_one_photo_of_another_gender_contradicts_its_profile() -> None:
     listed, _ = findings_queue(rows, features)
     assert listed.iloc[0][["person_id", "kind"]].tolist() == ["p006", "gender"]
     assert "differs within the profile" in listed.iloc[0]["reason"]
+    assert listed.iloc[0]["probability"] == 1
+
+
+def test_the_commonest_label_is_judged_by_the_faces_and_a_tie_is_open() -> None:
+    places = np.array([0, 0, 0, 1, 1, 2, 3, 3, 3, -1])
+    labels = pd.Series(["male", "female", "male", "male", "female", "female", "male", "male", "female", "male"])
+    filed, looks = np.array(["male", "female", "female", "male"], object), np.array(["male"] * 3 + ["female"], object)
+    scores = LabelScores(np.array([0.9, 0.9, 0.2, 0.3]), looks, filed, np.array([True, True, False, True]))
+    right, suggested = scores_of_photos(places, scores, labels)
+    np.testing.assert_allclose(right, [18 / 19, 1 / 19, 18 / 19, 0.5, 0.5, 0.2, 6 / 13, 6 / 13, 7 / 13, np.nan])
+    assert suggested.tolist() == [None, "male", None, None, None, "male", "female", "female", None, None]
+    unjudged = LabelScores(np.full(4, np.nan), looks, filed, scores.mixed)
+    np.testing.assert_array_equal(scores_of_photos(places, unjudged, labels)[0][:6], [0.5] * 5 + [np.nan])
 
 
 @pytest.mark.parametrize("case", ["one person", "one gender", "two women", "no labels", "one age"])
