@@ -30,7 +30,7 @@ def no_weights(backbone: str) -> str:
     return (
         f"pretrained weights of {backbone!r} are not in {constants.HF_HUB_CACHE} and {hub_host()} cannot be reached. "
         "Connect once so that timm fetches them, copy that folder from a machine that has them, "
-        "or set model.pretrained=false."
+        "take --config configs/train/embedding.yaml, which needs none, or set model.pretrained=false."
     )
 
 
