@@ -21,7 +21,7 @@ from audit.noise import PRIOR_RATE
 from audit.ridge import best_penalty, held_out, make_probe
 from data_manifests.taxonomy import AgeCuts
 
-PRIOR_WEIGHT = 200.0  # as if 200 labels had been checked; more than for gender, of which faces tell far more
+CHECKED = 200.0  # labels as if checked before, PRIOR_RATE of them wrong; more than for gender, which faces show better
 CLIP = 1.5  # deviations beyond which a residual is taken for a mistake and pulled in before the next fit
 CLASS_WEIGHT = 0.5
 CLASS_WIDENING = 1.1  # the deviation of the class term: residuals have heavier tails than a normal
@@ -77,7 +77,7 @@ def right_given(evidence: np.ndarray) -> tuple[np.ndarray, float]:
     rate = PRIOR_RATE
     for _ in range(30):
         odds = np.exp(np.clip(-evidence, -30, 30)) * rate / (1 - rate)
-        rate = (float((odds > 1).sum()) + PRIOR_RATE * PRIOR_WEIGHT) / (len(evidence) + PRIOR_WEIGHT)
+        rate = (float((odds > 1).sum()) + PRIOR_RATE * CHECKED) / (len(evidence) + CHECKED)
         rate = min(rate, 0.5)
     return np.asarray(1 / (1 + odds)), rate
 

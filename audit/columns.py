@@ -52,12 +52,13 @@ def scores_of_photos(places: np.ndarray, scores: LabelScores, labels: pd.Series)
     looks = np.concatenate([scores.looks, nothing])[places]
     common = np.concatenate([scores.filed, nothing])[places]
     mixed = np.concatenate([scores.mixed, [False]])[places]
-    odd = mixed & (labels.to_numpy(object) != common)
-    others = pd.Series(odd).groupby(places).transform("mean").to_numpy()  # share of photos with another label
-    votes = np.where(others > 0, (1 - others) / np.where(others > 0, others, 1), 1)
-    right = right * votes / (right * votes + 1 - right)
+    labelled = labels.notna().to_numpy()
+    odd = mixed & labelled & (labels.to_numpy(object) != common)
+    votes, others = (pd.Series(has).groupby(places).transform("sum").to_numpy() for has in (labelled & ~odd, odd))
+    votes = np.where(others > 0, votes, 1)
+    right = right * votes / (right * votes + (1 - right) * np.maximum(others, 1))
     right[odd] = 1 - right[odd]
-    right[mixed & ((others >= 0.5) | np.isnan(right))] = SUSPECT
+    right[mixed & ((others >= votes) & (others > 0) | np.isnan(right))] = SUSPECT
     looks[odd] = common[odd]
     looks[~(right < SUSPECT)] = None
     return right, looks

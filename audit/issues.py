@@ -43,16 +43,15 @@ def _labels(kind: str, found: Findings, scores: LabelScores) -> Iterator[Issue]:
         if kind == "age":
             filed = int(filed)
         reason = f"{kind} filed {filed}, looks {looks}" if looks is not None else f"{kind} filed {filed}"
-        probability = float(1 - scores.right[unit])
         if scores.mixed[unit]:
-            probability = 1.0
             values = sorted({str(v) for v in rows[kind].iloc[places].dropna()})
             reason = f"{kind} differs within the profile: {', '.join(values)}"
         first = rows.iloc[places[0]]
         yield {
             "kind": kind, "person_id": first["person_id"], "profile_id": first["profile_id"],
             "sample_ids": " ".join(rows["sample_id"].iloc[places]), "filed": filed,
-            "suggested": looks, "probability": probability, "reason": reason,
+            "suggested": looks, "reason": reason,
+            "probability": 1.0 if scores.mixed[unit] else float(1 - scores.right[unit]),
         }  # fmt: skip
 
 

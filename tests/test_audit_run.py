@@ -218,6 +218,8 @@ def test_the_commonest_label_is_judged_by_the_faces_and_a_tie_is_open() -> None:
     right, suggested = scores_of_photos(places, scores, labels)
     np.testing.assert_allclose(right, [18 / 19, 1 / 19, 18 / 19, 0.5, 0.5, 0.2, 6 / 13, 6 / 13, 7 / 13, np.nan])
     assert suggested.tolist() == [None, "male", None, None, None, "male", "female", "female", None, None]
+    labels[2] = None  # no label is no vote: one against one
+    assert scores_of_photos(places, scores, labels)[0][:3].tolist() == [0.5, 0.5, 0.5]
     unjudged = LabelScores(np.full(4, np.nan), looks, filed, scores.mixed)
     np.testing.assert_array_equal(scores_of_photos(places, unjudged, labels)[0][:6], [0.5] * 5 + [np.nan])
 
