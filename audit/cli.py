@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from audit.settings import AuditSettings
-from data_manifests.cli_tools import ledger_line, open_store, parse_settings
-from pipeline.config import load_settings
+from data_manifests.command_line import ledger_line, open_store, parse_settings
+from pipeline.settings import load_settings
 
 
 @click.group()

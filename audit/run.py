@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from audit.describe import describe_rows
+from audit.features import describe_rows
 from audit.settings import AuditSettings
 from data_manifests.errors import StageError
-from data_manifests.files import write_atomic
-from data_manifests.store import Store
-from data_manifests.version import Manifest, Version
+from data_manifests.versions import Manifest, Store, Version, write_atomic
 
 if TYPE_CHECKING:
-    from audit.findings import Findings
+    from audit.checks import Findings
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,10 @@ def run_audit(
     manifest: Manifest, store: Store, settings: AuditSettings, out: Path | None = None, predictions: Path | None = None
 ) -> Audit:
     """Audit a manifest, write the next version, `audit.html` and `queue.csv`. `out` defaults to audit/NAME-N below the
-    workspace; `predictions` is a table as in audit/predictions.py. Raises StageError if no row has a picture that can
-    be read.
+    workspace; `predictions` is a table as in audit/scoring/run_predictions.py. Raises StageError if no row
+    has a picture that can be read.
     """
-    from audit.predictions import read_predictions
+    from audit.scoring import read_predictions
 
     said = read_predictions(predictions, manifest.table.column("sample_id").to_pylist()) if predictions else None
     features = describe_rows(manifest.table, settings, store)
@@ -57,11 +55,8 @@ def run_audit(
             f"{manifest.version.ref} has no picture that can be read; see: python -m data_manifests verify REF"
         )
     # not before: SciPy and scikit-learn hold 80 MB, which must not lie beside the workers' models
-    from audit.columns import add_columns
-    from audit.findings import find, photo_rows
-    from audit.issues import list_issues
-    from audit.order import queue, rank_people
-    from audit.report import write_report
+    from audit.checks import find, list_issues, photo_rows
+    from audit.results import add_columns, queue, rank_people, write_report
 
     rows = photo_rows(manifest.table, features)
     found = find(rows, features, manifest.cuts, settings, said.take(features.rows) if said else None)

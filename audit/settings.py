@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pipeline.config import Settings
+from pipeline.settings import Settings
 
 
 class Values(Settings):

@@ -20,10 +20,10 @@ import psutil
 import pyarrow as pa
 
 from benchmarks.manifests import draw_manifest
-from data_manifests.store import Store
 from data_manifests.taxonomy import SHOTS
-from data_manifests.version import Version
-from pipeline.images import save_rgb
+from data_manifests.versions.metadata import Version
+from data_manifests.versions.store import Store
+from pipeline.photos.images import save_rgb
 
 ROOT = Path(__file__).resolve().parent.parent
 _PATIENCE_MS = 300_000  # a busy machine is measured too

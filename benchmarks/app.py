@@ -34,14 +34,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks._app_desk import MEASURE, ROOT, browsing, draw_workspace, memory_mb, processor_s, serving
-from curation_app.cards import card_of
-from curation_app.faces import Faces, load_faces
-from curation_app.log import path_of
-from curation_app.queues import number_of
-from data_manifests.apply import apply_corrections
-from data_manifests.corrections import read_corrections
-from data_manifests.store import Store
+from curation_app.annotations.log import path_of
+from curation_app.images.manifest_rows import Faces, load_faces
+from curation_app.review.cards import card_of
+from curation_app.review.order import number_of
+from data_manifests.corrections.apply import apply_corrections
+from data_manifests.corrections.record import read_corrections
 from data_manifests.taxonomy import AgeCuts
+from data_manifests.versions.store import Store
 
 LOOK_S = 0.3
 DEPTHS = (0.05, 0.10, 0.20, 1.0)

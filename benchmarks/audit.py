@@ -31,13 +31,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from audit.columns import scores_of_photos
-from audit.describe import Features, describe_rows
-from audit.findings import Findings, find, photo_rows
-from audit.issues import list_issues
-from audit.near import near_hashes, near_vectors
-from audit.noise import SUSPECT
-from audit.order import rank_people
+from audit.checks.findings import Findings, find, photo_rows
+from audit.checks.issues import list_issues
+from audit.features.extract import Features, describe_rows
+from audit.results.columns import scores_of_photos
+from audit.results.ranking import rank_people
+from audit.scoring.label_noise import SUSPECT
+from audit.scoring.neighbours import near_hashes, near_vectors
 from audit.settings import AuditSettings, Values
 from benchmarks._audit_plant import (
     Planted,
@@ -50,10 +50,10 @@ from benchmarks._audit_plant import (
     wrong_states,
 )
 from data_manifests.ingest import LAYOUTS
-from data_manifests.store import Store
 from data_manifests.taxonomy import GENDERS, AgeCuts
-from pipeline.images import encode, load_rgb
-from synth.portraits.demo import write_demo
+from data_manifests.versions.store import Store
+from pipeline.photos.images import encode, load_rgb
+from synth.demo_faces.dataset.demo import write_demo
 
 DEPTHS = (0.01, 0.02, 0.05, 0.10, 0.20)
 SETTINGS = AuditSettings()

@@ -25,17 +25,17 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from audit.describe import describe_step
-from audit.description import pack
+from audit.features.description import pack
+from audit.features.extract import describe_step
 from audit.settings import AuditSettings
 from benchmarks.manifests import draw_manifest
 from data_manifests.ingest import LAYOUTS
-from data_manifests.store import Store
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
+from data_manifests.versions.store import Store
 from pipeline.results import open_results
 from pipeline.stage import IDENTITY
 from pipeline.step import result_key
-from synth.portraits.demo import write_demo
+from synth.demo_faces.dataset.demo import write_demo
 
 PHOTOS = 18_900
 ROOT = Path(__file__).resolve().parent.parent

@@ -29,12 +29,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_manifests.hashing import file_sha256
+from data_manifests.versions.content_hash import file_sha256
 from pipeline.backends import load_backend
 from pipeline.executor import CHUNK, map_records
 from pipeline.step import make_worker
+from preprocess.run import face_steps
 from preprocess.settings import PreprocessSettings
-from preprocess.stages import face_steps
 
 COUNT, SIZE_WH, JOBS = 100, (384, 512), 2
 WARM_UP = 3 * JOBS * CHUNK  # what the pool keeps in flight
@@ -62,8 +62,8 @@ def _photos(source: Path) -> Iterator[Image.Image]:
 
 
 def _rendered() -> Iterator[Image.Image]:
-    from synth.portraits.render import build_model, render_shot
-    from synth.portraits.sampling import make_people, sample_shot
+    from synth.demo_faces.parameters.sampling import make_people, sample_shot
+    from synth.demo_faces.rendering.render import build_model, render_shot
 
     rng = np.random.default_rng(0)
     for person in make_people(COUNT, rng):

@@ -23,13 +23,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_manifests.apply import apply_corrections
-from data_manifests.corrections import COLUMNS, read_corrections, to_line
-from data_manifests.diff import diff
+from data_manifests.corrections.apply import apply_corrections
+from data_manifests.corrections.record import COLUMNS, read_corrections, to_line
+from data_manifests.inspect.diff import diff
 from data_manifests.schema import conform
-from data_manifests.splits import assign_splits
-from data_manifests.store import Store
+from data_manifests.splits.assign import assign_splits
 from data_manifests.taxonomy import GENDERS, SHOT_MASK, SHOTS, AgeCuts, age_class_of, class_id_of
+from data_manifests.versions.store import Store
 
 LIMITS = {"write_s": 3, "read_s": 1, "diff_s": 4, "apply_s": 2, "split_s": 3, "peak_mb": 2048}
 CORRECTIONS = 10_000

@@ -34,10 +34,10 @@ import numpy as np
 from benchmarks.crop import portraits
 from data_manifests.errors import StageError
 from pipeline.executor import map_records
-from pipeline.images import load_rgb, save_rgb
-from synth.locate import make_locator
+from pipeline.faces.locate import make_locator
+from pipeline.photos.images import load_rgb, save_rgb
 from synth.masks import TYPES, compose, read_scene
-from synth.masks.draw import HEADROOM, draw
+from synth.masks.drawing.draw import HEADROOM, draw
 
 JOBS, ROUNDS = 2, 4
 WEARS = ("worn", "nose_out", "chin")

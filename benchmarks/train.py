@@ -36,18 +36,18 @@ from timm.optim import create_optimizer_v2
 from timm.utils import AverageMeter
 
 from data_manifests.ingest import LAYOUTS
-from data_manifests.splits import assign_splits
-from data_manifests.store import Store
+from data_manifests.splits.assign import assign_splits
 from data_manifests.taxonomy import AgeCuts
-from data_manifests.version import Manifest
-from synth.portraits.demo import write_demo
-from train.config import TrainSettings
-from train.data import set_epoch
-from train.heads import HeadLoss
-from train.learner import Learner
-from train.loop import prepare, train_epoch
-from train.models import choose_device
-from train.optim import precision_name
+from data_manifests.versions.metadata import Manifest
+from data_manifests.versions.store import Store
+from synth.demo_faces.dataset.demo import write_demo
+from train.data.loader import set_epoch
+from train.engine.learner import Learner
+from train.engine.loop import prepare, train_epoch
+from train.engine.optim import precision_name
+from train.models.heads import HeadLoss
+from train.models.network import choose_device
+from train.settings import TrainSettings
 
 THREADS = 2
 BATCH = 32

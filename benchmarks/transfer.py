@@ -32,13 +32,13 @@ from torch.nn import functional as F
 
 from benchmarks.synth import known_landmarks
 from data_manifests.errors import StageError
-from pipeline.folder import find_pictures
-from pipeline.images import load_rgb
+from pipeline.photos.folders import find_pictures
+from pipeline.photos.images import load_rgb
 from synth.choice import INCORRECT, draw_mask
 from synth.masks import TYPES, Scene, compose, read_scene
-from synth.masks.draw import HEADROOM, draw
+from synth.masks.drawing.draw import HEADROOM, draw
+from synth.masks.placement import draw_wear
 from synth.masks.types import MASK_TYPES
-from synth.masks.wear import draw_wear
 
 CLASSES = ("worn", "incorrect", "none")
 PX, EPOCHS, BATCH = 64, 20, 64

@@ -12,19 +12,19 @@ if sys.path[0] != ROOT:  # Streamlit puts curation_app/ there, from which the to
 
 import streamlit as st
 
-from curation_app import session
+from curation_app.shell import session
 
 
 def load_pages() -> Callable[[str], None]:
     """Import the pages (not before there is a server, which their caches look for); what then reads a manifest."""
-    from curation_app import frame
+    from curation_app import navigation
 
-    return frame.warm
+    return navigation.warm
 
 
 if __name__ == "__main__":  # a visit
-    from curation_app import frame
+    from curation_app import navigation
 
-    frame.draw()
+    navigation.draw()
 elif __name__ != "__mp_main__":  # the server, which finds `app` by reading this file; not a worker that it spawned
     app = st.App(__file__, lifespan=session.warming(load_pages))

@@ -1,5 +1,5 @@
 from data_manifests.cli import cli
-from data_manifests.cli_tools import run
+from data_manifests.command_line import run
 
 if __name__ == "__main__":
     run(cli)

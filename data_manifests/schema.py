@@ -9,10 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from data_manifests.errors import ManifestError
-from data_manifests.hashing import id_keys
 from data_manifests.taxonomy import GENDERS, MASKS, MAX_AGE, MIN_AGE, N_AGE_CLASSES, N_CLASSES, SHOTS
 
 EXTRA_PREFIX = "x_"
@@ -154,56 +152,6 @@ def _cast_extra(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
     if not any(is_(type_) for is_ in plain):
         raise ManifestError(f"column {name!r} of your own must be text, numbers or true/false. Got {type_} instead.")
     return _cast(name, values, type_)
-
-
-def validate(table: pa.Table) -> None:
-    """Check a conformed table against the schema; raise ManifestError naming the first row numbers and values."""
-    for column in COLUMNS:
-        values = table.column(column.name)
-        if column.required and values.null_count:
-            _refuse(column.name, values, pc.is_null(values), "must not be empty")
-        if values.null_count == len(values):
-            continue
-        if column.allowed:
-            bad = pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, pa.array(column.allowed))))
-            _refuse(column.name, values, bad, f"must be one of {{{', '.join(column.allowed)}}}")
-        if column.low is not None:
-            _refuse(column.name, values, pc.less(values, column.low), f"must be at least {column.low}")
-        if column.high is not None:
-            _refuse(column.name, values, pc.greater(values, column.high), f"must be at most {column.high}")
-        if pa.types.is_floating(column.type):
-            _refuse(column.name, values, pc.is_nan(values), "must be a number")
-    _refuse_repeats(table.column("sample_id"))
-    paths = table.column("path")
-    bad = pc.match_substring_regex(paths, r"^/|^[A-Za-z]:|\\|(^|/)\.\.(/|$)")
-    _refuse("path", paths, bad, "must be relative, with / between folders and no ..")
-
-
-def _refuse(name: str, values: pa.ChunkedArray, bad: pa.ChunkedArray, rule: str) -> None:
-    if not pc.any(bad, min_count=0).as_py():
-        return
-    rows = pc.indices_nonzero(pc.fill_null(bad, False))
-    shown = ", ".join(f"row {row} {values[row].as_py()!r}" for row in rows[:3].to_pylist())
-    raise ManifestError(f"column {name!r} {rule}: {shown} ({len(rows)} of {len(values)} rows).")
-
-
-def _refuse_repeats(ids: pa.ChunkedArray) -> None:
-    keys = id_keys(ids)
-    if keys is None:
-        repeated = pc.count_distinct(ids).as_py() < len(ids)
-    else:
-        keys.sort()  # numbers side by side: several times quicker than a hash table of texts
-        repeated = bool((keys[1:] == keys[:-1]).any())
-    if not repeated:
-        return
-    counts = ids.value_counts()
-    twice = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1))
-    first = twice[0].as_py()
-    rows = pc.indices_nonzero(pc.equal(ids, first["values"])).to_pylist()[:3]
-    raise ManifestError(
-        f"column 'sample_id' must be unique: {first['values']!r} stands in rows {', '.join(map(str, rows))} "
-        f"({len(twice)} repeated ids)."
-    )
 
 
 def as_markdown() -> str:

@@ -14,15 +14,15 @@ from typing import Any
 from data_manifests.errors import BackendError, must_be_one_of
 
 BACKENDS: dict[str, dict[str, str]] = {
-    "detector": {"mtcnn": "preprocess.backends.mtcnn"},
-    "landmarker": {"dlib68": "preprocess.backends.dlib68", "five_points": "preprocess.backends.five_points"},
-    "embedder": {"dlib_face": "pipeline.embedders.dlib_face"},
+    "detector": {"mtcnn": "pipeline.faces.backends.mtcnn"},
+    "landmarker": {"dlib68": "pipeline.faces.backends.dlib68", "five_points": "pipeline.faces.backends.five_points"},
+    "embedder": {"dlib_face": "pipeline.faces.backends.dlib_embedding"},
     "describer": {
-        "dlib_layers": "audit.backends.dlib_layers",
-        "timm": "audit.backends.timm_face",
-        "onnx": "audit.backends.onnx_face",
+        "dlib_layers": "audit.features.backends.dlib_layers",
+        "timm": "audit.features.backends.timm_face",
+        "onnx": "audit.features.backends.onnx_face",
     },
-    "ager": {"torchscript": "synth.backends.age_torchscript", "onnx": "synth.backends.age_onnx"},
+    "ager": {"torchscript": "synth.ages.backends.torchscript_model", "onnx": "synth.ages.backends.onnx_model"},
     "remover": {"rembg": "preprocess.backends.rembg_remover", "grabcut": "preprocess.backends.grabcut"},
 }
 

@@ -23,13 +23,22 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from data_manifests.errors import StageError
-from data_manifests.hashing import sample_id
 from data_manifests.schema import BY_NAME, USABLE, conform
-from data_manifests.store import WORKSPACE_ROOT, Store
-from data_manifests.version import Manifest, Version
+from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, sample_id
 from pipeline.executor import WorkerDied, map_records
 from pipeline.results import open_results
-from pipeline.step import SEVERITY, Outcome, Record, Result, Step, StepFunction, Unread, failed, make_worker, result_key
+from pipeline.step import (
+    SEVERITY,
+    Outcome,
+    Record,
+    Result,
+    Step,
+    StepFunction,
+    Unread,
+    failed,
+    make_worker,
+    result_key,
+)
 
 __all__ = ["Outcome", "Record", "StageRun", "Step", "StepFunction", "merge", "run_records", "run_stage"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from data_manifests.errors import BackendError, StageError, disk_is_full, must_be_one_of
-from pipeline.images import load_rgb, save_rgb
+from pipeline.photos import load_rgb, save_rgb
 
 Record = dict[str, Any]
 Result = dict[str, Any]  # what is kept of a record: status, reason, columns, picture; JSON

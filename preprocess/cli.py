@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from data_manifests.cli_tools import ledger_line, open_store, parse_settings
-from pipeline.config import load_settings
+from data_manifests.command_line import ledger_line, open_store, parse_settings
+from pipeline.settings import load_settings
 from pipeline.stage import StageRun
-from preprocess.ages import POLICIES
 from preprocess.settings import PreprocessSettings
+from preprocess.stages import POLICIES
 
 SECTION = "preprocess"
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -44,7 +44,7 @@ def cli() -> None:
 @_with_settings
 def run(ref: str, config: Path | None, settings: tuple[str, ...], tag: str | None) -> None:
     """Detect, landmarks and crop in one pass, then background, then drop-ages."""
-    from preprocess.stages import run_all
+    from preprocess.run import run_all
 
     store = open_store()
     for done in run_all(ref, store, _load(config, settings)):
@@ -61,7 +61,7 @@ def _one_step(name: str, help_text: str) -> None:
     @click.argument("ref")
     @_with_settings
     def command(ref: str, config: Path | None, settings: tuple[str, ...]) -> None:
-        from preprocess.stages import run_one
+        from preprocess.run import run_one
 
         click.echo("\n".join(run_one(name, ref, open_store(), _load(config, settings)).lines()))
 
@@ -80,7 +80,7 @@ _one_step("background", "Put the person before a plain colour.")
 @_with_settings
 def drop_ages(ref: str, config: Path | None, settings: tuple[str, ...], **options: Any) -> None:
     """Exclude ages from training, or move them into the old class. Nothing is deleted."""
-    from preprocess.stages import run_drop_ages
+    from preprocess.run import run_drop_ages
 
     if options["splits"]:
         options["splits"] = f"[{options['splits']}]"
@@ -98,7 +98,7 @@ def drop_ages(ref: str, config: Path | None, settings: tuple[str, ...], **option
 def images(src: Path, out: Path, config: Path | None, settings: tuple[str, ...]) -> None:
     """Crop faces and remove backgrounds in a plain folder SRC; OUT gets the same tree and preprocess.csv."""
     from preprocess.folder import run_folder
-    from preprocess.stages import folder_steps
+    from preprocess.run import folder_steps
 
     loaded = _load(config, settings)
     done = run_folder(folder_steps(loaded), src, out, open_store(), jobs=loaded.jobs, executor=loaded.executor)

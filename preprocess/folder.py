@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from data_manifests.files import write_atomic
-from data_manifests.hashing import file_sha256
-from data_manifests.store import Store
-from pipeline.folder import checked_folders, find_pictures, output_names, write_report
+from data_manifests.versions import Store, file_sha256, write_atomic
+from pipeline.photos import checked_folders, find_pictures, output_names, write_report
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import SEVERITY, Result, Step
 

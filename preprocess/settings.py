@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipeline.config import Settings
 from pipeline.faces import SLIPPED
+from pipeline.settings import Settings
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Pixels = Annotated[int, Field(ge=8, le=8192)]

@@ -1,4 +1,4 @@
-from data_manifests.cli_tools import run
+from data_manifests.command_line import run
 from synth.cli import cli
 
 if __name__ == "__main__":

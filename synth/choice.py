@@ -16,13 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from data_manifests.errors import ConfigError, StageError, must_be_one_of
-from data_manifests.hashing import file_sha256
-from pipeline.folder import output_names
-from synth.locate import locator_version
-from synth.masks import TYPES, WEARS, UserTemplate
-from synth.masks.recipe import VERSION as MASKS_VERSION
-from synth.masks.types import MASK_TYPES
-from synth.masks.wear import draw_wear
+from data_manifests.versions import file_sha256
+from pipeline.faces import locator_version
+from pipeline.photos import output_names
+from synth.masks import MASK_TYPES, TYPES, WEARS, UserTemplate, draw_wear
+from synth.masks import VERSION as MASKS_VERSION
 from synth.seeds import seed_of
 
 UNMASKED = "none"

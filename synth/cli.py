@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from data_manifests.cli_tools import ledger_line, open_store, parse_settings
+from data_manifests.command_line import ledger_line, open_store, parse_settings
 from data_manifests.corrections import append_corrections, read_corrections
 from data_manifests.errors import ConfigError, StageError
-from data_manifests.files import write_atomic
-from pipeline.config import load_settings
-from synth.config import SynthSettings
-from synth.plan import PLAN_COLUMNS, Plan, make_plan
-from synth.run import run_plan
+from data_manifests.versions import write_atomic
+from pipeline.settings import load_settings
+from synth.plan import PLAN_COLUMNS, Plan, make_plan, run_plan
+from synth.settings import SynthSettings
 
 _config = click.option("--config", type=click.Path(path_type=Path), help="YAML file; its section `synth` is read.")
 _settings = click.argument("settings", nargs=-1)
@@ -40,7 +39,7 @@ def cli() -> None:
 @click.option("--seed", type=int, default=1, show_default=True)
 def demo(out: Path, persons: int, seed: int) -> None:
     """Render a data set of drawn people in the competition's layout, with planted errors and their truth."""
-    from synth.portraits.demo import write_demo
+    from synth.demo_faces import write_demo
 
     spawn = multiprocessing.get_context("spawn")
     with (
@@ -58,7 +57,7 @@ def demo(out: Path, persons: int, seed: int) -> None:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The corrections.")
 def review(ref: str, truth: Path, out: Path) -> None:
     """Say what is wrong with a demo's photos, as a reviewer who knows the truth: corrections for `apply`."""
-    from synth.portraits.reviewer import review as look
+    from synth.demo_faces import review as look
 
     said = look(open_store().read(ref), truth)
     known = set(read_corrections([out])["correction_id"].to_pylist()) if out.exists() else set()
@@ -114,7 +113,7 @@ def run(
 @click.option("--realism", is_flag=True, help="Measure how well a classifier tells synthetic from real worn masks.")
 def verify(ref: str, regenerate: bool, realism: bool) -> None:
     """Check the synthetic rows of REF: splits, labels against coverage, whole profiles, identity of moved ages."""
-    from synth.verify import verify as check
+    from synth.plan import verify as check
 
     store = open_store()
     found = check(store, store.read(ref), regenerate=regenerate)
@@ -141,8 +140,8 @@ def age_report(ref: str, config: Path | None, people: int | None, folds: int, se
     Judged by age predictors trained on other people than those moved and those that the prototypes were learned from.
     """
     from pipeline.backends import load_backend
-    from synth.ages.report import age_report as report
-    from synth.ages.report import known_faces
+    from synth.ages import age_report as report
+    from synth.ages import known_faces
 
     read = load_settings(SynthSettings, config, parse_settings(settings), "synth")
     store = open_store()

@@ -18,11 +18,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data_manifests.errors import StageError
 from data_manifests.schema import USABLE
-from data_manifests.store import Store
-from data_manifests.version import Manifest
-from pipeline.images import load_rgb
+from data_manifests.versions import Manifest, Store
+from pipeline.photos import load_rgb
 from pipeline.step import Record
-from synth.variation import vary
+from synth.plan import vary
 
 _PAPER, _INK, _FAINT = "#f6f5f2", "#22252a", "#8a8f98"
 _GAP_PX, _LABEL_PX = 10, 26

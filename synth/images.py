@@ -23,11 +23,10 @@ from tqdm import tqdm
 
 from data_manifests.errors import BackendError, StageError
 from pipeline.executor import WorkerDied, map_records
-from pipeline.folder import checked_folders, find_pictures, write_report
-from pipeline.images import SUFFIXES, load_rgb, save_rgb
+from pipeline.faces import Located, make_locator
+from pipeline.photos import SUFFIXES, checked_folders, find_pictures, load_rgb, save_rgb, write_report
 from pipeline.results import ResultCache, open_results
 from synth.choice import UNMASKED, Order, Orders
-from synth.locate import Located, make_locator
 from synth.masks import Scene, UserTemplate, compose, load_templates, read_scene
 
 REPORT, RESULTS = "synth.csv", ".results.sqlite"

@@ -16,12 +16,11 @@ from tqdm import tqdm
 
 from data_manifests.errors import StageError
 from data_manifests.schema import USABLE
-from data_manifests.store import Store
-from pipeline.images import load_rgb
+from data_manifests.versions import Store
+from pipeline.faces import make_locator
+from pipeline.photos import load_rgb
 from pipeline.step import Record
-from synth.ages.frame import F64, mean_shape
-from synth.ages.report import texture_features
-from synth.locate import make_locator
+from synth.ages import F64, mean_shape, texture_features
 
 LEAST = 30  # of each kind: with fewer the figure says nothing
 _FOLDS = 5

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import settings
 
-from data_manifests.hashing import file_sha256, sample_id
 from data_manifests.schema import conform
-from data_manifests.store import Store
 from data_manifests.taxonomy import AgeCuts, age_class_of, class_id_of
-from data_manifests.version import Version
-from pipeline.images import save_rgb
+from data_manifests.versions.content_hash import file_sha256, sample_id
+from data_manifests.versions.metadata import Version
+from data_manifests.versions.store import Store
+from pipeline.photos.images import save_rgb
 
 # In CI the same examples each time, so that a red run is about the change; at the desk new ones, which find more.
 settings.register_profile("ci", derandomize=True)

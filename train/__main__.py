@@ -8,7 +8,7 @@ if os.environ.get("RANK", "0") != "0":  # of several processes, the first one sp
     os.environ["TQDM_DISABLE"] = "1"
     sys.stdout = open(os.devnull, "w", encoding="utf8")  # noqa: SIM115 (as long as the process)
 
-from data_manifests.cli_tools import run
+from data_manifests.command_line import run
 from train.cli import cli
 
 if __name__ == "__main__":

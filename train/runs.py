@@ -28,10 +28,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from data_manifests.errors import ManifestError, StageError
-from data_manifests.files import write_atomic
-from data_manifests.store import Store
-from data_manifests.version import Version, tool_versions
-from train.config import TrainSettings, load_train_settings
+from data_manifests.versions import Store, Version, tool_versions, write_atomic
+from train.settings import TrainSettings, load_train_settings
 
 _SERIAL = re.compile(r"(.+)-(\d{4,})")
 

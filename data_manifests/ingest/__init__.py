@@ -14,7 +14,9 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from data_manifests.ingest.folder import ingest_folder
+from data_manifests.ingest.probe import FORMATS, MAX_PIXELS
 from data_manifests.ingest.profiles import ingest_profiles
+from data_manifests.ingest.settings import layout_settings
 from data_manifests.ingest.table import ingest_table
 from data_manifests.ingest.utkface import ingest_utkface
 
@@ -25,4 +27,13 @@ LAYOUTS: dict[str, Callable[..., pa.Table]] = {
     "folder": ingest_folder,
 }
 
-__all__ = ["LAYOUTS", "ingest_folder", "ingest_profiles", "ingest_table", "ingest_utkface"]
+__all__ = [
+    "FORMATS",
+    "LAYOUTS",
+    "MAX_PIXELS",
+    "ingest_folder",
+    "ingest_profiles",
+    "ingest_table",
+    "ingest_utkface",
+    "layout_settings",
+]

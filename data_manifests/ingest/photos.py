@@ -13,11 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from data_manifests.errors import ManifestError
-from data_manifests.files import is_inside
-from data_manifests.hashing import sample_id
 from data_manifests.ingest.probe import Probe, is_image_name, probe_files
 from data_manifests.schema import BY_NAME, EXTRA_PREFIX, conform
 from data_manifests.taxonomy import GENDERS, MASKS, MAX_AGE, MIN_AGE, AgeCuts, age_class_of, class_id_of
+from data_manifests.versions import is_inside, sample_id
 
 _GENDER_WORDS = {word: word for word in GENDERS} | {"m": "male", "f": "female"}
 _MASK_WORDS = {word: word for word in MASKS}

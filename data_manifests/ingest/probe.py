@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from tqdm import tqdm
 
-from data_manifests.files import write_atomic
+from data_manifests.versions import write_atomic
 
 MAX_PIXELS = 64_000_000  # 8000 × 8000; a few kilobytes can unpack to gigabytes
 MAX_BYTES = 256 * 2**20

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from pipeline.faces import centre_box
-from preprocess.compose import guided_alpha
+from preprocess.stages import guided_alpha
 
 VERSION = f"{version('opencv-python-headless')}.2"  # the last digit is ours
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from data_manifests.errors import StageError
 from data_manifests.taxonomy import GENDERS, MAX_AGE, MIN_AGE
-from synth.ages.bands import N_DETAIL, amplitudes, split
 from synth.ages.frame import F32, F64, FRAME_WH, apply, mean_shape, mirrored, similarity, to_frame
 from synth.ages.prototypes import DETAIL_STEP, Prototypes, index_of
-from synth.ages.skin import U8, Zones, skin_score, skin_tone, to_lab, zones_of
+from synth.ages.wavelets import N_DETAIL, amplitudes, split
+from synth.ages.zones import U8, Zones, skin_score, skin_tone, to_lab, zones_of
 
 Picture = tuple[U8, NDArray[np.float32], str, int]
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import StageError
-from synth.ages.bands import amplitudes
 from synth.ages.frame import (
     F32,
     F64,
@@ -30,9 +29,10 @@ from synth.ages.frame import (
     with_forehead,
 )
 from synth.ages.prototypes import DETAIL_STEP, Prototypes
-from synth.ages.skin import U8, Zones, skin_score, skin_tone, to_lab, zones_of
 from synth.ages.texture import TextureChange, aged_lightness
-from synth.masks.fit import read_face
+from synth.ages.wavelets import amplitudes
+from synth.ages.zones import U8, Zones, skin_score, skin_tone, to_lab, zones_of
+from synth.masks import read_face
 
 VERSION = "1"
 MAX_STRENGTH = 2.0

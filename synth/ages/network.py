@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data_manifests.errors import BackendError, StageError
 from synth.ages.frame import F32, F64, forehead, invert
-from synth.masks.fit import read_face
+from synth.masks import read_face
 
 U8 = NDArray[np.uint8]
 

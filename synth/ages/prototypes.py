@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import StageError, must_be_one_of
-from data_manifests.files import write_atomic
 from data_manifests.taxonomy import GENDERS, MAX_AGE, MIN_AGE
+from data_manifests.versions import write_atomic
 from synth.ages.frame import F32, F64
 
 DETAIL_STEP = 0.1  # L* units of one level of the stored details

@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data_manifests.errors import StageError
-from data_manifests.store import Store
-from pipeline.embedders import SAME_PERSON_DISTANCE, Embedder
-from pipeline.images import load_rgb
-from synth.ages.bands import amplitudes, split
+from data_manifests.versions import Store
+from pipeline.faces import SAME_PERSON_DISTANCE, Embedder
+from pipeline.photos import load_rgb
 from synth.ages.frame import F32, F64, mean_shape, to_frame
 from synth.ages.learn import LOG_FLOOR, MIN_PEOPLE, Picture, learn_prototypes
 from synth.ages.move import move_age
 from synth.ages.prototypes import Prototypes
-from synth.ages.setting import bare_faces
-from synth.ages.skin import U8, to_lab
+from synth.ages.settings import bare_faces
+from synth.ages.wavelets import amplitudes, split
+from synth.ages.zones import U8, to_lab
 
 Predictor = Callable[[NDArray[np.floating]], NDArray[np.floating]]
 KINDS = ("embedding", "texture")

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from synth.ages.bands import N_DETAIL, amplitudes, split
 from synth.ages.frame import F32, FRAME_WH
 from synth.ages.learn import LOG_FLOOR
-from synth.ages.skin import Zones
+from synth.ages.wavelets import N_DETAIL, amplitudes, split
+from synth.ages.zones import Zones
 
 _MAX_LOG_GAIN = float(np.log(2.2))
 LINES = 1.2  # added over the person's own: at 0.8 they are hardly seen, at 1.5 they look drawn on

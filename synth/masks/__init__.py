@@ -6,9 +6,29 @@
 recipe, byte for byte. `load_templates` reads a folder of a user's own masks for `compose(templates=…)`.
 """
 
-from synth.masks.compose import Composite, Scene, compose, read_scene, render
-from synth.masks.templates import UserTemplate, load_templates
-from synth.masks.types import TYPES
-from synth.masks.wear import WEARS
+from synth.masks.compose import MIRROR_INDEX, Composite, Scene, compose, read_scene, render
+from synth.masks.fitting import read_face
+from synth.masks.parameters import VERSION
+from synth.masks.placement import WEARS, draw_wear, gate
+from synth.masks.templates import UserTemplate, keep_template, kept_template, load_templates
+from synth.masks.types import MASK_TYPES, TYPES
 
-__all__ = ["TYPES", "WEARS", "Composite", "Scene", "UserTemplate", "compose", "load_templates", "read_scene", "render"]
+__all__ = [
+    "MASK_TYPES",
+    "MIRROR_INDEX",
+    "TYPES",
+    "VERSION",
+    "WEARS",
+    "Composite",
+    "Scene",
+    "UserTemplate",
+    "compose",
+    "draw_wear",
+    "gate",
+    "keep_template",
+    "kept_template",
+    "load_templates",
+    "read_face",
+    "read_scene",
+    "render",
+]

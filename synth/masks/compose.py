@@ -11,17 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import StageError
-from synth.masks.blend import shade_and_blend
 from synth.masks.coverage import coverage_scores
-from synth.masks.draw import Template, draw
-from synth.masks.fit import Array, Face, read_face
-from synth.masks.patch import S_GRID, T_GRID, Spline, dense_map, lay_hanging, lay_patch, refuse_folds
-from synth.masks.recipe import find_type, sample_recipe
-from synth.masks.shade import Light, crop, read_light, skin_at
-from synth.masks.straps import NO_STRAPS, Straps, ear_points, hanging_straps, hidden_by_hair, worn_straps
+from synth.masks.drawing import Template, draw
+from synth.masks.fitting import (
+    NO_STRAPS,
+    S_GRID,
+    T_GRID,
+    Array,
+    Face,
+    Spline,
+    Straps,
+    dense_map,
+    ear_points,
+    hanging_straps,
+    hidden_by_hair,
+    lay_hanging,
+    lay_patch,
+    read_face,
+    refuse_folds,
+    worn_straps,
+)
+from synth.masks.parameters import find_type, sample_recipe
+from synth.masks.placement import Hang, Placement, gate
+from synth.masks.shading import Light, crop, read_light, shade_and_blend, skin_at
 from synth.masks.templates import UserTemplate
 from synth.masks.types import MaskType
-from synth.masks.wear import Hang, Placement, gate
 
 F32 = NDArray[np.floating]  # float32 throughout: half the memory traffic of float64
 U8 = NDArray[np.uint8]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.masks.fit import Array, Face
+from synth.masks.fitting import Array, Face
 
 
 def face_regions(face: Face) -> dict[str, Array]:

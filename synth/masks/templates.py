@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import ConfigError, StageError, must_be_one_of
-from data_manifests.files import write_atomic
-from synth.masks.draw import HEADROOM, Template, mean_colour
+from data_manifests.versions import write_atomic
+from synth.masks.drawing import HEADROOM, Template, mean_colour
 from synth.masks.types import MaskType
 
 KEY_POINTS = ("top_left", "top_middle", "top_right", "bottom_left", "bottom_middle", "bottom_right")

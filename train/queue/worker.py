@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 from data_manifests.errors import StageError
-from data_manifests.store import Store
-from train.queue.board import Board, Job
-from train.queue.progress import JOB_VARIABLE, log_of, runs_of_job
+from data_manifests.versions import Store
+from train.queue.job_status import JOB_VARIABLE, log_of, runs_of_job
+from train.queue.job_store import Board, Job
 
 BEATS_A_LEASE = 5
 Say = Callable[[str], None]
@@ -90,7 +90,7 @@ def do_job(board: Board, store: Store, job: Job, lease_seconds: float, say: Say)
         log.flush()
         # a session of its own: Ctrl-C at the worker's terminal must not reach it
         process = subprocess.Popen(
-            [sys.executable, "-m", "train.queue.leash", *words], stdin=subprocess.PIPE, stdout=log,
+            [sys.executable, "-m", "train.queue.supervisor", *words], stdin=subprocess.PIPE, stdout=log,
             stderr=subprocess.STDOUT, start_new_session=True, env=_environment(job, store),
         )  # fmt: skip
         try:

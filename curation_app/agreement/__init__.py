@@ -1,0 +1,5 @@
+"""The Agreement page."""
+
+from curation_app.agreement.page import page
+
+__all__ = ["page"]

@@ -1,0 +1,226 @@
+"""The Overview page: what a version holds, by split. `python -m data_manifests report` writes the same as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+from curation_app.shell import session
+from data_manifests.schema import SPLITS
+from data_manifests.taxonomy import AgeCuts
+from data_manifests.versions import Store, Version
+from reporting.dataset import (
+    COLUMNS,
+    EVERYTHING,
+    Census,
+    colour_figure,
+    data_url,
+    figures,
+    mean_grid,
+    take_census,
+    version_figure,
+    write_report,
+)
+from reporting.mean_images import COLUMNS as PICTURE_COLUMNS
+from reporting.mean_images import PER_CLASS, Pictures, is_measured, measure
+from reporting.theme import DARK, LIGHT, Figure, Palette
+
+_MOST_NAMED = 200
+
+
+def page() -> None:
+    store, ref = session.store(), session.chosen()
+    version = store.version(ref)
+    census = _census(str(store.workspace), ref, version.content_hash)
+    st.header(f"What {session.plain(version.ref)} holds")
+    split = _choose_split(census)
+    palette = DARK if st.context.theme.type == "dark" else LIGHT
+    cuts = AgeCuts(*version.age_cuts)
+    _figures_in_words(census[split])
+    with st.spinner("Drawing …"):  # the first time, while the library for charts is loaded
+        drawn = {figure.key: figure for figure in figures(census, split, cuts, palette)}
+    if not drawn:
+        st.info(
+            "No usable row here: all failed or were excluded. "
+            f"The reasons: `python -m data_manifests show {version.ref} --status failed`"
+        )
+        return
+    _beside(drawn, ["classes"], ["strata", "masks"])
+    _beside(drawn, ["ages"], ["pyramid"])
+    with session.errors_on_the_page():
+        _pictures(store, version, "" if split == EVERYTHING else split, census[split], drawn, palette)
+    if history := version_figure(store.readable(version.name)[0], palette):
+        _draw(history)
+    with session.errors_on_the_page():
+        _offer_report(store, version)
+
+
+def warm(ref: str) -> None:
+    """Count rows and load the library for charts, for whoever comes first."""
+    version = session.faces_of(ref).version
+    census = _census(str(session.store().workspace), version.ref, version.content_hash)
+    figures(census, EVERYTHING, AgeCuts(*version.age_cuts), LIGHT)
+
+
+# -- counts -----------------------------------------------------------------------------------------------------
+
+
+@st.cache_resource(max_entries=8, show_spinner="Counting …")
+def _census(workspace: str, ref: str, content_hash: str) -> dict[str, Census]:
+    return take_census(Store(Path(workspace)).read(ref, COLUMNS).table)
+
+
+def _choose_split(census: Mapping[str, Census]) -> str:
+    if len(census) == 1:
+        return EVERYTHING
+
+    def title(name: str) -> str:
+        return f"{'Everything' if name == EVERYTHING else name} · {census[name].rows:,}"
+
+    options = [name for name in (EVERYTHING, *SPLITS) if name in census]
+    return st.segmented_control("Split", options, default=EVERYTHING, required=True, format_func=title) or EVERYTHING
+
+
+def _figures_in_words(census: Census) -> None:
+    left = census.status["failed"] + census.status["excluded"]
+    tiles = (
+        ("Usable pictures", f"{census.rows:,}", f"{left:,} rows are not"),
+        ("People", f"{census.people:,}", f"{census.profiles:,} profiles"),
+        ("Synthetic pictures", f"{census.synthetic:,}", f"{100 * census.synthetic / (census.rows or 1):.1f} % of them"),
+        (
+            "Classes with a picture",
+            f"{(census.classes.sum(1) > 0).sum()} of 18",
+            f"{census.unlabelled:,} without a class",
+        ),
+    )
+    for column, (name, value, below) in zip(st.columns(len(tiles)), tiles, strict=True):
+        column.metric(name, value, below, delta_color="off", delta_arrow="off", border=True)
+
+
+def _beside(drawn: Mapping[str, Figure], *columns: list[str]) -> None:
+    """Columns of charts; those that are empty are left out."""
+    wanted = [[drawn[key] for key in keys if key in drawn] for keys in columns]
+    wanted = [shown for shown in wanted if shown]
+    for column, shown in zip(st.columns(len(wanted)) if wanted else [], wanted, strict=True):
+        with column:
+            for figure in shown:
+                _draw(figure)
+
+
+def _draw(figure: Figure) -> None:
+    with st.container(border=True):
+        st.markdown(f"**{session.plain(figure.title)}**")
+        st.altair_chart(figure.chart, theme=None, width="stretch")
+        if figure.note:
+            st.caption(session.plain(figure.note))
+
+
+# -- pictures ---------------------------------------------------------------------------------------------------
+
+
+def _pictures(
+    store: Store, version: Version, split: str, census: Census, drawn: Mapping[str, Figure], palette: Palette
+) -> None:
+    """Mean images and colours, once they are measured; else a button that does."""
+    key = f"pictures {version.content_hash} {split}"
+    found: Pictures | None = st.session_state.get(key)
+    sizes = {"sizes": drawn["sizes"]} if "sizes" in drawn else {}
+    if found is None and (is_measured(store, version, split) or _asked_to_measure(census)):
+        found = st.session_state[key] = _measure(store, version, split)
+    if found is None:
+        _beside(sizes, ["sizes"])
+        return
+    if found.unreadable:
+        st.warning(
+            f"{len(found.unreadable):,} of {found.drawn.sum():,} pictures could not be read. Put them back "
+            f"where they were; `python -m data_manifests verify {version.ref}` lists all that are missing or changed.",
+            icon=":material/broken_image:",
+        )
+        with st.expander("Which ones"):
+            st.text("\n".join(found.unreadable[:_MOST_NAMED]))
+    if not found.read.sum():
+        return
+    with st.container(border=True):
+        st.markdown("**The mean image of each class, and of all pictures**")
+        st.html(_means(found, AgeCuts(*version.age_cuts)))
+        st.caption(found.note())
+    _beside({**sizes, "colours": colour_figure(found, palette)}, ["colours"], ["sizes"])
+
+
+def _asked_to_measure(census: Census) -> bool:
+    count = int(census.classes.sum(1).clip(max=PER_CLASS).sum())
+    with st.container(border=True):
+        st.markdown("**Mean images and colours**")
+        st.caption(f"They are measured on at most {PER_CLASS} pictures of each class, once for a version.")
+        return st.button(f"Measure {count:,} picture{'s' if count != 1 else ''}", icon=":material/blur_on:")
+
+
+def _measure(store: Store, version: Version, split: str) -> Pictures | None:
+    bar = st.progress(0.0, "Reading pictures …")
+
+    def tick(done: int, of: int) -> None:
+        if done % max(1, of // 100) == 0:
+            bar.progress(done / of, f"Reading pictures … {done:,} of {of:,}")
+
+    table = store.read(version.ref, PICTURE_COLUMNS).table
+    found = measure(store, version, table, split, tick=tick)
+    bar.empty()
+    return found
+
+
+def _means(pictures: Pictures, cuts: AgeCuts) -> str:
+    """The mean images as HTML: three rows of six, and the one of all."""
+    grid = mean_grid(pictures, cuts)
+    parts = [
+        "<span></span>",
+        *(f"<span class='head'>{escape(cell['name']).replace(' ', '<br>')}</span>" for cell in grid[0]["cells"]),
+    ]
+    for row in grid:
+        parts.append(f"<span class='side'>{escape(row['name'])}</span>")
+        for cell in row["cells"]:
+            name = escape(f"mean image, {row['name']} {cell['name']}", quote=True)
+            image = f"<img src='{cell['image']}' alt='{name}'>" if cell["image"] else "<div class='none'>none</div>"
+            parts.append(f"<figure>{image}<figcaption>{cell['count']:,}</figcaption></figure>")
+    overall = f"<img src='{data_url(pictures.overall)}' alt='mean image of all pictures'>"
+    caption = "<figcaption>All classes, each as often as it stands in the version</figcaption>"
+    whole = f"<figure class='overall'>{overall}{caption}</figure>"
+    return f"{_STYLE}<div class='means'><div class='faces'>{''.join(parts)}</div>{whole}</div>"
+
+
+_STYLE = """<style>
+.means { display: grid; grid-template-columns: minmax(0, 900px) 220px; gap: 28px; font-size: 13px; }
+.means .faces { display: grid; grid-template-columns: max-content repeat(6, minmax(0, 1fr)); gap: 10px; }
+.means figure { margin: 0; text-align: center; } .means img { width: 100%; display: block; border-radius: 6px; }
+.means .head { text-align: center; line-height: 1.3; align-self: end; }
+.means .side { align-self: center; padding-right: 6px; }
+.means .head, .means .side, .means figcaption { opacity: 0.72; }
+.means figcaption { padding-top: 4px; line-height: 1.35; }
+.means .none { aspect-ratio: 3 / 4; border: 1px dashed; border-radius: 6px; opacity: 0.3;
+  display: grid; place-items: center; }
+@media (max-width: 900px) { .means { grid-template-columns: minmax(0, 1fr); } }
+</style>"""
+
+
+# -- the report -------------------------------------------------------------------------------------------------
+
+
+def _offer_report(store: Store, version: Version) -> None:
+    """A button that writes the report to the workspace; then one that hands it out."""
+    file = store.workspace / "reports" / f"{version.name}-{version.number}-{version.content_hash[:8]}.html"
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown("**All of this as one file**, for every split, to send or to keep.")
+        if st.button("Make the report" if not file.exists() else "Make it again", icon=":material/draft:"):
+            with st.spinner("Drawing the report …"):
+                write_report(store, version.ref, file)
+        if file.exists():
+            st.download_button(
+                "Save the report",
+                file.read_bytes(),
+                file.name,
+                "text/html",
+                icon=":material/download:",
+                on_click="ignore",
+            )

@@ -1,0 +1,83 @@
+"""`python -m data_manifests log | show | diff | verify | lineage`: commands that look at versions and write nothing."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import pyarrow.compute as pc
+
+from data_manifests.command_line import open_store
+from data_manifests.inspect import diff, lineage, lineage_lines, verify
+from data_manifests.inspect import text as texts
+from data_manifests.schema import STATUSES
+
+
+@click.command("log")
+@click.argument("name")
+def log_command(name: str) -> None:
+    """List the versions of NAME, oldest first."""
+    store = open_store()
+    store.resolve(name)
+    for line in texts.log_lines(store.log(name), store.tags(name)):
+        click.echo(line)
+
+
+@click.command("show")
+@click.argument("ref")
+@click.option("--status", type=click.Choice(STATUSES), help="List the rows of this status instead, with their reasons.")
+@click.option("--limit", default=20, show_default=True, help="At most so many of them.")
+def show_command(ref: str, status: str | None, limit: int) -> None:
+    """Tell what a version holds.
+
+    Its history, how many rows, people and synthetic pictures, the splits, and the 18 classes.
+    """
+    store = open_store()
+    manifest = store.read(ref)
+    if status:
+        rows = manifest.table.filter(pc.equal(manifest.table.column("status"), status))
+        lines = texts.row_lines(rows, limit) or [f"no row of {manifest.version.ref} has status {status}"]
+    else:
+        lines = texts.version_lines(manifest, store.tags(manifest.version.name))
+    click.echo("\n".join(lines))
+
+
+@click.command("diff")
+@click.argument("a")
+@click.argument("b")
+def diff_command(a: str, b: str) -> None:
+    """Tell what changed from version A to B.
+
+    Rows added and removed, labels, people, splits, status, bytes. A crop is compared with the photo it was made from.
+    """
+    store = open_store()
+    old, new = store.read(a), store.read(b)
+    click.echo(f"{old.version.ref} → {new.version.ref}")
+    if old.cuts != new.cuts:
+        click.echo(f"age cuts {', '.join(old.cuts.names)} → {', '.join(new.cuts.names)}")
+    click.echo("\n".join(diff(old.table, new.table).lines()))
+
+
+@click.command("verify")
+@click.argument("ref")
+def verify_command(ref: str) -> None:
+    """Check that all files are as recorded.
+
+    Reads every file of a version again; tells which are missing, changed or outside of their folder. Exits with 1 if
+    any is.
+    """
+    result = verify(open_store(), ref)
+    click.echo("\n".join(result.lines()))
+    if result.problems.num_rows:
+        sys.exit(1)
+
+
+@click.command("lineage")
+@click.argument("ref")
+@click.argument("sample_id", metavar="SAMPLE")
+def lineage_command(ref: str, sample_id: str) -> None:
+    """Follow a row back to its photo.
+
+    SAMPLE is its sample_id. Newest version first: which picture was made where, and what labels changed on the way.
+    """
+    click.echo("\n".join(lineage_lines(lineage(open_store(), ref, sample_id))))

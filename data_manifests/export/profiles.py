@@ -1,0 +1,188 @@
+"""Export as the competition's layout: train.csv, and one folder of up to seven shots per profile."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from tqdm import tqdm
+
+from data_manifests.errors import ManifestError
+from data_manifests.schema import EXTRA_PREFIX, LABELS, USABLE
+from data_manifests.taxonomy import SHOT_MASK
+from data_manifests.versions import Store, file_sha256, is_inside
+
+_RACE = f"{EXTRA_PREFIX}race"
+_READ = ("sample_id", "root", "path", "sha256", "person_id", "profile_id", "shot", *LABELS, "status", "reason")
+_LEDGER = ("sample_id", "root", "path", "written_as", "left_out_because", "reason")
+
+
+@dataclass
+class _Photo:
+    """A row, and the file that it becomes or why it does not."""
+
+    row: dict[str, Any]
+    target: str = ""
+    left_out: str = ""
+
+
+@dataclass
+class _Folder:
+    """One line of train.csv: photos of one profile that agree in gender and age."""
+
+    name: str  # the id
+    path: str
+    about: dict[str, Any]  # a row of it
+    shots: dict[str, _Photo] = field(default_factory=dict)
+
+
+def write_profiles(store: Store, table: pa.Table, folder: Path, link: bool) -> dict[str, int]:
+    """Fill `folder`; answer how many rows were left out for which reason (ledger.csv has them one by one).
+
+    A photo's shot follows its label: one that was relabelled from worn to incorrect is written as incorrect_mask.
+    Photos of one profile that differ in gender or age, or that want the same place, go to folders of their own, for the
+    layout has one gender and age per folder and seven places. train.csv has a column `person_id` besides the
+    competition's, so that all folders of a person, synthetic ones too, can be kept in one split. Raises ManifestError
+    when nothing is left.
+    """
+    columns = [*_READ, *([_RACE] if _RACE in table.column_names else [])]
+    photos = [_Photo(row, left_out=_why_not(row)) for row in table.select(columns).to_pylist()]
+    folders = _arrange([photo for photo in photos if not photo.left_out])
+    placed = [photo for photo in photos if photo.target]
+    _write_files(store, placed, folder, link)
+    left_out = dict(Counter(photo.left_out for photo in photos if photo.left_out).most_common())
+    if len(photos) == sum(left_out.values()):
+        told = ", ".join(f"{reason} {count}" for reason, count in left_out.items())
+        raise ManifestError(f"none of {len(photos)} rows can be written as profiles: {told}.")
+    lines = [_line(one) for one in folders if not all(photo.left_out for photo in one.shots.values())]
+    _write_csv(folder / "train.csv", ("id", "gender", "race", "age", "path", "person_id"), lines)
+    _write_csv(folder / "ledger.csv", _LEDGER, (_ledger_line(photo) for photo in photos))
+    return left_out
+
+
+def _why_not(row: dict[str, Any]) -> str:
+    if row["status"] not in USABLE:
+        return f"status {row['status']}"
+    return next((f"no {name}" for name in LABELS if row[name] is None), "")
+
+
+def _arrange(photos: Sequence[_Photo]) -> list[_Folder]:
+    """Give each photo its folder and its place there."""
+    groups: dict[tuple[str, str, int], list[_Photo]] = defaultdict(list)
+    for photo in photos:
+        groups[photo.row["profile_id"], photo.row["gender"], photo.row["age"]].append(photo)
+    # The larger part of a profile keeps its plain name.
+    ordered = sorted(groups.items(), key=lambda group: (group[0][0], -len(group[1]), group[0]))
+    taken: set[str] = set()
+    folders: list[_Folder] = []
+    for _, members in ordered:
+        own: list[_Folder] = []
+        # Photos whose shot agrees with their label come first, so that they keep it.
+        for photo in sorted(members, key=lambda photo: SHOT_MASK.get(photo.row["shot"]) != photo.row["mask"]):
+            _place(photo, own, taken)
+        folders += own
+    for folder in folders:
+        for shot, photo in folder.shots.items():
+            photo.target = f"images/{folder.path}/{shot}{Path(photo.row['path']).suffix.lower()}"
+    return folders
+
+
+def _place(photo: _Photo, own: list[_Folder], taken: set[str]) -> None:
+    """Put a photo into the first folder of its group that has room for it, or into a new one."""
+    mask, shot = photo.row["mask"], photo.row["shot"]
+    places = sorted((place for place in SHOT_MASK if SHOT_MASK[place] == mask), key=lambda place: place != shot)
+    for folder in own:
+        free = [place for place in places if place not in folder.shots]
+        if free:
+            folder.shots[free[0]] = photo
+            return
+    row = photo.row
+    name = _new_name(row["profile_id"], taken)
+    path = "_".join(filter(None, (name, row["gender"], _safe(row.get(_RACE) or ""), str(row["age"]))))
+    own.append(_Folder(name, path, row, {places[0]: photo}))
+
+
+def _new_name(profile: str, taken: set[str]) -> str:
+    """A folder name for a profile: `000001/s1` → `000001-s1`, with -2, -3 … if that is taken (also in other case)."""
+    base = _safe(profile) or "profile"
+    name, count = base, 1
+    while name.lower() in taken:
+        count += 1
+        name = f"{base}-{count}"
+    taken.add(name.lower())
+    return name
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip(".-")[:100]
+
+
+def _write_files(store: Store, photos: Sequence[_Photo], folder: Path, link: bool) -> None:
+    """Copy or link the files; one that is missing or not as recorded is left out."""
+    roots = {name: store.file_of(name, "") for name in {photo.row["root"] for photo in photos}}
+    for parent in {(folder / photo.target).parent for photo in photos}:
+        parent.mkdir(parents=True)
+
+    def write(photo: _Photo) -> str:
+        root = roots[photo.row["root"]]
+        return _write_file(root, root / photo.row["path"], photo.row["sha256"], folder / photo.target, link)
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        answers = list(tqdm(pool.map(write, photos), total=len(photos), desc="export", unit="img"))
+    for photo, answer in zip(photos, answers, strict=True):
+        if answer:
+            photo.target, photo.left_out = "", answer
+    for emptied in [path for path in (folder / "images").glob("*") if not any(path.iterdir())]:
+        emptied.rmdir()
+
+
+def _write_file(root: Path, source: Path, sha256: str, target: Path, link: bool) -> str:
+    """Copy or link one file; why not, if so."""
+    if not is_inside(os.path.realpath(root), source):
+        return "file outside its root"
+    try:
+        data = b"" if link else source.read_bytes()
+        found = file_sha256(source) if link else hashlib.sha256(data).hexdigest()
+    except FileNotFoundError:
+        return "file missing"
+    if found != sha256:
+        return "file changed since ingest"
+    if not link:
+        target.write_bytes(data)
+        return ""
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError as error:
+        if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise ManifestError(
+                f"hard links to {str(root)!r} cannot be made there ({error.strerror}); use --copy."
+            ) from None
+        raise
+    return ""
+
+
+def _line(folder: _Folder) -> tuple[Any, ...]:
+    row = folder.about
+    return folder.name, row["gender"], row.get(_RACE) or "", row["age"], folder.path, row["person_id"]
+
+
+def _ledger_line(photo: _Photo) -> tuple[Any, ...]:
+    row = photo.row
+    return row["sample_id"], row["root"], row["path"], photo.target, photo.left_out, row["reason"] or ""
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", encoding="utf8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -1,0 +1,95 @@
+"""Versions as text for a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_manifests.schema import STATUSES
+from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES
+from data_manifests.versions import Manifest, Version, count_values
+
+
+def log_lines(versions: Sequence[Version], tags: Mapping[str, int]) -> list[str]:
+    """One line per version: ref, time, hash, rows, operation, parents, tags."""
+    lines = []
+    for version in versions:
+        own = [tag for tag, number in tags.items() if number == version.number]
+        parents = f" from {', '.join(version.parents)}" if version.parents else ""
+        mark = f"  [{', '.join(own)}]" if own else ""
+        time = version.created[:16].replace("T", " ")
+        what = f"{version.content_hash[:8]}  {version.rows:>9,} rows  {version.operation}"
+        lines.append(f"{version.ref:12} {time}  {what}{parents}{mark}")
+    return lines
+
+
+def version_lines(manifest: Manifest, tags: Mapping[str, int]) -> list[str]:
+    """What a version is made of: history, ledger, people, splits, and the 18 classes as a table."""
+    version, table = manifest.version, manifest.table
+    own = [tag for tag, number in tags.items() if number == version.number]
+    parameters = ", ".join(f"{name}={value}" for name, value in version.parameters.items())
+    facts = {
+        "version": f"{version.ref}  {version.content_hash[:16]}  {version.created}",
+        "tags": ", ".join(own),
+        "made by": version.operation + (f" ({parameters})" if parameters else ""),
+        "seed": "" if version.seed is None else str(version.seed),
+        "from": ", ".join(version.parents),
+        "rows": f"{table.num_rows:,}: " + ", ".join(f"{name} {version.ledger.get(name, 0):,}" for name in STATUSES),
+        "people": f"{pc.count_distinct(table.column('person_id')).as_py():,}",
+        "synthetic": f"{count_values(table, 'is_synthetic').get('True', 0):,}",
+        "splits": ", ".join(f"{name} {count:,}" for name, count in count_values(table, "split").items()),
+    }
+    lines = [f"{name:10} {value}" for name, value in facts.items() if value]
+    return [*lines, "", *class_lines(manifest)]
+
+
+def class_lines(manifest: Manifest) -> list[str]:
+    """How many usable rows each of the 18 classes has; a row per mask and gender, a column per age class."""
+    counts, ages = manifest.version.classes, manifest.cuts.names
+    lines = [f"{'usable':18}" + "".join(f"{age:>10}" for age in ages)]
+    for m, mask in enumerate(MASKS):
+        for g, gender in enumerate(GENDERS):
+            cells = [counts.get(str(m * 6 + g * 3 + age), 0) for age in range(N_AGE_CLASSES)]
+            lines.append(f"{mask:10}{gender:8}" + "".join(f"{cell:>10,}" for cell in cells))
+    return lines
+
+
+def split_lines(table: pa.Table) -> list[str]:
+    """People and rows of each split."""
+    lines = []
+    for name, rows in count_values(table, "split").items():
+        people = pc.count_distinct(table.column("person_id").filter(pc.equal(table.column("split"), name))).as_py()
+        lines.append(f"{name:6} {people:>7,} people {rows:>9,} rows")
+    return lines
+
+
+def row_lines(table: pa.Table, most: int) -> list[str]:
+    """Rows with what one wants to know first: id, path, labels, status, reason."""
+    columns = ("sample_id", "path", "mask", "gender", "age", "status", "reason")
+    rows = table.select(columns).slice(0, most).to_pylist()
+    lines = []
+    for row in rows:
+        labels = " ".join("-" if row[name] is None else str(row[name]) for name in ("mask", "gender", "age"))
+        reason = f"  {row['reason']}" if row["reason"] else ""
+        lines.append(f"{row['sample_id']}  {row['path']}  {labels}  {row['status']}{reason}")
+    more = table.num_rows - len(rows)
+    return lines + ([f"… and {more:,} more; --limit shows them"] if more > 0 else [])
+
+
+def failure_lines(table: pa.Table, most: int = 8) -> list[str]:
+    """The reasons of failed rows, alike ones together: how many, and the first of each kind."""
+    failed = table.filter(pc.equal(table.column("status"), "failed")).select(["path", "reason"]).to_pylist()
+    kinds: dict[str, list[str]] = {}
+    for row in failed:
+        # Alike means: the same but for quoted values and numbers.
+        kind = re.sub(r"'[^']*'|\d+", "…", row["reason"])
+        kinds.setdefault(kind, []).append(f"{row['path']}: {row['reason']}")
+    ranked = sorted(kinds.values(), key=len, reverse=True)
+    lines = [f"{len(rows):7,} × {rows[0]}" for rows in ranked[:most]]
+    rest = sum(map(len, ranked[most:]))
+    if lines:
+        lines.insert(0, f"{len(failed):,} of {table.num_rows:,} rows failed; of each kind the first:")
+    return lines + ([f"{rest:7,} × other reasons"] if rest else [])

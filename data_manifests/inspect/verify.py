@@ -1,0 +1,62 @@
+"""Whether the files of a version are still the ones it was made from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from data_manifests.versions import Store, file_sha256, is_inside
+
+PROBLEMS = ("missing", "changed", "outside", "unreadable")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """`problems` has a row per file that is not as recorded: sample_id, root, path, problem (one of PROBLEMS)."""
+
+    checked: int
+    without_hash: int  # rows that never had a readable file
+    problems: pa.Table
+
+    def lines(self, most: int = 20) -> list[str]:
+        """The report as text."""
+        rows = self.problems.slice(0, most).to_pylist()
+        lines = [f"{row['problem']:10} {row['root']}/{row['path']} ({row['sample_id']})" for row in rows]
+        if self.problems.num_rows > most:
+            lines.append(f"… and {self.problems.num_rows - most} more")
+        counts = {name: pc.sum(pc.equal(self.problems.column("problem"), name)).as_py() or 0 for name in PROBLEMS}
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        return [*lines, f"{self.checked} files checked: {told}; {self.without_hash} rows have no file"]
+
+
+def verify(store: Store, ref: str) -> Verified:
+    """Hash every file of a version again. Raises ManifestError for an unknown root."""
+    table = store.read(ref, ["sample_id", "root", "path", "sha256"]).table
+    rows = table.filter(pc.is_valid(table.column("sha256")))
+    folders = {name: store.file_of(name, "") for name in rows.column("root").unique().to_pylist()}
+    real = {name: os.path.realpath(folder) for name, folder in folders.items()}
+    listed = list(zip(*(rows.column(name).to_pylist() for name in ("root", "path", "sha256")), strict=True))
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = pool.map(lambda row: _problem(folders, real, *row), listed)
+        answers = list(tqdm(found, total=len(listed), desc="verify", unit="img"))
+    problems = rows.drop_columns("sha256").append_column("problem", pa.array(answers, pa.string()))
+    return Verified(len(listed), table.num_rows - len(listed), problems.filter(pc.is_valid(problems.column("problem"))))
+
+
+def _problem(folders: Mapping[str, Path], real: Mapping[str, str], root: str, path: str, sha256: str) -> str | None:
+    file = folders[root] / path
+    if not is_inside(real[root], file):
+        return "outside"
+    try:
+        return None if file_sha256(file) == sha256 else "changed"
+    except FileNotFoundError:
+        return "missing"
+    except OSError:
+        return "unreadable"

@@ -1,0 +1,21 @@
+"""TODO data_manifests.versions."""
+
+from data_manifests.versions.atomic_io import is_inside, write_atomic
+from data_manifests.versions.content_hash import file_sha256, id_keys, sample_id, table_sha256
+from data_manifests.versions.metadata import Manifest, Version, count_values, tool_versions
+from data_manifests.versions.store import WORKSPACE_ROOT, Store
+
+__all__ = [
+    "WORKSPACE_ROOT",
+    "Manifest",
+    "Store",
+    "Version",
+    "count_values",
+    "file_sha256",
+    "id_keys",
+    "is_inside",
+    "sample_id",
+    "table_sha256",
+    "tool_versions",
+    "write_atomic",
+]

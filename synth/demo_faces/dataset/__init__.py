@@ -1,0 +1,1 @@
+"""TODO synth.demo_faces.dataset."""

@@ -1,0 +1,57 @@
+"""A second look of the same person: the photo mirrored or not, a little turned, nearer and lit otherwise.
+
+The unmasked picture of a synthetic profile is such a second look, and its masks are put on it, so that the profile
+is not seven copies of pixels that the network has already seen.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from synth.masks import MIRROR_INDEX
+
+
+def vary(image: np.ndarray, landmarks_xy: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 3) uint8 RGB and (68, 2) px → the same sizes, drawn from `rng`.
+
+    Turn within ±5°, scale within ±4 %, gamma within ±12 %, each channel's gain within ±3 %: what two snaps of one
+    person differ by, and small enough that no border shows.
+    """
+    points = landmarks_xy.astype(np.float32)
+    if rng.random() < 0.5:
+        image = np.ascontiguousarray(image[:, ::-1])
+        points = points[MIRROR_INDEX]
+        points[:, 0] = image.shape[1] - 1 - points[:, 0]
+    centre = points.mean(axis=0)
+    turn = cv2.getRotationMatrix2D(centre.tolist(), float(rng.uniform(-5, 5)), float(rng.uniform(0.97, 1.05)))
+    height, width = image.shape[:2]
+    image = cv2.warpAffine(image, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    points = (points @ turn[:, :2].T + turn[:, 2]).astype(np.float32)
+    return _relight(image, rng), points
+
+
+def _relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Gamma and channel gains, on everything but a background that was painted in one colour.
+
+    Such a background has the same colour in every photo; if synthetic pictures, which are mostly of the rare class,
+    had another one, a network would read the class from it.
+    """
+    tone = np.linspace(0, 1, 256, dtype=np.float32)[:, None] ** rng.uniform(0.88, 1.12)
+    curve = np.clip(tone * rng.uniform(0.97, 1.03, 3) * 255, 0, 255)
+    relit = cv2.LUT(image, np.rint(curve).astype(np.uint8)[None])
+    paint = _paint(image)
+    if paint is None:
+        return relit
+    distance = np.abs(image.astype(np.int16) - paint).max(axis=2)
+    weight = np.clip((distance - 4) / 24, 0, 1).astype(np.float32)[..., None]
+    return np.rint(image + weight * (relit.astype(np.float32) - image)).astype(np.uint8)
+
+
+def _paint(image: np.ndarray) -> np.ndarray | None:
+    """The colour (3,) of a background painted in one colour: what most of the upper border agrees on; else None."""
+    height = image.shape[0]
+    border = np.concatenate([image[:4].reshape(-1, 3), image[: height // 3, :4].reshape(-1, 3)])
+    paint = np.median(border, axis=0)
+    agree = np.abs(border - paint).max(axis=1) <= 3  # JPEG moves a flat colour by a level or two
+    return paint if agree.mean() > 0.6 else None

@@ -1,1 +1,0 @@
-"""Rendered people: portraits drawn from a height field, with known truth and no real person in them."""

@@ -1,0 +1,540 @@
+"""The Grid page: which faces it shows, what is written about those that are marked, pairs of duplicates."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import Browser, expect
+
+from curation_app.annotations.annotator_log import Words
+from curation_app.annotations.log import correction, path_of
+from curation_app.grid.duplicate_groups import twins_of
+from curation_app.images.manifest_rows import Faces, load_faces
+from curation_app.tiles.actions import (
+    EXCLUDE,
+    KEEP,
+    SAME,
+    records_of,
+    records_of_group,
+    relabelling,
+    right,
+    suggested,
+    verdict,
+)
+from curation_app.tiles.selection import counts, in_order, labels_of, not_judged
+from data_manifests.corrections.apply import apply_to_store
+from data_manifests.corrections.record import Correction, read_corrections
+from data_manifests.errors import CorrectionError
+from data_manifests.taxonomy import AgeCuts
+from data_manifests.versions.metadata import Version
+from data_manifests.versions.store import Store
+from tests.support.app_pages import open_page, texts
+from tests.support.app_server import Server, browsing, serving, write_people
+from tests.support.app_tiles import PATIENCE_MS, send, sheet, status, tiles
+
+AUDITED = {"gender_label_score": 0.9, "age_label_score": 0.9, "mask_label_score": 0.9, "audit_rank": 1}
+_SEEN = Version("people", 1, "ingest", content_hash="9f86d081" * 8)
+ACTIONS = {action.name: action for action in relabelling(AgeCuts())}
+
+
+def people(store: Store, number: int = 6, **wrong: dict[str, Any]) -> Faces:
+    """A version of drawn people whom the audit has looked at."""
+    known = {name.replace("_", "/"): values for name, values in wrong.items()}
+    everybody = {f"p{at:03d}": AUDITED | known.get(f"p{at:03d}", {}) for at in range(number)}
+    return load_faces(store, write_people(store, number, known | everybody).ref)
+
+
+def words_of(store: Store, faces: Faces, annotator: str = "Kim") -> Words:
+    words = Words(path_of(store, faces.version, annotator))
+    words.refresh()
+    return words
+
+
+def rows_of(faces: Faces, *names: str) -> list[dict[str, Any]]:
+    """Rows by person/shot."""
+    rows = {f"{row['person_id']}/{row['shot']}": row for row in faces.table.to_pylist()}
+    return [rows[name] for name in names]
+
+
+def logs(store: Store) -> list[Path]:
+    return sorted((store.workspace / "corrections").glob("*/*.csv"))
+
+
+def said(store: Store) -> list[tuple[str, ...]]:
+    found = read_corrections(logs(store)).to_pylist()
+    assert [one["problem"] for one in found if one["problem"]] == []
+    return [(one["person_id"], one["scope"], one["field"], one["old"], one["new"]) for one in found]
+
+
+# -- which photos -----------------------------------------------------------------------------------------------------
+def test_a_class_is_shown_with_the_most_suspect_first_and_those_without_a_score_last(store: Store) -> None:
+    faces = people(
+        store, 6, p000={"gender_label_score": 0.3}, p003={"gender_label_score": None, "age_label_score": 0.1}
+    )
+    labels = labels_of(faces)
+    men = labels.shown & (labels.labelled["gender"] == 0)
+    assert counts(labels.labelled["gender"], labels.shown, 2) == [28, 14]  # of three, two are male
+    rows = in_order(labels, men, -labels.scores["gender"])
+    order = list(dict.fromkeys(faces.column("person_id").take(pa.array(rows)).to_pylist()))
+    assert order == ["p000", "p002", "p005", "p003"]
+    by_age = in_order(labels, men, -labels.scores["class"])  # of all labels together, the worst counts
+    assert faces.column("person_id")[int(by_age[0])].as_py() == "p003"
+    by_id = in_order(labels, men, None)
+    assert faces.column("person_id").take(pa.array(by_id)).to_pylist() == sorted(
+        faces.column("person_id").take(pa.array(by_id)).to_pylist()
+    )
+
+
+def test_what_cannot_be_judged_is_not_shown(store: Store) -> None:
+    by_us = {"status": "excluded", "reason": "apply: excluded by Kim"}
+    faces = people(store, 3, p000_normal={"status": "failed"}, p001_mask1=by_us, p002_mask2={"status": "excluded"})
+    labels = labels_of(faces)
+    assert int(labels.shown.sum()) == 21 - 3
+    assert faces.records(np.flatnonzero(labels.rejected))[0]["shot"] == "mask1"  # a stage's exclusion is not ours
+    assert int(labels.rejected.sum()) == 1
+
+
+def test_what_was_judged_can_be_hidden(store: Store) -> None:
+    faces = people(store, 3)
+    words = words_of(store, faces)
+    [row, other] = rows_of(faces, "p000/mask1", "p001/mask1")
+    words.save("g00000001", records_of(ACTIONS["mask=none"], [row], faces.version, "Kim", words))
+    words.save("g00000002", records_of(ACTIONS["gender=male"], [other], faces.version, "Kim", words))
+    rows = np.arange(faces.table.num_rows)
+    assert len(not_judged(faces, rows, words, ("mask",))) == 20
+    assert len(not_judged(faces, rows, words, ("gender",))) == 14  # all seven of the person
+    words.take_back("g00000002")
+    assert len(not_judged(faces, rows, words, ("gender",))) == 21
+
+
+# -- what is written --------------------------------------------------------------------------------------------------
+def test_gender_is_said_once_for_a_person_and_the_mask_of_each_photo(store: Store) -> None:
+    faces = people(store, 3)
+    words = words_of(store, faces)
+    rows = rows_of(faces, "p000/normal", "p000/mask1", "p001/mask1")
+    records = records_of(ACTIONS["gender=female"], rows, faces.version, "Kim", words)
+    assert [(one.person_id, one.scope, one.old) for one in records] == [
+        ("p000", "person", "male"),
+        ("p001", "person", "female"),
+    ]
+    records = records_of(ACTIONS["mask=incorrect"], rows, faces.version, "Kim", words)
+    assert [(one.sample_id, one.scope, one.old) for one in records] == [
+        (rows[0]["sample_id"], "sample", "none"),
+        (rows[1]["sample_id"], "sample", "worn"),
+        (rows[2]["sample_id"], "sample", "worn"),
+    ]
+    assert {one.image_sha256 for one in records} == {row["sha256"] for row in rows}
+
+
+def test_right_and_suggested(store: Store) -> None:
+    faces = people(store, 3, p000={"suggested_age": 61, "suggested_gender": "female"}, p001={"gender": None})
+    words = words_of(store, faces)
+    rows = rows_of(faces, "p000/normal", "p001/normal")
+    records = records_of(right(("gender", "age")), rows, faces.version, "Kim", words)
+    assert [(one.person_id, one.field, one.old, one.new) for one in records] == [
+        ("p000", "gender", "male", "male"),
+        ("p000", "age", "25", "25"),
+        ("p001", "age", "40", "40"),  # a label that is not there cannot be right
+    ]
+    records = records_of(suggested(("age",)), rows, faces.version, "Kim", words)
+    assert [(one.person_id, one.new) for one in records] == [("p000", "61")]
+    with pytest.raises(CorrectionError, match="suggests nothing"):
+        records_of(suggested(("mask",)), rows, faces.version, "Kim", words)
+
+
+def test_a_label_of_one_copy_is_taken_for_the_others_but_not_for_all_of_another_person(store: Store) -> None:
+    faces = people(store, 3)
+    words = words_of(store, faces)
+    good, other, own = rows_of(faces, "p000/normal", "p001/normal", "p000/mask1")
+    records = records_of_group(SAME, [good, other, own], [good], faces.version, "Kim", words)
+    assert [(one.person_id, one.scope, one.field, one.new) for one in records] == [
+        ("p001", "sample", "gender", "male"),
+        ("p001", "sample", "age", "25"),
+        ("p000", "sample", "mask", "none"),
+    ]
+    with pytest.raises(CorrectionError, match="mark one"):
+        records_of_group(SAME, [good, other], [good, other], faces.version, "Kim", words)
+    kept = records_of_group(KEEP, [good, other], [good], faces.version, "Kim", words)
+    assert [(one.sample_id, one.old, one.new) for one in kept] == [
+        (good["sample_id"], "false", "false"),
+        (other["sample_id"], "false", "false"),
+    ]
+
+
+def test_what_was_said_shows_at_once(store: Store) -> None:
+    faces = people(store, 3)
+    words = words_of(store, faces)
+    row, brother = rows_of(faces, "p000/normal", "p000/mask1")
+    for number, (action, shown) in enumerate(
+        [(right(("age",)), "✓ right"), (ACTIONS["age=class:0"], "✓ right"), (ACTIONS["age=class:2"], "→ ≥60")]
+    ):
+        words.save(f"g0000000{number}", records_of(action, [row], faces.version, "Kim", words))
+        assert verdict(row, words, AgeCuts()) == verdict(brother, words, AgeCuts()) == shown
+    words.save("g00000009", records_of(EXCLUDE, [row], faces.version, "Kim", words))
+    assert (verdict(row, words, AgeCuts()), verdict(brother, words, AgeCuts())) == ("excluded", "→ ≥60")
+
+
+def test_a_save_that_arrives_twice_is_written_once_also_after_a_restart(store: Store) -> None:
+    faces = people(store, 3)
+    [row] = rows_of(faces, "p000/mask1")
+    for _ in range(2):
+        words = words_of(store, faces)
+        records = [Correction(faces.version.pinned, row["sample_id"], "p000", "sample", "mask", "worn", "none", "Kim")]
+        words.save("g00000001", records)
+        words.save("g00000001", records)
+    assert len(said(store)) == 1
+    with pytest.raises(CorrectionError, match="name of a save"):
+        words.save("../x", records)
+
+
+_SAVES = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["gender=male", "gender=female", "age=class:0", "age=class:2", "mask=none", "mask=worn", "keep"]
+        ),
+        st.lists(st.integers(0, 13), min_size=1, max_size=4, unique=True),
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(_SAVES)
+def test_undoing_gives_back_what_was_said_before_step_by_step(
+    tmp_path_factory: pytest.TempPathFactory, saves: list[tuple[str, list[int]]]
+) -> None:
+    rows = [
+        {"sample_id": f"s{at}", "person_id": f"p{at // 7}", "mask": "worn", "gender": "male", "age": 40, "sha256": ""}
+        | {"age_class": 1, "status": "ok", "reason": None}
+        for at in range(14)
+    ]
+    words = Words(tmp_path_factory.mktemp("undo") / "Kim.csv")
+
+    def state(of: Words) -> list[str | None]:
+        return [of.of(row, field) for row in rows for field in ("mask", "gender", "age")]
+
+    def records(action: str, chosen: list[dict[str, Any]]) -> list[Correction]:
+        if action in ACTIONS:
+            return records_of(ACTIONS[action], chosen, _SEEN, "Kim", words)
+        return [correction(_SEEN, row, "gender", "female", "Kim") for row in chosen]  # as a copy of a photo gets it
+
+    states = {}
+    for number, (action, marked) in enumerate(saves):
+        before = state(words)
+        words.save(f"g{number:08d}", records(action, [rows[at] for at in marked]))
+        if words.is_saved(f"g{number:08d}"):
+            states[f"g{number:08d}"] = before
+    again = Words(words.path)
+    again.refresh()
+    assert state(again) == state(words)
+    for name, before in reversed(states.items()):
+        assert again.last_save("g")[0] == name
+        again.take_back(name)
+        assert state(again) == before == latest_words(words.path, rows)
+    words.refresh()
+    assert state(words) == [None] * len(state(words))
+
+
+def latest_words(log: Path, rows: list[dict[str, Any]]) -> list[str | None]:
+    """What `apply` takes from a log: the latest record about each photo, also if it was about the person."""
+    now: dict[tuple[str, str], str] = {}
+    for record in read_corrections([log]).to_pylist():
+        for row in rows:
+            key = "person_id" if record["scope"] == "person" else "sample_id"
+            if record[key] == row[key]:
+                now[row["sample_id"], record["field"]] = record["new"]
+    return [now.get((row["sample_id"], field)) or None for row in rows for field in ("mask", "gender", "age")]
+
+
+def test_a_later_word_stands_when_an_earlier_save_is_undone(store: Store) -> None:
+    faces = people(store, 2)
+    words = words_of(store, faces)
+    first, second = rows_of(faces, "p000/normal", "p001/normal")
+    words.save("g00000001", records_of(ACTIONS["age=class:2"], [first, second], faces.version, "Kim", words))
+    words.save("g00000002", records_of(ACTIONS["age=class:1"], [first], faces.version, "Kim", words))
+    assert words.take_back("g00000001") == 1
+    assert (words.of(first, "age"), words.of(second, "age")) == ("class:1", None)
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+def test_the_page_shows_a_class_and_writes_what_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    people(store, 3, p001={"gender": "male", "suggested_gender": "female", "gender_label_score": 0.1})
+    bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
+    assert [tile["label"] for tile in sheet(bench)["tiles"]] == ["male 25 · worn"] * 5  # the first of 18 classes
+    bench.segmented_control[0].set_value("suspected").run()
+    bench.selectbox(key="grid field suspected").set_value("gender").run()
+    bench.selectbox(key="grid value suspected gender").set_value(1).run()
+    shown = sheet(bench)["tiles"]
+    assert [tile["head"].split()[0] for tile in shown] == ["p001"] * 7
+    assert {tile["hint"] for tile in shown} == {"looks female"}
+    answer = send(bench, "grid", "suggested=gender", [shown[0]["id"], shown[1]["id"]])
+    assert answer == {"text": "Saved · As suggested · 2 pictures", "error": False}
+    assert said(store) == [("p001", "person", "gender", "male", "female")]
+    assert {tile["said"] for tile in sheet(bench)["tiles"]} == {"→ female"}
+    version, report = apply_to_store(store, "people@1", logs(store))
+    assert (report.counts["applied"], report.rows_changed, version.number) == (1, 7, 2)
+
+
+def test_undo_takes_back_the_last_save_of_this_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    people(store, 3)
+    bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
+    first = sheet(bench)["tiles"][0]["id"]
+    assert sheet(bench)["undo"] is None
+    send(bench, "grid", "mask=none", [first])
+    bench = open_page("grid", store, "people@1", monkeypatch, "Kim")  # the next morning
+    undo = sheet(bench)["undo"]
+    assert send(bench, "grid", "undo", [undo["name"]])["text"] == "Took back 1 label."
+    assert [record[-1] for record in said(store)] == ["none", ""]
+    assert sheet(bench)["undo"] is None
+    _, report = apply_to_store(store, "people@1", logs(store))
+    assert report.rows_changed == 0
+
+
+def test_nothing_is_written_where_something_is_wrong(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    people(store, 3)
+    bench = open_page("grid", store, "people@1", monkeypatch)
+    known = sheet(bench)["tiles"][0]["id"]
+    assert sheet(bench)["why"].startswith("Type your name")
+    assert "type your name" in send(bench, "grid", "mask=none", [known])["text"]
+    bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
+    for number, (action, ids) in enumerate([("mask=funny", [known]), ("mask=none", [known, "not-there"])]):
+        answer = send(bench, "grid", action, ids, f"gwrong{number:04d}")
+        assert answer["error"]
+        assert answer["text"].startswith("Nothing was saved: ")
+    assert said(store) == []
+
+
+def test_a_save_is_about_the_version_whose_pictures_were_shown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = people(store, 3)
+    store.write("people", faces_table(store, "people@1", "split"), "split", parents=[faces.version])
+    bench = open_page("grid", store, "people@2", monkeypatch, "Kim")
+    given, old = sheet(bench), faces.version.pinned
+    assert given["manifest"] != old
+    save = {"name": "gold000001", "manifest": old, "action": "mask=none", "ids": [given["tiles"][0]["id"]]}
+    bench.session_state["grid"] = {"saves": [save]}
+    assert not sheet(bench.run())["done"]["gold000001"]["error"]
+    [record] = read_corrections(logs(store)).to_pylist()
+    assert record["manifest"] == old
+
+
+def faces_table(store: Store, ref: str, column: str) -> pa.Table:
+    table = store.read(ref).table
+    at = table.schema.get_field_index(column)
+    return table.set_column(at, column, pa.array(["train"] * table.num_rows))
+
+
+def test_a_picture_that_is_gone_is_told_and_the_rest_is_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = people(store, 3)
+    [row] = rows_of(faces, "p000/mask2")
+    (store.workspace / "photos" / row["path"]).unlink()
+    shown = sheet(open_page("grid", store, "people@1", monkeypatch, "Kim"))["tiles"]
+    assert [bool(tile["src"]) for tile in shown].count(False) == 1
+    assert "is no longer in the folder" in next(tile["problem"] for tile in shown if not tile["src"])
+
+
+def test_paging(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    people(store, 30)  # ten of each class, five masks each
+    bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
+    bench.selectbox(key="grid size").set_value(48).run()
+    given = sheet(bench)
+    assert (given["pages"], given["total"], len(given["tiles"])) == (2, 50, 48)
+    bench.session_state["grid"] = {"page": {"of": given["choice"], "page": 1}}
+    second = sheet(bench.run())
+    assert (second["first"], len(second["tiles"])) == (48, 2)
+    assert not {tile["id"] for tile in second["tiles"]} & {tile["id"] for tile in given["tiles"]}
+    bench.selectbox(key="grid field labelled").set_value("gender").run()  # another choice begins at its first page
+    assert sheet(bench)["page"] == 0
+
+
+def test_without_an_audit_it_says_what_to_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 3)
+    bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
+    assert len(sheet(bench)["tiles"]) == 5
+    for show in ("suspected", "duplicates"):
+        bench.segmented_control[0].set_value(show).run()
+        assert "python \\-m audit run people@1" in texts(bench)
+    bench.segmented_control[0].set_value("predicted").run()
+    assert "python \\-m train fit people@1" in texts(bench)
+    bench.segmented_control[0].set_value("excluded").run()
+    assert sheet(bench)["empty"] == "No correction has left a photo out of this version."
+
+
+def test_what_a_network_says_otherwise_comes_surest_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = people(store, 3)
+    ids = faces.column("sample_id").to_pylist()
+    run = store.workspace / "runs" / "people-0001"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"manifest": "people@1", "state": "finished"}')
+    predicted = np.array(faces.column("class_id").to_pylist(), np.int8)
+    confidence = np.linspace(0.5, 0.9, len(ids)).astype(np.float32)
+    predicted[[1, 3]] = 3  # two masked young men as women
+    columns = {"sample_id": ids, "split": ["val"] * len(ids), "target": predicted, "predicted": predicted}
+    pq.write_table(pa.table(columns | {"confidence": confidence}), run / "predictions.parquet")
+    bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
+    bench.segmented_control[0].set_value("predicted").run()
+    bench.selectbox(key="grid field predicted").set_value("gender").run()
+    bench.selectbox(key="grid value predicted gender").set_value(1).run()
+    assert [tile["id"] for tile in sheet(bench)["tiles"]] == [ids[3], ids[1]]
+    bench.toggle(key="grid differ").set_value(False).run()
+    assert sheet(bench)["total"] == 2 + 7  # and the woman
+
+
+# -- duplicates -------------------------------------------------------------------------------------------------------
+def copies(store: Store) -> Faces:
+    """p000's first photo again at p001 (another gender and age); p002's mask1 again as its own mask2; a lone one."""
+    faces = people(store, 4)
+    first, other, twin, same = rows_of(faces, "p000/normal", "p001/normal", "p002/mask1", "p002/mask2")
+    groups = {first["sample_id"]: "a", other["sample_id"]: "a", twin["sample_id"]: "b", same["sample_id"]: "b"}
+    table = store.read(faces.version.ref).table
+    of = [groups.get(name) for name in table["sample_id"].to_pylist()]
+    of[20] = "alone"
+    at = table.schema.get_field_index("duplicate_of")
+    version = store.write(
+        "people", table.set_column(at, "duplicate_of", pa.array(of)), "audit", parents=[faces.version]
+    )
+    return load_faces(store, version.ref)
+
+
+def test_groups_of_the_same_picture_and_in_what_they_differ(store: Store) -> None:
+    faces = copies(store)
+    twins = twins_of(faces, labels_of(faces))
+    assert len(twins) == 2  # one that is alone is no pair
+    assert twins.flags(0) == ["different people", "gender differs", "age class differs"]
+    assert twins.flags(1) == []
+    assert [row["person_id"] for row in faces.records(twins.group(0))] == ["p000", "p001"]
+    assert list(twins.any_differs) == [True, False]
+
+
+def test_a_version_without_duplicates_has_no_groups(store: Store) -> None:
+    faces = people(store, 2)
+    assert len(twins_of(faces, labels_of(faces))) == 0
+
+
+def test_duplicates_on_the_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = copies(store)
+    bench = open_page("grid", store, "people@2", monkeypatch, "Kim")
+    bench.segmented_control[0].set_value("duplicates").run()
+    given = sheet(bench)
+    assert [tile["group"] for tile in given["tiles"]] == [0, 0, 1, 1]
+    assert given["groups"][0]["flags"] == ["different people", "gender differs", "age class differs"]
+    [good] = rows_of(faces, "p000/normal")
+    assert not send(bench, "grid", "group=same", [good["sample_id"]])["error"]
+    assert said(store) == [
+        ("p001", "sample", "gender", "female", "male"),
+        ("p001", "sample", "age", "40", "25"),
+    ]
+    assert not send(bench, "grid", "group=keep", [given["tiles"][2]["id"]])["error"]
+    bench.toggle(key="grid hide").set_value(True).run()
+    assert [tile["head"].split()[0] for tile in sheet(bench)["tiles"]] == ["p000", "p001"]
+
+
+# -- in a browser -----------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as browser:
+        yield browser
+
+
+def test_mark_with_click_range_and_keys_relabel_kill_the_server_undo(store: Store, browser: Browser) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    people(store, 9, p000={"person_id": hostile})
+    with serving(store.workspace) as server:
+        page = open_grid(browser, server)
+        shown = tiles(page, 15)  # three young men with five masks each
+        heads = shown.locator(".head").all_inner_texts()
+        assert heads[0].startswith(hostile)  # as text
+        shown.nth(1).click()
+        shown.nth(4).click(modifiers=["Shift"])
+        shown.nth(7).click()
+        page.keyboard.press("ArrowRight")  # shows where the keyboard is
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("x")
+        assert marked(page) == [1, 2, 3, 4, 7, 8]
+        shown.nth(3).click()  # not that one
+        assert marked(page) == [1, 2, 4, 7, 8]
+        page.keyboard.press("i")
+        status(page, "5 pictures")
+        assert shown.locator(".said").all_inner_texts().count("→ incorrect") == 5
+        names = [store_id(shown, at) for at in (1, 2, 4, 7, 8)]
+        page.keyboard.press("a")
+        page.keyboard.press("Escape")
+        assert marked(page) == []
+        server.kill()
+        assert sorted(sample_ids(store)) == sorted(names)
+        port = server.port
+    with serving(store.workspace, port=port) as server:
+        page = open_grid(browser, server)
+        shown = tiles(page, 15)
+        expect(shown.nth(1).locator(".said")).to_have_text("→ incorrect", timeout=PATIENCE_MS)
+        page.keyboard.press("u")
+        status(page, "Took back 5 labels")
+        expect(shown.nth(1).locator(".said")).to_be_hidden(timeout=PATIENCE_MS)
+    _, report = apply_to_store(store, "people@1", logs(store))
+    assert (len(report.table), report.rows_changed) == (10, 0)
+
+
+def open_grid(browser: Browser, server: Server) -> Any:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.on("dialog", lambda dialog: pytest.fail(f"a text was run: {dialog.message}"))
+    page.goto(f"{server.url}/grid?manifest=people@1&by=Kim")
+    return page
+
+
+def marked(page: Any) -> list[int]:
+    boxes = page.locator(".tile").all()
+    return [at for at, box in enumerate(boxes) if box.get_attribute("aria-selected") == "true"]
+
+
+def store_id(shown: Any, at: int) -> str:
+    return str(shown.nth(at).get_attribute("data-id"))
+
+
+def sample_ids(store: Store) -> list[str]:
+    return read_corrections(logs(store))["sample_id"].to_pylist()
+
+
+def test_fast_saves_lose_nothing_and_mix_nothing_up(store: Store, browser: Browser) -> None:
+    people(store, 9)
+    with serving(store.workspace) as server:
+        page = open_grid(browser, server)
+        shown = tiles(page, 15)
+        wanted = {}
+        for at, key in zip(range(15), itertools.cycle("in")):
+            shown.nth(at).click()
+            page.keyboard.press(key)
+            wanted[store_id(shown, at)] = {"i": "incorrect", "n": "none"}[key]
+        expect(page.locator(".tile.saving")).to_have_count(0, timeout=PATIENCE_MS)
+        status(page, "Saved")
+    records = read_corrections(logs(store)).to_pylist()
+    assert {record["sample_id"]: record["new"] for record in records} == wanted
+    assert len(records) == 15
+
+
+def test_a_page_is_not_left_with_marks_by_one_key(store: Store, browser: Browser) -> None:
+    people(store, 60)
+    with serving(store.workspace) as server:
+        page = open_grid(browser, server)
+        shown = tiles(page, 96)
+        first = store_id(shown, 0)
+        shown.nth(0).click()
+        page.keyboard.press("]")
+        status(page, "not settled")
+        assert store_id(shown, 0) == first
+        page.keyboard.press("]")
+        expect(page.locator(".place")).to_contain_text("97–100 of 100", timeout=PATIENCE_MS)
+        assert marked(page) == []
+        page.locator(".tile .zoom").first.click(force=True)
+        expect(page.locator(".look dl")).to_contain_text("Person", timeout=PATIENCE_MS)
+        page.keyboard.press("Escape")
+        expect(page.locator(".look")).to_be_hidden(timeout=PATIENCE_MS)
+    assert not (store.workspace / "corrections").exists()

@@ -1,0 +1,99 @@
+"""The Overview page: charts by split, pictures measured when asked, and what it says when something is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from data_manifests.versions.store import Store
+from tests.conftest import write_photos
+from tests.support.app_pages import open_page, press, texts
+from tests.support.manifest_tables import manifest, photo
+
+
+def charts(bench: AppTest) -> list[str]:
+    """The Vega specifications on the page, their data among it."""
+    return [json.dumps(json.loads(one.proto.spec)) for one in bench.get("vega_lite_chart")] or [
+        json.dumps(json.loads(one.proto.spec)) for one in bench.get("arrow_vega_lite_chart")
+    ]
+
+
+def two_splits(store: Store, folder: Path) -> None:
+    """Photos of 6 people, 4 of them in train, as version 2."""
+    import pyarrow as pa
+
+    version = write_photos(store, folder, 6)
+    table = store.read(version.ref).table
+    at = table.schema.get_field_index("split")
+    table = table.set_column(at, "split", pa.array(["train"] * 4 + ["val"] * 2))
+    store.write("drawn", table, "split", parents=[version])
+
+
+def test_counts_by_split(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_splits(store, tmp_path / "photos")
+    bench = open_page("overview", store, "drawn@2", monkeypatch)
+    assert "What drawn@2 holds" in texts(bench).replace("\\", "")
+    assert {one.label: one.value for one in bench.metric}["People"] == "6"
+    assert len(charts(bench)) == 7  # six of the version, one of the versions
+    bench.segmented_control[0].set_value("val").run()
+    assert {one.label: one.value for one in bench.metric}["People"] == "2"
+
+
+def test_pictures_are_measured_when_asked_and_then_known(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_splits(store, tmp_path / "photos")
+    bench = open_page("overview", store, "drawn@2", monkeypatch)
+    assert "mean image of each class" not in texts(bench)
+    bench = press(bench, "Measure 6 pictures")
+    assert "The mean image of each class" in texts(bench)
+    assert "Measured on 6 of 6 pictures" in texts(bench)
+    assert any('"red ' in chart for chart in charts(bench))
+    again = open_page("overview", store, "drawn@2", monkeypatch)
+    assert "The mean image of each class" in texts(again)
+
+
+def test_a_deleted_picture_is_told_and_the_rest_works(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_splits(store, tmp_path / "photos")
+    (tmp_path / "photos" / "p001.png").unlink()
+    bench = press(open_page("overview", store, "drawn@2", monkeypatch), "Measure 6 pictures")
+    told = texts(bench)
+    assert "1 of 6 pictures could not be read. Put them back" in told
+    assert "python -m data_manifests verify drawn@2" in told
+    assert "p001.png: No such file or directory" in told
+    assert "Measured on 5 of 6 pictures" in told
+
+
+def test_no_manifest_and_a_broken_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "python \\-m data\\_manifests ingest" in texts(open_page("overview", store, "", monkeypatch))
+    store.write("faces", manifest([photo("a")]), "test")
+    file = store.resolve("faces@1")
+    file.chmod(0o644)
+    file.write_bytes(b"PAR1 not really")
+    assert "cannot be read" in texts(open_page("overview", store, "faces@1", monkeypatch))
+
+
+def test_nothing_usable(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write("faces", manifest([photo("a", status="failed")]), "test")
+    assert "No usable row here" in texts(open_page("overview", store, "faces@1", monkeypatch))
+
+
+def test_the_report_is_written_to_the_workspace(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_splits(store, tmp_path / "photos")
+    bench = press(open_page("overview", store, "drawn@2", monkeypatch), "Make the report")
+    texts(bench)
+    [file] = (store.workspace / "reports").glob("drawn-2-*.html")
+    assert "<title>drawn@2" in file.read_text("utf8")
+    assert bench.get("download_button")
+
+
+def test_an_unknown_root_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write("faces", manifest([photo("a")]), "test")
+    told = texts(press(open_page("overview", store, "faces@1", monkeypatch), "Measure 1 picture"))
+    assert "is not in" in told
+    assert "python \\-m data\\_manifests root faces FOLDER" in told

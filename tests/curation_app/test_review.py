@@ -1,0 +1,172 @@
+"""The Review page in Streamlit's test bench: choosing a queue, sharing the work, signing in, what is wrong is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from curation_app.annotations import log
+from curation_app.review.cards import picture_of
+from curation_app.review.leases import read_looks
+from curation_app.review.session import Sitting
+from data_manifests.versions.store import Store
+from tests.support.app_pages import open_page, texts
+from tests.support.app_server import ROOT, write_people
+
+FRAME = str(ROOT / "curation_app" / "streamlit_app.py")
+
+
+def sitting(bench: AppTest) -> Sitting:
+    assert not bench.exception, [one.value for one in bench.exception]
+    return bench.session_state["review_sitting"]
+
+
+def first(bench: AppTest) -> str | None:
+    return sitting(bench).view()["now"]
+
+
+def open_frame(store: Store, monkeypatch: pytest.MonkeyPatch, **address: str) -> AppTest:
+    monkeypatch.setenv("WORKSPACE", str(store.workspace))
+    bench = AppTest.from_file(FRAME, default_timeout=60)
+    for key, value in address.items():
+        bench.query_params[key] = value
+    return bench.run()
+
+
+def test_suspects_come_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 3, {"p002": {"audit_rank": 1}})
+    bench = open_page("review", store, "people@1", monkeypatch, "kim")
+    assert first(bench) == "p002"
+    assert "audit" not in texts(bench)
+
+
+def test_without_an_audit_the_order_is_by_id(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 3)
+    bench = open_page("review", store, "people@1", monkeypatch, "kim")
+    assert first(bench) == "p000"
+    assert "python -m audit run" in texts(bench)
+
+
+def test_the_queue_is_chosen_and_stands_in_the_address(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 12)
+    bench = open_page("review", store, "people@1", monkeypatch, "kim")
+    bench.selectbox[0].set_value("id").run()
+    bench.text_input[0].set_value("p007").run()
+    assert first(bench) == "p007"
+    assert (bench.query_params["queue"], bench.query_params["at"]) == ("id", "p007")
+    bench.selectbox[0].set_value("class").run()
+    bench.selectbox[1].set_value("worn male >=60").run()
+    assert first(bench) == "p002"
+    bench.selectbox[0].set_value("unseen").run()
+    assert first(bench) == "p000"
+
+
+def test_one_person(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 3)
+    bench = open_page("review", store, "people@1", monkeypatch, "kim")
+    bench.selectbox[0].set_value("person").run()
+    assert "type the id" in texts(bench)
+    bench.text_input[0].set_value("p9").run()
+    assert "has no photo" in texts(bench)
+    bench.text_input[0].set_value("p001").run()
+    assert first(bench) == "p001"
+
+
+def test_another_queue_gives_the_people_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 12)
+    bench = open_page("review", store, "people@1", monkeypatch, "kim")
+    bench.selectbox[0].set_value("id").run()
+    bench.text_input[0].set_value("p008").run()
+    other = Sitting(sitting(bench).table, "lee", sitting(bench).queue.__class__(), 1)
+    assert other.view()["now"] == "p000"
+
+
+def test_how_many_see_each_person_is_set_for_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = write_people(store, 3)
+    bench = open_page("review", store, "people@1", monkeypatch, "kim")
+    bench.sidebar.selectbox[0].set_value(2).run()
+    assert read_looks(log.folder(store, version)) == 2
+    assert sitting(bench).looks == 2
+
+
+def test_a_broken_line_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = write_people(store, 3)
+    path = log.path_of(store, version, "lee")
+    path.parent.mkdir(parents=True)
+    path.write_text("no log at all\n")
+    (path.parent / "desk.json").write_text("{")
+    bench = open_page("review", store, "people@1", monkeypatch, "kim")
+    assert "is not a correction log" in texts(bench).replace("\\", "")
+    assert first(bench) == "p000"
+
+
+def test_no_manifest(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = open_frame(store, monkeypatch)
+    assert "there is no manifest" in texts(bench).replace("\\", "")
+    assert not bench.exception
+
+
+def test_a_broken_manifest(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 2)
+    file = store.resolve("people@1")
+    file.chmod(0o644)
+    file.write_bytes(b"PAR1 not a table PAR1")
+    bench = open_frame(store, monkeypatch, by="kim")
+    assert "cannot be read" in texts(bench).replace("\\", "")
+    assert not bench.exception
+
+
+def test_the_frame_opens_the_review_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 2)
+    bench = open_frame(store, monkeypatch, by="kim", manifest="people@1")
+    assert (first(bench), sitting(bench).annotator) == ("p000", "kim")
+
+
+@pytest.mark.parametrize("name", ["=cmd", "a;b", "(kim)"])
+def test_a_name_that_no_log_can_carry(store: Store, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write_people(store, 2)
+    bench = open_frame(store, monkeypatch, by=name)
+    assert "a name begins with" in texts(bench)
+    assert sitting(bench).annotator == ""
+
+
+def test_signing_in_takes_the_place_of_a_typed_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 2)
+    monkeypatch.setenv("WORKSPACE", str(store.workspace))
+    bench = AppTest.from_file(FRAME, default_timeout=60)
+    bench.secrets["auth"] = {"client_id": "desk"}
+    bench.query_params["by"] = "an impostor"
+    bench.run()
+    assert [button.label for button in bench.sidebar.button] == ["Sign in"]
+    assert not bench.sidebar.text_input
+    assert sitting(bench).annotator == ""
+
+
+def test_who_is_signed_in_is_the_annotator(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(store, 2)
+    monkeypatch.setenv("WORKSPACE", str(store.workspace))
+    bench = AppTest.from_file(FRAME, default_timeout=60)
+    bench.secrets["auth"] = {"client_id": "desk"}
+    monkeypatch.setattr(
+        "streamlit.user_info._get_user_info", lambda: {"is_logged_in": True, "email": "kim@example.org"}
+    )
+    bench.run()
+    assert sitting(bench).annotator == "kim@example.org"
+    monkeypatch.setattr("streamlit.user_info._get_user_info", lambda: {"is_logged_in": True, "name": "(Kim; Minji)"})
+    assert sitting(bench.run()).annotator == "user Kim Minji"  # what a log can carry
+    assert (
+        log.path_of(store, store.version("people"), "kim@example.org").parent == store.workspace / "corrections/people"
+    )
+
+
+def test_pictures_outside_the_root_are_refused(store: Store, tmp_path: Path) -> None:
+    write_people(store, 1)
+    secret = tmp_path / "secret.png"
+    secret.write_bytes((store.workspace / "photos/p000/mask3.png").read_bytes())
+    (store.workspace / "photos/p000/link.png").symlink_to(secret)
+    for path in ("../../secret.png", str(secret), "p000/link.png"):
+        picture = picture_of(store, {"root": "photos", "path": path, "sha256": None, "sample_id": "s"})
+        assert "leads out of" in picture.get("problem", ""), path
+    assert "image" in picture_of(store, {"root": "photos", "path": "p000/mask3.png", "sha256": None, "sample_id": "s"})

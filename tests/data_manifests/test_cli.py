@@ -1,0 +1,255 @@
+"""The command line as a user meets it: what it prints, what it refuses, and the pages made from it."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from data_manifests.cli.main import cli
+from data_manifests.corrections.record import Correction, append_correction
+from data_manifests.errors import ToolkitError
+from data_manifests.schema import as_markdown
+from data_manifests.versions.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ten people in a CSV; the workspace is in `tmp_path` too."""
+    monkeypatch.setenv("WORKSPACE", str(tmp_path / "workspace"))
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    lines = ["file,person_id,gender,age"]
+    for number in range(10):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number}.png")
+        lines.append(f"{number}.png,p{number},{('male', 'female')[number % 2]},{20 + 5 * number}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder
+
+
+def call(*words: object, code: int = 0) -> list[str]:
+    """Run a command; the lines it prints. A ToolkitError is raised, as `cli_tools.run` prints it."""
+    result = CliRunner().invoke(cli, [str(word) for word in words])
+    if isinstance(result.exception, ToolkitError):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.stdout.splitlines()
+
+
+def ingest(photos: Path, *more: str) -> list[str]:
+    return call("ingest", photos, "--layout", "table", "--map", "path=file", "--name", "faces", *more)
+
+
+def the_store() -> Store:
+    return Store(os.environ["WORKSPACE"])
+
+
+def tagged() -> int:
+    return the_store().tags("faces")["photos"]
+
+
+def test_from_photos_to_an_export(photos: Path, tmp_path: Path) -> None:
+    lines = ingest(photos)
+    assert lines[-1] == "faces@1: 10 rows (ok 10, fallback 0, failed 0, excluded 0)"
+    assert "none      male             1         3         1" in lines
+    assert tagged() == 1
+    lines = call("split", "faces", "--folds", 2, "--seed", 5)
+    assert lines[-1] == "faces@2: 10 rows (ok 10, fallback 0, failed 0, excluded 0)"
+    assert [line.split()[:2] for line in lines[:-1]] == [["train", "8"], ["val", "2"]]
+    assert tagged() == 2
+    version = the_store().version("faces@2")
+    assert (version.seed, version.parameters["folds"], version.parameters["ratios"]) == (
+        5,
+        2,
+        {"train": 0.8, "val": 0.2},
+    )
+    row = the_store().read("faces@2").table.to_pylist()[3]
+    log = tmp_path / "corrections.csv"
+    pinned = f"faces@2#{version.content_hash[:8]}"
+    append_correction(
+        log, Correction(pinned, row["sample_id"], row["person_id"], "sample", "gender", "female", "male", "me")
+    )
+    lines = call("apply", "faces", log, "--report", tmp_path / "report.csv")
+    assert lines[0].startswith("1 corrections: 1 applied")
+    assert lines[-1].startswith("faces@3: 10 rows")
+    assert tagged() == 3
+    assert (tmp_path / "report.csv").read_text().count("\n") == 2
+    assert "gender     1 changed: female → male (1)" in call("diff", "faces@2", "faces@3")
+    assert call("lineage", "faces", row["sample_id"])[:2] == [
+        f"faces@3  apply: row kept, faces/3.png ({row['sample_id']})",
+        "    gender: female → male",
+    ]
+    assert len(call("log", "faces")) == 3
+    assert call("log", "faces")[2].endswith("[photos]")
+    assert call("verify", "faces")[-1].startswith("10 files checked: missing 0")
+    lines = call("export", "faces", "--format", "profiles", "--out", tmp_path / "out")
+    assert lines == ["faces@3: 10 rows written, 0 left out"]
+    assert call("tag", "faces@3", "curated")[-1].startswith("faces@3: 10 rows")
+    shown = call("show", "faces@curated")
+    assert "tags       curated, photos" in shown
+    assert any(line.startswith("splits     train ") for line in shown)
+
+
+def test_running_everything_again_changes_nothing(photos: Path) -> None:
+    ingest(photos)
+    call("split", "faces@photos")
+    before = sorted(path.name for path in (the_store().workspace / "manifests" / "faces").glob("*.parquet"))
+    lines = ingest(photos)
+    assert lines[-2:] == [
+        "nothing changed; tag photos stays at faces@2",
+        "faces@1: 10 rows (ok 10, fallback 0, failed 0, excluded 0)",
+    ]
+    assert tagged() == 2
+    assert call("split", "faces@photos")[-1].startswith("faces@2: ")
+    assert sorted(path.name for path in (the_store().workspace / "manifests" / "faces").glob("*.parquet")) == before
+
+
+def test_people_keep_their_split_when_photos_are_added(photos: Path) -> None:
+    ingest(photos)
+    call("split", "faces@photos")
+    before = dict(
+        zip(*(the_store().read("faces").table[name].to_pylist() for name in ("person_id", "split")), strict=True)
+    )
+    with (photos / "labels.csv").open("a") as file:
+        for number in range(10, 40):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(photos / f"{number}.png")
+            file.write(f"\n{number}.png,p{number},male,{20 + number}")
+    ingest(photos)
+    lines = call("split", "faces@photos")
+    assert lines[0] == "10 people keep the split that they have; --anew deals again"
+    table = the_store().read("faces@4").table
+    after = dict(zip(*(table[name].to_pylist() for name in ("person_id", "split")), strict=True))
+    assert {name: after[name] for name in before} == before
+    assert table["split"].null_count == 0
+    assert [parent.split("#")[0] for parent in the_store().version("faces@4").parents] == ["faces@3", "faces@2"]
+    call("split", "faces@4", "--anew", "--seed", 9)
+    anew = dict(
+        zip(*(the_store().read("faces").table[name].to_pylist() for name in ("person_id", "split")), strict=True)
+    )
+    assert anew != after
+
+
+def test_photos_read_again_after_corrections_say_so(photos: Path, tmp_path: Path) -> None:
+    ingest(photos)
+    version = the_store().version("faces")
+    row = the_store().read("faces").table.to_pylist()[0]
+    pinned = f"faces@1#{version.content_hash[:8]}"
+    log = tmp_path / "corrections.csv"
+    append_correction(log, Correction(pinned, row["sample_id"], row["person_id"], "sample", "age", "20", "21", "me"))
+    call("apply", "faces", log)
+    (photos / "9.png").unlink()
+    hint = "corrections of earlier versions are not in it; next: python -m data_manifests apply faces CSV…"
+    assert ingest(photos)[-2] == hint
+    call("apply", "faces", log)
+    assert the_store().read("faces").table["age"].to_pylist()[0] == 21
+    assert hint not in ingest(photos)
+    assert tagged() == 4
+
+
+def test_failed_rows_are_told_by_kind(photos: Path) -> None:
+    with (photos / "labels.csv").open("a") as file:
+        file.write("\nx1.png,a,male,30\nx2.png,b,male,30\n0.png,c,male,900\n")
+    lines = ingest(photos)
+    assert lines[0] == "3 of 13 rows failed; of each kind the first:"
+    assert lines[1] == "      2 × x1.png: ingest: file does not exist"
+    assert lines[-1] == "faces@1: 13 rows (ok 10, fallback 0, failed 3, excluded 0)"
+    shown = call("show", "faces", "--status", "failed", "--limit", 1)
+    assert "x1.png  none male 30  failed  ingest: file does not exist" in shown[0]
+    assert shown[1] == "… and 2 more; --limit shows them"
+    assert call("show", "faces", "--status", "excluded") == ["no row of faces@1 has status excluded"]
+
+
+def test_no_usable_photo_writes_nothing(photos: Path) -> None:
+    for path in photos.glob("*.png"):
+        path.unlink()
+    with pytest.raises(ToolkitError, match=r"none of the 10 photos of .* can be used; nothing was written"):
+        ingest(photos)
+    assert the_store().names() == []
+    assert list(the_store().roots()) == ["workspace"]
+
+
+def test_verify_exits_with_1_when_a_file_is_gone(photos: Path) -> None:
+    ingest(photos)
+    (photos / "4.png").unlink()
+    assert call("verify", "faces", code=1)[-1].startswith("10 files checked: missing 1")
+
+
+def test_another_folder_under_a_known_name_is_refused_until_it_is_moved(photos: Path) -> None:
+    ingest(photos)
+    moved = photos.rename(photos.with_name("moved"))
+    with pytest.raises(ToolkitError, match=rf"Choose another --name; or, .* data_manifests root faces {moved}"):
+        ingest(moved)
+    assert call("root", "faces", moved) == [f"faces  {moved}"]
+    assert ingest(moved)[-1].startswith("faces@1: ")
+    assert call("verify", "faces")[-1].startswith("10 files checked: missing 0")
+    assert len(call("root")) == 2
+    with pytest.raises(ToolkitError, match=r"root 'other' is not in .*Known: \{workspace, faces\}"):
+        call("root", "other")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--layout", "profiles", "--csv", "a"], "--csv belongs to --layout table. Got --layout profiles instead."),
+        (["--layout", "folder", "--mask", "none"], "--mask belongs to --layout table or utkface. Got --layout folder"),
+        (["--layout", "table", "--map", "file"], "an option must be written --map FIELD=COLUMN. Got 'file' instead."),
+        (["--layout", "table", "--value", "x=y"], "--value is written FIELD:WORD=OURS, such as mask:Masked=worn"),
+        (["--layout", "table", "--age-cuts", "60,30"], "age cuts must rise within 0 to 116, such as 30,60. Got 60,30"),
+        (["--layout", "table", "--age-cuts", "30"], "age cuts must be two whole numbers such as 30,60. Got '30'"),
+        (["--layout", "table"], "Say which one it is: --map path=COLUMN"),
+        (["--layout", "profiles"], "must have a train.csv"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(photos: Path, options: list[str], message: str) -> None:
+    with pytest.raises(ToolkitError) as error:
+        call("ingest", photos, "--name", "faces", *options)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("ratios", ["train", "train=0,val=0", "train=a"])
+def test_ratios_that_are_no_shares(photos: Path, ratios: str) -> None:
+    ingest(photos)
+    with pytest.raises(ToolkitError, match="--ratios must be shares such as train=8,val=2"):
+        call("split", "faces", "--ratios", ratios)
+
+
+def test_a_new_age_cut_is_a_new_version(photos: Path) -> None:
+    ingest(photos)
+    assert ingest(photos, "--age-cuts", "45,60")[-1].startswith("faces@2: ")
+    lines = call("diff", "faces@1", "faces@2")
+    assert "age cuts <30, 30-59, >=60 → <45, 45-59, >=60" in lines
+    assert any(line.startswith("age_class  3 changed") for line in lines)
+    table = the_store().read("faces@2").table
+    assert pc.sum(pc.equal(table["age_class"], 0)).as_py() == 5
+    assert ingest(photos)[-1].startswith("faces@2: ")  # cuts stay until they are set again
+
+
+def test_errors_are_one_line_and_exit_with_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "data_manifests", "show", "nobody"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "WORKSPACE": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: manifest 'nobody' is not in")
+    assert done.stderr.count("\n") == 1
+
+
+def test_schema_prints_the_page() -> None:
+    assert "\n".join(call("schema")) + "\n" == as_markdown()
+
+
+@pytest.mark.parametrize("page", ["manifest.md", "cli.md"])
+def test_the_pages_made_from_the_code_are_fresh(page: str) -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make.py"))["pages"]()
+    assert (ROOT / "docs" / page).read_text("utf8") == made[page], "run: make docs"

@@ -1,0 +1,279 @@
+"""Consensus of several annotators: rules, a log that apply takes, cleanlab, the commands."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_manifests.agreement.consensus import decide, to_corrections, write_log
+from data_manifests.agreement.crowdlab import likeliest
+from data_manifests.agreement.kappa import ADJUDICATION, Unit, conflicts, find_units, read_sources
+from data_manifests.cli.main import cli
+from data_manifests.corrections.apply import apply_to_store
+from data_manifests.corrections.record import Correction, problem_of, read_corrections
+from data_manifests.errors import ConfigError, CorrectionError
+from data_manifests.versions.store import Store
+from tests.support.annotator_logs import CUTS, Row, log, said, units_of
+from tests.support.manifest_tables import column, manifest, photo
+
+# -- consensus --------------------------------------------------------------------------------------------------
+
+
+def said_by_three(row: Row, what: str, old: str, *new: str, **values: str) -> list[Correction]:
+    return [said(row, what, old, word, by, **values) for word, by in zip(new, ("ann", "bob", "cid"), strict=False)]
+
+
+def test_rules(tmp_path: Path) -> None:
+    rows = [photo(f"p{i}") for i in range(4)]
+    units = units_of(
+        tmp_path,
+        *said_by_three(rows[0], "mask", "none", "worn", "worn", "worn"),
+        *said_by_three(rows[1], "mask", "none", "worn", "worn", "none"),
+        *said_by_three(rows[2], "mask", "none", "worn", "incorrect", "none"),
+        *said_by_three(rows[3], "mask", "none", "worn", "none"),
+        said(rows[3], "mask", "none", "none", "dan", 2, note=f"{ADJUDICATION} x"),
+    )
+    values = {
+        rule: [one.value for one in decide(units, rule, CUTS, adjudicator="dan" if rule == "adjudicator" else "")]
+        for rule in ("unanimous", "majority", "adjudicator")
+    }
+    assert values["unanimous"] == ["worn", "", "", ""]
+    assert values["majority"] == ["worn", "worn", "", ""]
+    assert values["adjudicator"] == ["worn", "", "", "none"]
+    assert [one.value for one in decide(units, "adjudicator", CUTS, adjudicator="bob")] == [
+        "worn", "worn", "incorrect", "none",
+    ]  # fmt: skip
+    for message, wrong in (
+        (r"rule must be one of \{unanimous, .*\}\. Got 'loudest'", {"rule": "loudest"}),
+        ("needs the name of whoever decides: --adjudicator NAME", {"rule": "adjudicator"}),
+        ("belongs to the rule adjudicator. Got rule 'majority'", {"rule": "majority", "adjudicator": "dan"}),
+        ("cleanlab's categories belong to the rule cleanlab", {"rule": "cleanlab"}),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            decide(units, cuts=CUTS, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("new", "value"),
+    [
+        (["61", "63", "class:2"], "61"),
+        (["61", "64", "70"], "64"),
+        (["class:2", "class:2"], "class:2"),
+        (["59", "60"], ""),
+    ],
+)
+def test_ages_in_one_class_agree(tmp_path: Path, new: list[str], value: str) -> None:
+    units = units_of(tmp_path, *said_by_three(photo("p"), "age", "25", *new, scope="person"))
+    assert [one.value for one in decide(units, "unanimous", CUTS)] == [value]
+
+
+def apply_consensus(
+    store: Store, ref: str, units: list[Unit], rule: str, adjudicator: str = ""
+) -> tuple[pa.Table, dict[str, int]]:
+    """Write the consensus and apply it alone; the table after it and what became of its records."""
+    path = store.workspace / "consensus.csv"
+    write_log(path, to_corrections(decide(units, rule, CUTS, adjudicator=adjudicator), rule, adjudicator))
+    version, report = apply_to_store(store, ref, [path], seed=0)
+    return store.read(version.ref).table, {name: count for name, count in report.counts.items() if count}
+
+
+def test_the_consensus_is_a_log_that_apply_takes(store: Store) -> None:
+    rows = [photo(f"p{i}") for i in range(3)]
+    pinned = store.write("faces", manifest(rows), "test").pinned
+    logs = store.workspace / "log.csv"
+    records = [
+        *said_by_three(rows[0], "mask", "none", "worn", "worn", "none", manifest=pinned),
+        *said_by_three(rows[1], "gender", "male", "female", "male", manifest=pinned, scope="person"),
+        *said_by_three(rows[2], "age", "25", "25", "25", manifest=pinned, scope="person"),
+    ]
+    corrections = read_corrections([log(logs, *records)])
+    assert apply_to_store(store, "faces", [logs], seed=0)[1].counts["conflict"] == 5
+    units = find_units(corrections, read_sources(store, corrections)[0])
+    table, counts = apply_consensus(store, "faces", units, "majority")
+    assert counts == {"applied": 1, "already": 1}
+    assert [column(table, "mask")[row["sample_id"]] for row in rows] == ["worn", "none", "none"]
+    assert set(table["gender"].to_pylist()) == {"male"}  # ann and bob differ: open
+    first = (store.workspace / "consensus.csv").read_bytes()
+    _, counts = apply_consensus(store, "faces", units, "majority")
+    assert (store.workspace / "consensus.csv").read_bytes() == first
+    assert counts == {"already": 2}
+    signed = read_corrections([store.workspace / "consensus.csv"]).to_pylist()
+    assert {row["annotator"] for row in signed} == {"consensus:majority"}
+    assert "2 of 3; ann: worn; bob: worn; cid: none" in [row["note"] for row in signed]
+
+
+def test_a_person_waits_for_a_picture_that_is_open_and_follows_one_that_is_settled(store: Store) -> None:
+    a, b = photo("p"), photo("p", "mask1")
+    pinned = store.write("faces", manifest([a, b]), "test").pinned
+    records = [
+        said(a, "gender", "male", "female", "ann", 1, scope="person", manifest=pinned),
+        said(b, "gender", "male", "male", "bob", 2, manifest=pinned),
+    ]
+    corrections = read_corrections([log(store.workspace / "a.csv", *records)])
+    units = find_units(corrections)
+    assert [(one.value, one.why) for one in decide(units, "unanimous", CUTS)] == [
+        ("", f"waits for gender of {b['sample_id']}"), ("", "words differ"),
+    ]  # fmt: skip
+    ruling = said(b, "gender", "male", "male", "dan", 3, note=f"{ADJUDICATION} x", manifest=pinned)
+    corrections = read_corrections([log(store.workspace / "a.csv", ruling)])
+    table, counts = apply_consensus(store, "faces", find_units(corrections), "adjudicator", "dan")
+    assert counts == {"applied": 1, "already": 1}
+    assert column(table, "gender") == {a["sample_id"]: "female", b["sample_id"]: "male"}
+
+
+def test_the_consensus_applies_to_the_version_that_they_began_with_and_to_a_later_one(store: Store) -> None:
+    row = photo("p")
+    first = store.write("faces", manifest([row]), "test")
+    one = said(row, "mask", "none", "worn", "ann", 1, manifest=first.pinned)
+    second, _ = apply_to_store(store, "faces", [log(store.workspace / "ann.csv", one)], seed=0)
+    two = [
+        said(row, "mask", "worn", "incorrect", "bob", 2, manifest=second.pinned),
+        said(row, "mask", "worn", "incorrect", "dan", 3, manifest=second.pinned, note=f"{ADJUDICATION} x"),
+    ]
+    log(store.workspace / "bob.csv", *two)
+    corrections = read_corrections([store.workspace / "ann.csv", store.workspace / "bob.csv"])
+    units = find_units(corrections)
+    for ref in ("faces@1", "faces@2"):
+        table, counts = apply_consensus(store, ref, units, "adjudicator", "dan")
+        assert counts == {"applied": 1, "superseded": 1}
+        assert table["mask"].to_pylist() == ["incorrect"]
+
+
+WORDS = st.lists(
+    st.tuples(
+        st.sampled_from(["ann", "bob", "cid", "dan"]),
+        st.integers(0, 3),  # photo
+        st.sampled_from(["gender", "mask", "exclude"]),
+        st.integers(0, 2),  # which value, the first taking back
+        st.booleans(),  # scope person
+        st.integers(1, 9),
+    ),
+    max_size=14,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(WORDS)
+def test_a_consensus_never_conflicts_and_writes_what_was_decided(
+    drawn: list[tuple[str, int, str, int, bool, int]],
+) -> None:
+    rows = [photo("p"), photo("p", "mask1"), photo("q"), photo("q", "mask1")]
+    values = {"gender": ["", "male", "female"], "mask": ["", "none", "worn"], "exclude": ["", "true", "false"]}
+    old = {"gender": "male", "exclude": "false"}
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        version = store.write("faces", manifest(rows), "test")
+        records = [
+            said(
+                rows[i], what, old.get(what) or rows[i]["mask"], values[what][word], by, day,
+                scope="person" if wide and what != "mask" else "sample", manifest=version.pinned,
+            )
+            for by, i, what, word, wide, day in drawn
+        ]  # fmt: skip
+        if not records:
+            return
+        corrections = read_corrections([log(Path(folder) / "log.csv", *records)])
+        units = find_units(corrections)
+        decisions = decide(units, "majority", CUTS)
+        made = to_corrections(decisions, "majority")
+        assert [problem_of(record) for record in made] == [""] * len(made)
+        write_log(Path(folder) / "c.csv", made)
+        after, report = apply_to_store(store, "faces", [Path(folder) / "c.csv"], seed=0)
+        assert report.counts["conflict"] == report.counts["unplaced"] == 0
+        table = store.read(after.ref).table
+        for one in decisions:
+            if one.value and one.unit.scope == "sample" and one.unit.field != "exclude":
+                assert column(table, one.unit.field)[one.unit.sample_id] == one.value
+        silent = {row["sample_id"] for row in rows} - {one.unit.sample_id for one in decisions if one.value}
+        people = {one.unit.person_id for one in decisions if one.value and one.unit.scope == "person"}
+        before = manifest(rows)
+        for row in rows:
+            if row["sample_id"] in silent and row["person_id"] not in people:
+                for name in ("gender", "mask", "status"):
+                    assert column(table, name)[row["sample_id"]] == column(before, name)[row["sample_id"]]
+
+
+def test_nobodys_log_is_written_over(tmp_path: Path) -> None:
+    mine = log(tmp_path / "ann.csv", said(photo("p"), "mask", "none", "worn", "ann"))
+    before = mine.read_bytes()
+    with pytest.raises(CorrectionError, match="nobody's log is written over"):
+        write_log(mine, [])
+    assert mine.read_bytes() == before
+
+
+# -- cleanlab ---------------------------------------------------------------------------------------------------
+
+
+def test_cleanlab_weighs_annotators_and_the_audit(store: Store) -> None:
+    """Ann is right, bob guesses: where they differ and audit doubts bob's label, hers is taken."""
+    rng = np.random.default_rng(0)
+    truth = ["male", "female"] * 20
+    rows = [
+        photo(f"p{i:02d}", gender="male", gender_label_score=0.95 if truth[i] == "male" else 0.05,
+              suggested_gender=None if truth[i] == "male" else "female")
+        for i in range(40)
+    ]  # fmt: skip
+    pinned = store.write("faces", manifest(rows), "test").pinned
+    bob = [str(word) for word in rng.choice(["male", "female"], 40)]
+    records = [
+        said(row, "gender", "male", word, by, scope="person", manifest=pinned)
+        for by, said_words in (("ann", truth), ("bob", bob))
+        for row, word in zip(rows, said_words, strict=True)
+    ]
+    units = find_units(read_corrections([log(store.workspace / "log.csv", *records)]))
+    assert len(conflicts(units, CUTS)) > 10
+    answers = likeliest(store, units, CUTS)
+    assert answers == truth
+    assert [one.value for one in decide(units, "cleanlab", CUTS, likeliest=answers)] == truth
+
+
+def test_cleanlab_without_scores_says_what_to_run(store: Store) -> None:
+    pinned = store.write("faces", manifest([photo("p")]), "test").pinned
+    records = said_by_three(photo("p"), "gender", "male", "male", "female", manifest=pinned)
+    units = find_units(read_corrections([log(store.workspace / "log.csv", *records)]))
+    with pytest.raises(CorrectionError, match="python -m audit run REF"):
+        likeliest(store, units, CUTS)
+
+
+# -- commands ---------------------------------------------------------------------------------------------------
+
+
+def test_commands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKSPACE", str(store.workspace))
+    rows = [photo(f"p{i}") for i in range(3)]
+    pinned = store.write("faces", manifest(rows), "test").pinned
+    files = []
+    for by, new in (("ann", ["worn", "none", "none"]), ("bob", ["worn", "worn", "none"])):
+        records = [said(row, "mask", "none", word, by, manifest=pinned) for row, word in zip(rows, new, strict=True)]
+        files.append(str(log(store.workspace / f"{by}.csv", *records)))
+    told = CliRunner().invoke(cli, ["agreement", *files], catch_exceptions=False).output
+    assert "3 labels judged, 3 by two or more: 2 alike (66.7 %)" in told
+    assert "ann and bob: 2 of 3 alike (66.7 %), Cohen's kappa 0.400" in told
+    assert f"mask of {rows[1]['sample_id']}: ann: none; bob: worn" in told
+    assert told.endswith("3 labels judged, 1 conflicts, 0 of them adjudicated\n")
+    out = store.workspace / "consensus.csv"
+    told = CliRunner().invoke(cli, ["consensus", *files, "--rule", "unanimous", "--out", str(out)]).output
+    assert told.endswith("consensus.csv: 2 labels decided (unanimous), 1 open\n")
+    assert f"open: mask of {rows[1]['sample_id']}: ann: none; bob: worn (words differ)" in told
+    _, report = apply_to_store(store, "faces", [out], seed=0)
+    assert (report.counts["applied"], report.counts["already"]) == (1, 1)
+    failed = CliRunner().invoke(cli, ["agreement", str(out)])
+    assert isinstance(failed.exception, ConfigError)
+    assert "is a consensus, not an annotator's log" in str(failed.exception)
+
+
+def test_a_broken_line_is_told_and_the_rest_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKSPACE", str(store.workspace))
+    path = log(store.workspace / "ann.csv", said(photo("p"), "mask", "none", "worn", "ann"))
+    path.write_text(path.read_text() + "torn")
+    told = CliRunner().invoke(cli, ["agreement", str(path)], catch_exceptions=False).output
+    assert "ann.csv line 3 is left out: must have 12 cells" in told
+    assert "no version that the logs name is in this workspace: age cuts 30,60 are taken" in told
+    assert told.endswith("1 labels judged, 0 conflicts, 0 of them adjudicated\n")

@@ -1,0 +1,79 @@
+"""A disk that is full or refuses us is one line and no traceback; a defect of ours keeps its traceback."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from pathlib import Path
+
+import click
+import pytest
+
+from data_manifests.command_line import run
+from data_manifests.errors import ManifestError, disk_is_full
+
+
+def group_raising(error: Exception) -> click.Group:
+    @click.group(invoke_without_command=True)
+    def group() -> None:
+        raise error
+
+    return group
+
+
+def sqlite_error(path: Path) -> sqlite3.Error:
+    """What SQLite says of a folder that is not there."""
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        sqlite3.connect(path / "absent" / "results.sqlite")
+    return caught.value
+
+
+@pytest.fixture(autouse=True)
+def command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["command"])
+    monkeypatch.setenv("WORKSPACE", "/data/ws")
+
+
+@pytest.mark.parametrize(
+    ("code", "file", "line"),
+    [
+        (errno.ENOSPC, None, "error: /data/ws: no space left on device. Make room "),
+        (errno.EROFS, "/data/ws/manifests", "error: /data/ws/manifests: read-only file system. "),
+        (errno.EACCES, "/data/ws/cache", "error: /data/ws/cache: permission denied. "),
+    ],
+)
+def test_trouble_with_the_disk_is_one_line(
+    code: int, file: str | None, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(group_raising(OSError(code, "in other words", file)))
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert said.startswith(line)
+    assert said.endswith("or set WORKSPACE to another folder.\n")
+    assert said.count("\n") == 1
+
+
+def test_a_cache_that_cannot_be_opened_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(group_raising(sqlite_error(tmp_path)))
+    assert capsys.readouterr().err.startswith("error: /data/ws: unable to open database file. ")
+
+
+def test_errors_of_the_toolkit_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(group_raising(ManifestError("no such version")))
+    assert capsys.readouterr().err == "error: no such version\n"
+
+
+@pytest.mark.parametrize(
+    "defect", [FileNotFoundError(errno.ENOENT, "gone"), sqlite3.OperationalError("no such column"), KeyError("age")]
+)
+def test_a_defect_keeps_its_traceback(defect: Exception) -> None:
+    with pytest.raises(type(defect)):
+        run(group_raising(defect))
+
+
+def test_a_photo_that_may_not_be_read_is_no_full_disk() -> None:
+    assert disk_is_full(OSError(errno.ENOSPC, "full"))
+    assert not disk_is_full(PermissionError(errno.EACCES, "no"))

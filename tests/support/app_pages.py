@@ -1,0 +1,54 @@
+"""Pages of the review desk in Streamlit's own test bench: one page, without the frame around it."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from data_manifests.versions.store import Store
+
+_SCRIPT = """
+from curation_app import session
+from curation_app.views import {name}
+with session.errors_on_the_page():
+    {name}.page()
+"""
+
+
+def open_page(name: str, store: Store, ref: str, monkeypatch: pytest.MonkeyPatch, annotator: str = "") -> AppTest:
+    """Run a page once at a version, as the annotator (empty: looking only)."""
+    monkeypatch.setenv("WORKSPACE", str(store.workspace))
+    bench = AppTest.from_string(_SCRIPT.format(name=name), default_timeout=60)
+    if ref:
+        bench.session_state["ref"] = ref
+    bench.session_state["annotator"] = annotator
+    return bench.run()
+
+
+def texts(bench: AppTest) -> str:
+    """What stands on the page as text, errors among it."""
+    assert not bench.exception, [one.value for one in bench.exception]
+    kinds = (
+        "header",
+        "subheader",
+        "markdown",
+        "caption",
+        "text",
+        "info",
+        "warning",
+        "error",
+        "success",
+        "html",
+        "code",
+    )
+    found = []
+    for kind in kinds:
+        for element in bench.get(kind):
+            found.append(str(getattr(element, "value", "") or getattr(element.proto, "body", "")))
+    return "\n".join(found)
+
+
+def press(bench: AppTest, label: str) -> AppTest:
+    """Press the first button whose label is or begins with this."""
+    [button, *_] = [one for one in bench.button if one.label.startswith(label)]
+    return button.click().run()

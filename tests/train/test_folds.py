@@ -1,0 +1,159 @@
+"""Folds by person, and training on everybody once the epoch is known."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from audit.scoring.run_predictions import read_predictions
+from data_manifests.errors import ConfigError, ManifestError, StageError
+from data_manifests.splits.assign import assign_splits
+from data_manifests.versions.metadata import Version
+from data_manifests.versions.store import Store
+from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
+from train.data.row_selection import select_rows
+from train.evaluation.folds import COLUMNS, filed_probability
+from train.evaluation.predict import PROBABILITIES
+from train.models.checkpoint import load_trained
+from train.runs import find_run
+from train.settings import check_together, load_train_settings
+from train.training import folds_and_scores, refit_run, train_and_report
+
+SETTINGS = tiny_settings(optim={"lr": 0.004, "epochs": 2})
+
+
+def quiet(line: str) -> None:
+    """Nobody to tell."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def with_folds(store: Store, people: int = 12, folds: int = 3) -> Version:
+    """People in folds, the last two of them kept for a test; synthetic twins of the first two."""
+    rows = [row | {"split": None} for row in rows_of(store, people - 2, split="train")]
+    rows += rows_of(store, 2, split="test", first=people - 2)
+    rows += [row | {"split": None} for row in rows_of(store, 2, split="train", synthetic=True)]
+    version = write_rows(store, rows)
+    return store.write("drawn", assign_splits(store.read("drawn").table, folds=folds), "split", parents=[version])
+
+
+def test_a_fold_is_judged_by_its_people_and_trained_on_the_others(store: Store) -> None:
+    with_folds(store)
+    manifest = store.read("drawn")
+    seen: list[str] = []
+    for fold in range(3):
+        selection = select_rows(manifest, tiny_settings(data={"fold": fold}).data)
+        val, train = (set(part["person_id"].to_pylist()) for part in (selection.val, selection.train))
+        assert not val & train
+        assert len(val | train) == 10
+        assert set(selection.val["fold"].to_pylist()) == {fold}
+        assert set(selection.val["split"].to_pylist()) == {"val"}
+        assert selection.ledger["test"] == 6
+        assert not any(selection.val["is_synthetic"].to_pylist())
+        seen += val
+    assert sorted(seen) == sorted(set(seen))
+    assert len(seen) == 10
+    with pytest.raises(ManifestError, match=r"drawn@2 has no fold 3; its folds: \{0, 1, 2\}\. Run: .*split drawn@2"):
+        select_rows(manifest, tiny_settings(data={"fold": 3}).data)
+
+
+def test_out_of_fold_predictions_join_the_manifest(store: Store) -> None:
+    with_folds(store)
+    said: list[str] = []
+    folder = folds_and_scores(store, "drawn", SETTINGS, say=said.append)
+    table = pd.read_parquet(folder / "out_of_fold.parquet")
+    result = json.loads((folder / "folds.json").read_text("utf8"))
+    assert list(table)[: len(COLUMNS)] == COLUMNS
+    manifest = store.read("drawn").table.to_pandas().set_index("sample_id")
+    real = manifest[~manifest["is_synthetic"] & (manifest["split"] != "test")]
+    assert set(table["sample_id"]) == set(real.index)
+    joined = real.loc[table["sample_id"]]
+    np.testing.assert_array_equal(table["target"], joined["class_id"])
+    np.testing.assert_array_equal(table["fold"], joined["fold"])
+    for fold, name in enumerate(result["runs"]):
+        run = find_run(store, name)
+        assert run.settings().data.fold == fold
+        assert not set(joined["person_id"][table["run"].to_numpy() == name]) & set(
+            manifest.loc[(manifest["fold"] != fold) & manifest["fold"].notna(), "person_id"]
+        )
+        mine = pd.read_parquet(run.path / "predictions.parquet").set_index("sample_id")
+        rows = table[table["run"] == name]
+        np.testing.assert_array_equal(mine.loc[rows["sample_id"], PROBABILITIES], rows[PROBABILITIES])
+    assert result["scores"]["accuracy"] == pytest.approx((table["target"] == table["predicted"]).mean())
+    assert "30 photos of 10 people of drawn@2" in said[-1]
+    evidence = read_predictions(folder / "out_of_fold.parquet", manifest.index.tolist())  # as the audit takes it
+    np.testing.assert_array_equal(evidence.known, manifest.index.isin(real.index))
+    rows = evidence.take(manifest.index.get_indexer(table["sample_id"]))
+    female = [name for number, name in enumerate(PROBABILITIES) if number // 3 % 2 == 1]
+    np.testing.assert_array_equal(rows.people[:, 0] > 0, table[female].sum(axis=1) > 0.5)
+    again = folds_and_scores(store, "drawn", SETTINGS, say=quiet)  # known runs are taken
+    assert again == folder
+    assert len(list((store.workspace / "runs").iterdir())) == 3
+
+
+def test_the_probability_of_a_filed_label_is_the_sum_over_its_classes() -> None:
+    probability = np.random.default_rng(0).dirichlet(np.ones(18), 2)
+    table = pd.DataFrame(probability, columns=PROBABILITIES).assign(
+        target=[7, 17]
+    )  # incorrect male mid; none female old
+    assert filed_probability(table, "mask") == pytest.approx([probability[0, 6:12].sum(), probability[1, 12:].sum()])
+    cells = probability.reshape(2, 3, 2, 3)
+    assert filed_probability(table, "gender") == pytest.approx([cells[0, :, 0].sum(), cells[1, :, 1].sum()])
+    assert filed_probability(table, "age") == pytest.approx([cells[0, :, :, 1].sum(), cells[1, :, :, 2].sum()])
+
+
+def test_a_manifest_without_folds_says_what_to_run(store: Store) -> None:
+    write_people(store, train=2, val=1)
+    with pytest.raises(ManifestError, match=r"drawn@1 has no folds\. Run: python -m data_manifests split drawn@1 --f"):
+        folds_and_scores(store, "drawn", SETTINGS, say=quiet)
+
+
+def test_refit_trains_on_everybody_up_to_the_best_epoch(store: Store) -> None:
+    write_people(store, train=12, val=6)
+    first = train_and_report(store, "drawn", tiny_settings(optim={"epochs": 4}), once=False, say=quiet)
+    best = first.about()["best_epoch"]
+    second = refit_run(store, first.name, say=quiet)
+    about = second.about()
+    assert (about["state"], about["best_epoch"], about["refit_of"]) == ("finished", best, first.name)
+    assert about["ledger"] == {"train": 54}
+    assert second.settings().optim.epochs == 4  # the schedule is that of the first run
+    history = pd.read_csv(second.path / "metrics.csv")
+    assert len(history) == best
+    assert not [name for name in history if name.startswith("val_")]
+    assert load_trained(second.path / "best.pt", torch.device("cpu")).epoch == best
+    assert not (second.path / "scores.json").exists()  # nobody was left to judge it
+    with pytest.raises(StageError, match=rf"run '{second.name}' chose no epoch"):
+        refit_run(store, second.name, say=quiet)
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"data": {"all_rows": True}, "optim": {"schedule": "plateau"}}, "plateau needs a validation score"),
+        ({"data": {"all_rows": True, "fold": 1}}, "set one of the two"),
+        ({"data": {"mix": {"mixup": 0.2}}, "model": {"embedding": "dlib"}}, r"data\.mix mixes pictures"),
+        ({"model": {"soft_sharing": 0.1}}, r"needs model\.networks=separate"),
+    ],
+)
+def test_settings_that_mean_nothing_together_are_refused(sections: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_together(tiny_settings(**sections))
+    flat = {f"{name}.{key}": str(value) for name, part in sections.items() for key, value in part.items()}
+    with pytest.raises(ConfigError, match=words):
+        load_train_settings(None, flat)
+
+
+def test_an_embedding_that_would_ignore_variation_says_so() -> None:
+    assert load_train_settings(None, {"model.embedding": "dlib"}).data.augment == {}  # the run's settings tell it
+    assert load_train_settings(None, {"model.embedding": "dlib", "data.augment": "{}"}).data.augment == {}
+    with pytest.raises(
+        ConfigError, match=r"data\.augment varies pictures, but model\.embedding=dlib looks at each once"
+    ):
+        load_train_settings(None, {"model.embedding": "dlib", "data.augment": "{flip: 0.5}"})

@@ -1,0 +1,245 @@
+"""The commands from end to end, and what the report says."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from sklearn.metrics import f1_score
+
+from data_manifests.errors import ManifestError, StageError
+from data_manifests.taxonomy import AgeCuts
+from data_manifests.versions.store import Store
+from tests.support.train_drawn import rows_of, write_people, write_rows
+from train.cli.main import cli
+from train.reports.figures import line_chart
+from train.reports.summary import summarise, worst_mistakes
+
+SETTINGS = (
+    "device=cpu", "threads=1", "data.size=[32, 32]", "data.batch_size=16", "data.augment={flip: 0.5}",
+    "model.backbone=test_resnet", "model.pretrained=false", "optim.lr=0.004", "optim.epochs=2",
+)  # fmt: skip
+
+
+def run(store: Store, *words: str) -> Result:
+    done = CliRunner().invoke(cli, words, env={"WORKSPACE": str(store.workspace)})
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One finished run, drawn-0001, on version 2 of a manifest with synthetic rows."""
+    store = Store(tmp_path_factory.mktemp("report") / "workspace")
+    first = write_people(store, train=12, val=6, synthetic=4)
+    store.write("drawn", store.read("drawn").table, "balance", parents=[first], parameters={"stage": 1}, seed=3)
+    done = run(store, "fit", "drawn", *SETTINGS)
+    assert done.exit_code == 0, done.output
+    return store
+
+
+def folder_of(store: Store) -> Path:
+    return store.workspace / "runs" / "drawn-0001"
+
+
+def text_of(page: str) -> str:
+    """What a reader sees."""
+    words = re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.S)
+    return " ".join(html.unescape(words).split())
+
+
+def test_the_run_folder_holds_all_that_it_should(trained: Store) -> None:
+    names = {path.name for path in folder_of(trained).iterdir()}
+    assert names >= {
+        "config.yaml", "run.json", "metrics.csv", "best.pt", "last.pt", "predictions.parquet", "scores.json",
+        "confusion.png", "report.html",
+    }  # fmt: skip
+    assert json.loads((folder_of(trained) / "run.json").read_text())["state"] == "finished"
+    assert (folder_of(trained) / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_predictions_are_joined_by_sample_id_and_agree_with_the_scores(trained: Store) -> None:
+    predictions = pd.read_parquet(folder_of(trained) / "predictions.parquet").set_index("sample_id")
+    table = trained.read("drawn").table.to_pandas().set_index("sample_id")
+    assert set(predictions.index) == set(table.index)
+    assert (predictions["target"] == table["class_id"].loc[predictions.index]).all()
+    probability = predictions.filter(regex=r"^p_\d\d$").to_numpy()
+    np.testing.assert_allclose(probability.sum(1), 1, atol=1e-5)
+    assert (probability.argmax(1) == predictions["predicted"]).all()
+    val = predictions[predictions["split"] == "val"]
+    scores = json.loads((folder_of(trained) / "scores.json").read_text())["scores"]
+    assert scores["f1"] == pytest.approx(f1_score(val["target"], val["predicted"], average="macro"))
+    best = pd.read_csv(folder_of(trained) / "metrics.csv")["val_f1"].max()
+    assert scores["f1"] == pytest.approx(best, abs=1e-5)  # the best epoch's network, not the last one's
+
+
+def test_the_report_says_what_data_it_was(trained: Store) -> None:
+    page = (folder_of(trained) / "report.html").read_text("utf8")
+    text = text_of(page)
+    version = trained.version("drawn")
+    for words in (
+        "trained on drawn@2 and judged on 18 validation pictures of 6 people",
+        f"content {version.content_hash[:16]}",
+        "training 48 validation 18 all rows 66",
+        "all 36 12 18",  # real, synthetic, validation
+        "drawn@1",
+        "stage=1 seed=3",
+        "training, synthetic 12 4",
+        "python -m train fit drawn@2 --config drawn-0001/config.yaml",
+    ):
+        assert words in text
+    scores = json.loads((folder_of(trained) / "scores.json").read_text())["scores"]
+    for name in ("f1", "mask_f1", "gender_f1", "age_f1", "accuracy"):
+        assert f"{scores[name]:.3f}" in text
+    for label in ("worn male <30", "incorrect female ≥60"):
+        assert label in text.replace("\u2060", "")
+
+
+def test_the_report_needs_nothing_beside_it(trained: Store) -> None:
+    page = (folder_of(trained) / "report.html").read_text("utf8")
+    assert re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', page) == []
+    assert "prefers-color-scheme: dark" in page
+    assert "<script" not in page
+    assert page.count("<svg") == 3
+
+
+def test_the_worst_mistakes_are_shown_with_their_pictures(trained: Store) -> None:
+    predictions = pd.read_parquet(folder_of(trained) / "predictions.parquet")
+    worst = worst_mistakes(predictions, 12)
+    assert (worst["target"] != worst["predicted"]).all()
+    assert worst["margin"].is_monotonic_decreasing
+    page = (folder_of(trained) / "report.html").read_text("utf8")
+    assert page.count("data:image/jpeg") == len(worst) > 0
+    assert re.findall(r'alt="sample (\w+)"', page) == worst["sample_id"].tolist()
+
+
+def test_a_report_is_written_again_and_says_when_a_picture_is_gone(trained: Store) -> None:
+    path = folder_of(trained) / "report.html"
+    before = path.read_text("utf8")
+    path.unlink()
+    done = run(trained, "report", "drawn-0001")
+    assert done.output.strip() == f"report: {path}"
+    assert path.read_text("utf8") == before
+    worst = worst_mistakes(pd.read_parquet(folder_of(trained) / "predictions.parquet"), 1).iloc[0]
+    picture = trained.file_of(worst["root"], worst["path"])
+    data = picture.read_bytes()
+    picture.unlink()
+    run(trained, "report", "drawn-0001")
+    assert text_of(path.read_text("utf8")).count("The file is no longer where the manifest says.") == 1
+    picture.write_bytes(data)
+
+
+def test_fit_says_where_the_report_is_and_takes_a_known_run(trained: Store) -> None:
+    done = run(trained, "fit", "drawn", *SETTINGS, "--once")
+    last = done.output.strip().splitlines()[-1]
+    assert last.startswith("drawn-0001: known; macro F1 0.")
+    assert last.endswith(f"report: {folder_of(trained) / 'report.html'}")
+    assert not (trained.workspace / "runs" / "drawn-0002").exists()
+
+
+def test_evaluate_gives_the_same_scores_again(trained: Store) -> None:
+    done = run(trained, "evaluate", "drawn-0001")
+    written = json.loads((folder_of(trained) / "evaluate-drawn-2-val.json").read_text())
+    assert written["scores"] == json.loads((folder_of(trained) / "scores.json").read_text())["scores"]
+    assert f"macro F1 {written['scores']['f1']:.4f}" in done.output
+    with pytest.raises(ManifestError, match="no usable labelled row in the split 'test'"):
+        run(trained, "evaluate", "drawn-0001", "--split", "test")
+
+
+def test_evaluate_refuses_another_taxonomy(trained: Store) -> None:
+    write_rows(trained, rows_of(trained, 2, split="val"), "other", AgeCuts(45, 60))
+    with pytest.raises(ManifestError, match=r"ages <30, 30-59, >=60 apart, but other@1 has <45, 45-59, >=60"):
+        run(trained, "evaluate", "drawn-0001", "other")
+
+
+def test_predict_a_manifest_and_a_folder_alike(trained: Store, tmp_path: Path) -> None:
+    run(trained, "predict", "drawn-0001", "drawn", "--out", str(tmp_path / "a.csv"))
+    rows = pd.read_csv(tmp_path / "a.csv")
+    assert list(rows.columns) == ["ImageID", "ans"]
+    folder = trained.workspace / "images" / "drawn"
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    done = run(trained, "predict", "drawn-0001", str(folder), "--out", str(tmp_path / "b.csv"), "--probabilities")
+    (folder / "broken.jpg").unlink()
+    files = pd.read_csv(tmp_path / "b.csv").set_index("ImageID")
+    assert "no answer for broken.jpg: broken.jpg is not a picture" in done.output
+    assert done.output.strip().endswith(f"66 of 67 pictures predicted; wrote {tmp_path / 'b.csv'}")
+    assert np.isnan(files["ans"].to_dict()["broken.jpg"])
+    answers = files["ans"].to_dict()
+    for path, answer in zip(rows["ImageID"].tolist(), rows["ans"].tolist(), strict=True):
+        assert answers[Path(path).name] == answer
+    stored = pd.read_parquet(folder_of(trained) / "predictions.parquet").set_index("path")
+    wanted = stored.loc[rows["ImageID"], "p_07"].to_numpy()
+    np.testing.assert_allclose(files.loc[[Path(p).name for p in rows["ImageID"]], "p_07"], wanted, atol=1e-5)
+
+
+def test_predict_an_empty_folder_is_told(trained: Store, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="no picture"):
+        run(trained, "predict", "drawn-0001", str(tmp_path), "--out", str(tmp_path / "x.csv"))
+
+
+def test_resume_of_a_finished_run_is_refused(trained: Store) -> None:
+    with pytest.raises(StageError, match=r"run 'drawn-0001' is finished\. To train again: python -m train fit drawn@2"):
+        run(trained, "resume", "drawn-0001")
+
+
+def test_a_failed_run_keeps_its_error(store: Store) -> None:
+    write_people(store, train=12, val=6)
+    with pytest.raises(StageError, match="the loss became"):
+        run(store, "fit", "drawn", *SETTINGS, "optim.name=sgd", "optim.lr=1e30")
+    about = json.loads((folder_of(store) / "run.json").read_text())
+    assert about["state"] == "failed"
+    assert about["error"].startswith("the loss became")
+
+
+def test_absent_classes_are_said_in_the_report(store: Store) -> None:
+    write_rows(store, rows_of(store, 6, split="train") + rows_of(store, 4, split="val", first=6))
+    run(store, "fit", "drawn", *SETTINGS, "optim.epochs=1")
+    text = text_of((folder_of(store) / "report.html").read_text("utf8")).replace("\u2060", "")
+    assert "6 of 18 classes have no validation picture (worn male ≥60, worn female ≥60, incorrect male ≥60" in text
+    assert "Macro F1 is the mean over the 12 that do." in text
+
+
+def test_figures_by_hand() -> None:
+    columns = {f"p_{index:02d}": 0.0 for index in range(18)}
+    rows = [
+        {"sample_id": "a", "person_id": "p", "split": "val", "is_synthetic": False, "target": 0, "predicted": 0},
+        {"sample_id": "b", "person_id": "p", "split": "val", "is_synthetic": False, "target": 0, "predicted": 2},
+        {"sample_id": "c", "person_id": "q", "split": "val", "is_synthetic": True, "target": 13, "predicted": 13},
+        {"sample_id": "d", "person_id": "r", "split": "train", "is_synthetic": True, "target": 0, "predicted": 0},
+    ]
+    frame = pd.DataFrame([columns | row | {f"p_{row['predicted']:02d}": 1.0} for row in rows])
+    summary = summarise(frame, AgeCuts())
+    assert [(part["split"], part["kind"], part["rows"], part["accuracy"]) for part in summary["parts"]] == [
+        ("val", "real", 2, 0.5), ("val", "synthetic", 1, 1.0), ("train", "synthetic", 1, 1.0)
+    ]  # fmt: skip
+    assert summary["age_by_mask"][0][0] == {"rows": 2, "age_accuracy": 0.5, "accuracy": 0.5}
+    assert summary["age_by_mask"][1][2] == {"rows": 1, "age_accuracy": 1.0, "accuracy": 1.0}
+    assert summary["age_by_mask"][2][1] == {"rows": 0, "age_accuracy": None, "accuracy": None}
+    assert summary["age_by_gender"][0][0] == {"rows": 2, "age_accuracy": 0.5, "accuracy": 0.5}
+    assert summary["age_by_gender"][1][0] == {"rows": 1, "age_accuracy": 1.0, "accuracy": 1.0}
+    assert summary["parts"][1]["calibration_error"] == 0  # sure of the right class
+    assert summary["parts"][0]["calibration_error"] == pytest.approx(0.5)  # twice sure, once right
+    assert summary["rows_by_class"][0] == {
+        "name": "worn male <30", "train_real": 0, "train_synthetic": 1, "val_real": 2, "val_synthetic": 0
+    }  # fmt: skip
+    first = summary["tasks"]["class"][0]
+    assert (first["precision"], first["recall"], first["f1"]) == (1.0, 0.5, pytest.approx(2 / 3))
+    assert summary["tasks"]["class"][1]["f1"] is None
+    json.dumps(summary, allow_nan=False)
+
+
+def test_labels_at_the_ends_of_lines_keep_apart() -> None:
+    svg = line_chart({"a": [0.5, 0.9], "b": [0.1, 0.9], "c": [0.2, 0.91]}, label="x", top=1.0, best=2)
+    heights = sorted(float(y) for y in re.findall(r'class="end l\d" x="\d+" y="([\d.]+)"', svg))
+    assert np.diff(heights).min() >= 14 - 0.11  # rounded to a tenth
+    assert svg.count("<polyline") == 3
+    assert 'class="best"' in svg
+    one = line_chart({"a": [0.3]}, label="x")  # a single epoch is a dot
+    assert one.count("<circle") == 1

@@ -1,0 +1,5 @@
+"""TODO train.cli."""
+
+from train.cli.main import cli
+
+__all__ = ["cli"]

@@ -1,0 +1,192 @@
+"""From manifest rows to batches.
+
+rows ─ pixels (decoded once, memory-mapped) ─ augment (train only) ─ normalise ─▶ Batch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from data_manifests.errors import StageError
+from data_manifests.versions import Store
+from train.data.augment import make_augment
+from train.data.feature_cache import backbone_features, embed_rows, keeps_features
+from train.data.pixel_cache import Pixels, open_pixels
+from train.data.sampling import Draw, EpochSampler
+from train.distributed import ALONE, SharedBatches, Team
+from train.models import UNKNOWN_AGE, Network
+from train.settings import DataSettings, TrainSettings
+
+
+class Batch(NamedTuple):
+    """What a loader gives."""
+
+    image: torch.Tensor  # float32 (B, 3, H, W) in [0, 1], or with an embedding float32 (B, D)
+    target: torch.Tensor  # int64 (B,), class 0 to 17
+    age: torch.Tensor  # int64 (B,), years; UNKNOWN_AGE where only the age class is known
+    sample_id: list[str]
+
+
+class Labels(NamedTuple):
+    """What is known of the rows of a loader, each (N,)."""
+
+    target: np.ndarray  # class 0 to 17
+    age: np.ndarray  # years, or UNKNOWN_AGE
+    person: np.ndarray  # text
+    sample_id: list[str]
+
+    def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """target and age, int64 (N,)."""
+        return torch.tensor(self.target), torch.tensor(self.age)
+
+
+def labels_of(table: pa.Table) -> Labels:
+    """The labels of rows of train/select.COLUMNS."""
+    age = pc.fill_null(table.column("age").cast(pa.int64()), UNKNOWN_AGE).to_numpy()
+    target = np.asarray(table.column("class_id").to_pylist(), np.int64)
+    return Labels(target, age, np.array(table.column("person_id").to_pylist()), table.column("sample_id").to_pylist())
+
+
+class Pictures(Dataset[Batch]):
+    """Prepared pictures with targets. Fetched by the batch, because one read and one stack serve many pictures."""
+
+    def __init__(self, pixels: Pixels, labels: Labels, augment: torch.nn.Module | None = None) -> None:
+        self.pixels, self.augment, self.sample_id = pixels, augment, labels.sample_id
+        self.target, self.age = labels.tensors()
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitems__(self, draws: Sequence[Draw]) -> Batch:
+        rows = [row for _, row in draws]
+        image = torch.from_numpy(self.pixels.take(rows)).permute(0, 3, 1, 2)
+        if self.augment is not None:
+            with torch.random.fork_rng(devices=[]):
+                image = torch.stack([self._vary(one, seed) for one, (seed, _) in zip(image, draws, strict=True)])
+        names = [self.sample_id[row] for row in rows]
+        return Batch(image.float().div_(255), self.target[rows], self.age[rows], names)
+
+    def _vary(self, image: torch.Tensor, seed: int) -> torch.Tensor:
+        assert self.augment is not None
+        torch.default_generator.manual_seed(seed)
+        return self.augment(image)
+
+
+class Vectors(Dataset[Batch]):
+    """What a frozen network said of each picture, once: float32 (N, D)."""
+
+    def __init__(self, vectors: np.ndarray, labels: Labels) -> None:
+        self.vectors, self.sample_id = torch.from_numpy(vectors), labels.sample_id
+        self.target, self.age = labels.tensors()
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitems__(self, draws: Sequence[Draw]) -> Batch:
+        rows = [row for _, row in draws]
+        names = [self.sample_id[row] for row in rows]
+        return Batch(self.vectors[rows], self.target[rows], self.age[rows], names)
+
+
+class InOrder(Sampler[Draw]):
+    """Every row once."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Any:
+        return ((0, row) for row in range(self.length))
+
+
+def read_pixels(table: pa.Table, store: Store, settings: DataSettings, ref: str) -> Pixels:
+    """Prepared pictures of rows with root, path and sha256. Raises StageError when any cannot be read."""
+    columns = (table.column(name).to_pylist() for name in ("root", "path", "sha256"))
+    pictures = [(store.file_of(root, path), sha or "") for root, path, sha in zip(*columns, strict=True)]
+    pixels, failed = open_pixels(pictures, store.workspace, size=settings.size, prepare=settings.prepare)
+    if failed:
+        first = next(iter(failed.values()))
+        raise StageError(
+            f"{len(failed)} of {len(pictures)} pictures of {ref} cannot be read, the first: {first}. "
+            f"See: python -m data_manifests verify {ref}"
+        )
+    return pixels
+
+
+def make_loader(
+    table: pa.Table,
+    store: Store,
+    settings: TrainSettings,
+    *,
+    train: bool,
+    ref: str = "the manifest",
+    network: Network | None = None,
+    team: Team = ALONE,
+) -> DataLoader[Batch]:
+    """Batches of `table`'s rows: sampled and varied for training, else each row once, in order and as it is.
+
+    With a `network` whose frozen backbone says the same of a picture in every epoch, what it says stands in the place
+    of the pictures. For training, call `set_epoch` before each epoch. The last, smaller batch of a training epoch is
+    dropped when it has a single picture, of which batch normalisation can make nothing, or none for a process of the
+    `team`, which gets its share of every batch. Raises StageError for unreadable pictures.
+    """
+    labels = labels_of(table)
+    sampler = EpochSampler(labels.target, labels.person, settings) if train else None
+    dataset: Dataset[Batch]
+    if settings.model.embedding:
+        dataset = Vectors(embed_rows(table, store, settings.model.embedding, ref), labels)
+    elif network is not None and keeps_features(settings):
+        pixels = read_pixels(table, store, settings.data, ref)
+        hashes = [sha or "" for sha in table.column("sha256").to_pylist()]
+        dataset = Vectors(backbone_features(network, pixels, hashes, store, settings.data), labels)
+    else:
+        augment = make_augment(settings.data.augment, settings.data.size) if train else None
+        dataset = Pictures(read_pixels(table, store, settings.data, ref), labels, augment)
+    return _loader(dataset, sampler or InOrder(table.num_rows), settings, train, team)
+
+
+def picture_loader(pixels: Pixels, names: Sequence[str], settings: TrainSettings) -> DataLoader[Batch]:
+    """Batches of pictures without labels (target 0), each once and in order."""
+    none = np.zeros(len(names), np.int64)
+    return _loader(Pictures(pixels, Labels(none, none, none, list(names))), InOrder(len(names)), settings, False, ALONE)
+
+
+def _loader(
+    dataset: Dataset[Batch], order: EpochSampler | InOrder, settings: TrainSettings, train: bool, team: Team
+) -> DataLoader[Batch]:
+    size = settings.data.batch_size
+    drawn: Any = order  # BatchSampler is typed for plain positions
+    return DataLoader(
+        dataset,
+        batch_sampler=SharedBatches(drawn, size, train and 0 < len(order) % size < max(2, team.size), team),
+        num_workers=settings.data.workers,
+        persistent_workers=settings.data.workers > 0,
+        collate_fn=_as_is,
+    )
+
+
+def set_epoch(loader: DataLoader[Any], epoch: int) -> None:
+    """Choose the draws of a training loader's next pass."""
+    batch_sampler: Any = loader.batch_sampler
+    batch_sampler.sampler.epoch = epoch
+
+
+def _as_is(batch: Any) -> Any:
+    """A batch is made whole by the data set; there is nothing left to collate."""
+    return batch
+
+
+def to_device(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Pictures in the memory layout of the network, or vectors as they are; classes and ages."""
+    layout = torch.channels_last if batch.image.dim() == 4 else torch.contiguous_format
+    image = batch.image.to(device, memory_format=layout, non_blocking=True)
+    return image, batch.target.to(device, non_blocking=True), batch.age.to(device, non_blocking=True)

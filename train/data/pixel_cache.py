@@ -1,0 +1,136 @@
+"""Decoded, prepared pictures on disk, read by memory map: a picture is decoded once, not once an epoch.
+
+    workspace/cache/pixels/<what was prepared>/<part>.npy    uint8 (N, H, W, 3)
+                                              /<part>.txt    sha256 of each picture, one a line
+
+A part is written whole and its list last, so a reader never meets half of one; two runs at once each write their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data_manifests.errors import StageError
+from data_manifests.versions import write_atomic
+from pipeline.photos import load_rgb
+from train.data.image_preparation import Values, check_prepare, prepare_picture
+
+VERSION = 2  # of prepare.py: raise it when the same settings give other pixels
+Picture = tuple[Path, str]  # file and the sha256 of its bytes
+
+
+@dataclass
+class Pixels:
+    """Prepared pictures in the order asked for. `take` reads only what it is asked for."""
+
+    parts: Sequence[Path]
+    place: np.ndarray  # (N, 2): part, row in the part; -1 where the picture could not be read
+    size: tuple[int, int]
+    _maps: list[np.ndarray] = field(default_factory=list, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def take(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
+        """uint8 (B, H, W, 3)."""
+        if not self._maps:
+            self._maps = [np.load(part, mmap_mode="r") for part in self.parts]
+        out = np.empty((len(positions), *self.size, 3), np.uint8)
+        for row, (part, place) in enumerate(self.place[np.asarray(positions)]):
+            out[row] = self._maps[part][place]
+        return out
+
+    def __getstate__(self) -> dict[str, object]:
+        """A loader process opens the files itself instead of being sent their contents."""
+        return self.__dict__ | {"_maps": []}
+
+
+def open_pixels(
+    pictures: Sequence[Picture],
+    workspace: Path,
+    *,
+    size: tuple[int, int],
+    prepare: Values,
+    jobs: int | None = None,
+) -> tuple[Pixels, dict[int, str]]:
+    """Prepared pictures, decoding those not yet kept; and why some could not be read, by position."""
+    check_prepare(prepare)
+    spec = spec_of(size, prepare)
+    folder = workspace / "cache" / "pixels" / hashlib.sha256(spec.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    parts, known = known_parts(folder)
+    missing = sorted({sha: file for file, sha in pictures if sha not in known}.items())
+    reasons: dict[str, str] = {}
+    if missing:
+        reasons = _decode(missing, folder, size, prepare, jobs)
+        parts, known = known_parts(folder)
+    place = np.array([known.get(sha, (-1, -1)) for _, sha in pictures], np.int64).reshape(-1, 2)
+    failed = {index: reasons.get(pictures[index][1], "") for index in np.flatnonzero(place[:, 0] < 0).tolist()}
+    return Pixels(parts, place, size), failed
+
+
+def spec_of(size: tuple[int, int], prepare: Values) -> str:
+    """All that decides what a prepared picture looks like, as text."""
+    return json.dumps([VERSION, list(size), [[name, value] for name, value in prepare.items()]])
+
+
+def known_parts(folder: Path) -> tuple[list[Path], dict[str, tuple[int, int]]]:
+    """The parts in a folder, and where each picture stands."""
+    parts: list[Path] = []
+    known: dict[str, tuple[int, int]] = {}
+    for names in sorted(folder.glob("*.txt")):
+        for row, sha in enumerate(names.read_text("ascii").split()):
+            known[sha] = (len(parts), row)
+        parts.append(names.with_suffix(".npy"))
+    return parts, known
+
+
+def _decode(
+    missing: Sequence[tuple[str, Path]], folder: Path, size: tuple[int, int], prepare: Values, jobs: int | None
+) -> dict[str, str]:
+    """Write one more part; the reasons of the pictures that could not be read, by sha256."""
+    name = uuid.uuid4().hex
+    temporary = folder / f".{name}.npy"
+    kept: list[str] = []
+    reasons: dict[str, str] = {}
+
+    # the steps of `prepare` mean pixels of the whole picture; where there are none, it need not be decoded whole
+    at_least_px = None if prepare else max(size)
+
+    def read(item: tuple[str, Path]) -> np.ndarray | str:
+        try:
+            return prepare_picture(load_rgb(item[1], item[0], at_least_px), prepare, size)
+        except StageError as error:
+            return str(error)
+
+    try:
+        out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(missing), *size, 3))
+        # threads: hashing, decoding and resizing let go of Python's lock
+        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+            done = pool.map(read, missing)
+            for (sha, _), result in zip(missing, tqdm(done, "decode", len(missing), unit="img"), strict=True):
+                if isinstance(result, str):
+                    reasons[sha] = result
+                else:
+                    out[len(kept)] = result
+                    kept.append(sha)
+        out.flush()
+        del out
+        if kept:
+            os.replace(temporary, folder / f"{name}.npy")
+            write_atomic(folder / f"{name}.txt", "\n".join(kept).encode())
+    except OSError as error:
+        raise StageError(f"decoded pictures do not fit into {folder}: {error.strerror}. Free some space.") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return reasons
