@@ -8,8 +8,8 @@ from streamlit.testing.v1 import AppTest
 from data_manifests.versions.store import Store
 
 _SCRIPT = """
-from curation_app import session
-from curation_app.views import {name}
+from curation_app.shell import session
+from curation_app import {name}
 with session.errors_on_the_page():
     {name}.page()
 """
