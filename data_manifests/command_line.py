@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,6 +35,11 @@ def ledger_line(version: Version) -> str:
         f"{status} {version.ledger.get(status, 0)}" for status in ("ok", "fallback", "failed", "excluded")
     )
     return f"{version.ref}: {version.rows} rows ({counts})"
+
+
+def echo_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line of stdout, for programs that read the result of a command."""
+    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 def run(group: click.Group) -> None:

@@ -1,4 +1,4 @@
-"""The labels: mask × gender × age class → 18 classes. The one place that knows them.
+"""The labels: mask × gender × age class → 18 classes. No other module computes a class from an age.
 
 `class_id = mask * 6 + gender * 3 + age_class`, each part being its position in the tuples below. The two ages at which
 a class begins are a setting of each manifest: 30 and 60 as published, 30 and 58 in a known recipe, 45 and 60 for
@@ -8,6 +8,7 @@ people who are hardly ever under 30.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -59,14 +60,36 @@ class AgeCuts:
         return edges[age_class], edges[age_class + 1] - 1
 
     @property
+    def starts(self) -> tuple[int, int]:
+        """First age of the middle and of the old class, as `np.digitize` and charts take them."""
+        return self.middle, self.old
+
+    @property
     def names(self) -> tuple[str, str, str]:
+        """Names in ASCII, for files: "<30", "30-59", ">=60"."""
         return f"<{self.middle}", f"{self.middle}-{self.old - 1}", f">={self.old}"
 
+    @property
+    def display_names(self) -> tuple[str, str, str]:
+        """Names for a page: "<30", "30–59", "≥60"."""
+        return f"<{self.middle}", f"{self.middle}–{self.old - 1}", f"≥{self.old}"
 
-def age_class_of(age: pa.Array | pa.ChunkedArray, cuts: AgeCuts) -> pa.Array | pa.ChunkedArray:
-    """Ages (years; null stays null) → age classes 0, 1, 2 as int8."""
-    middle = pc.cast(pc.greater_equal(age, cuts.middle), pa.int8())
-    return pc.add(middle, pc.cast(pc.greater_equal(age, cuts.old), pa.int8()))
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return name, first and last age of each class, for a browser that needs no rule of its own."""
+        bounds = [self.bounds(age_class) for age_class in range(N_AGE_CLASSES)]
+        return [{"name": name, "first": a, "last": b} for name, (a, b) in zip(self.display_names, bounds, strict=True)]
+
+
+def age_class_of(age: Any, cuts: AgeCuts) -> Any:
+    """Return the age class 0, 1 or 2 of an age or of every age (years).
+
+    `age` is an int, a NumPy array, a tensor, or an Arrow array; the result is of the same kind: int, int64 or (Arrow)
+    int8, where null stays null. Arrays must hold no NaN.
+    """
+    if isinstance(age, pa.Array | pa.ChunkedArray):
+        middle = pc.cast(pc.greater_equal(age, cuts.middle), pa.int8())
+        return pc.add(middle, pc.cast(pc.greater_equal(age, cuts.old), pa.int8()))
+    return (age >= cuts.middle) * 1 + (age >= cuts.old) * 1
 
 
 def class_id_of(

@@ -7,8 +7,8 @@ import sys
 import click
 import pyarrow.compute as pc
 
-from data_manifests.command_line import open_store
-from data_manifests.inspect import diff, lineage, lineage_lines, verify
+from data_manifests.command_line import echo_json, open_store
+from data_manifests.inspect import DIFF_COLUMNS, diff, diff_as_json, lineage, lineage_lines, verify
 from data_manifests.inspect import text as texts
 from data_manifests.schema import STATUSES
 
@@ -45,12 +45,19 @@ def show_command(ref: str, status: str | None, limit: int) -> None:
 @click.command("diff")
 @click.argument("a")
 @click.argument("b")
-def diff_command(a: str, b: str) -> None:
-    """Tell what changed from version A to B.
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--limit", default=600, show_default=True, help="List at most this many rows of each field (--json).")
+def diff_command(a: str, b: str, as_json: bool, limit: int) -> None:
+    """Report what changed from version A to B.
 
     Rows added and removed, labels, people, splits, status, bytes. A crop is compared with the photo it was made from.
     """
     store = open_store()
+    if as_json:
+        old, new = store.read(a, DIFF_COLUMNS), store.read(b, DIFF_COLUMNS)
+        refs = {"a": old.version.ref, "b": new.version.ref}
+        echo_json(refs | diff_as_json(diff(old.table, new.table), limit))
+        return
     old, new = store.read(a), store.read(b)
     click.echo(f"{old.version.ref} → {new.version.ref}")
     if old.cuts != new.cuts:

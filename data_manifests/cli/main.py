@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from data_manifests.cli.inspect import diff_command, lineage_command, log_command, show_command, verify_command
 from data_manifests.cli.review import agreement_command, consensus_command, report_command
-from data_manifests.command_line import ledger_line, open_store
+from data_manifests.command_line import echo_json, ledger_line, open_store
 from data_manifests.corrections import apply_to_store
 from data_manifests.errors import ConfigError, ManifestError
 from data_manifests.export import FORMATS
@@ -94,23 +94,41 @@ def ingest(source: Path, layout: str, name: str, age_cuts: str | None, **options
 @click.option("--seed", default=0, show_default=True, help="Draws the ages of corrections that name an age class.")
 @click.option("--report", type=_PATH, metavar="FILE", help="Write what became of each correction to a CSV.")
 @click.option("--tag", help="Tag the version that comes of it.")
-@click.option("--dry-run", is_flag=True, help="Tell what would happen, and write no version.")
-def apply(ref: str, csvs: tuple[Path, ...], seed: int, report: Path | None, tag: str | None, dry_run: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Report what would happen, and write no version.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--limit", default=500, show_default=True, help="List at most this many open corrections (--json).")
+def apply(
+    ref: str,
+    csvs: tuple[Path, ...],
+    seed: int,
+    report: Path | None,
+    tag: str | None,
+    dry_run: bool,
+    as_json: bool,
+    limit: int,
+) -> None:
     """Apply correction CSVs to a version.
 
-    Conflicts and corrections that find no row are told, never guessed; applying twice changes nothing.
+    Conflicts and corrections that match no row are reported, never guessed; applying twice changes nothing.
     """
     store = open_store()
     version, outcome = apply_to_store(store, ref, csvs, seed=seed, dry_run=dry_run)
-    click.echo("\n".join(outcome.lines()))
     if report:
         outcome.write_csv(report)
+    if tag and not dry_run:
+        store.tag(version.ref, tag)
+    if as_json:
+        if not dry_run:
+            _follow_photos(store, version)
+        result = {"ref": version.ref, "is_new": version.is_new, "dry_run": dry_run, "ledger": dict(version.ledger)}
+        echo_json(result | outcome.as_json(limit) | {"report": str(report) if report else None})
+        return
+    click.echo("\n".join(outcome.lines()))
+    if report:
         click.echo(f"report: {report}")
     if dry_run:
         click.echo("dry run: no version was written")
         return
-    if tag:
-        store.tag(version.ref, tag)
     _finish(store, version)
 
 
@@ -213,18 +231,23 @@ for command in (agreement_command, consensus_command, report_command):
 
 
 def _finish(store: Store, version: Version) -> None:
-    """Let the tag `photos` follow a newly written version of photos, and print the ledger.
+    """Move the tag `photos` to a new version of photos, and print the ledger."""
+    _follow_photos(store, version)
+    if not version.is_new:
+        at = store.tags(version.name).get(PHOTOS)
+        click.echo(f"nothing changed{f'; tag {PHOTOS} stays at {version.name}@{at}' if at else ''}")
+    click.echo(ledger_line(version))
 
-    A repeated run that gives an old version again leaves the tag alone: corrections may have moved it on since.
+
+def _follow_photos(store: Store, version: Version) -> None:
+    """Move the tag `photos` to a new version if all of its rows are photos, not pictures made from photos.
+
+    A repeated run that returns an old version leaves the tag alone: corrections may have moved it on since.
     """
     if version.is_new:
         parents = store.read(version.ref, ["parent_id"]).table.column("parent_id")
         if parents.null_count == len(parents):
             store.tag(version.ref, PHOTOS)
-    else:
-        at = store.tags(version.name).get(PHOTOS)
-        click.echo(f"nothing changed{f'; tag {PHOTOS} stays at {version.name}@{at}' if at else ''}")
-    click.echo(ledger_line(version))
 
 
 def _refuse_other_root(store: Store, name: str, source: Path) -> None:

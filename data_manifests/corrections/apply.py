@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,6 +64,11 @@ class ApplyReport:
         if open_.num_rows > limit:
             lines.append(f"… and {open_.num_rows - limit} more")
         return lines
+
+    def as_json(self, limit: int) -> dict[str, Any]:
+        """Return the counts, the rows changed, and at most `limit` conflicts and unplaced corrections."""
+        open_ = self.table.filter(pc.is_in(self.table["outcome"], pa.array(["conflict", "unplaced"])))
+        return {"counts": self.counts, "rows_changed": self.rows_changed, "open": open_.slice(0, limit).to_pylist()}
 
     def write_csv(self, path: Path) -> None:
         """Write the table, quoted as the log is."""

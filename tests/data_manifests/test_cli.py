@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import subprocess
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from data_manifests.cli.main import cli
+from data_manifests.corrections import Correction, append_correction
 from data_manifests.corrections.record import Correction, append_correction
 from data_manifests.errors import ToolkitError
 from data_manifests.schema import as_markdown
@@ -153,6 +155,29 @@ def test_photos_read_again_after_corrections_say_so(photos: Path, tmp_path: Path
     assert the_store().read("faces").table["age"].to_pylist()[0] == 21
     assert hint not in ingest(photos)
     assert tagged() == 4
+
+
+def test_diff_and_apply_print_json_for_programs(photos: Path, tmp_path: Path) -> None:
+    ingest(photos)
+    row = the_store().read("faces@1").table.to_pylist()[1]
+    line = Correction(
+        manifest=the_store().version("faces@1").pinned, sample_id=row["sample_id"], person_id=row["person_id"],
+        scope="person", field="gender", old="female", new="male", annotator="ada", image_sha256=row["sha256"],
+    )  # fmt: skip
+    append_correction(tmp_path / "ada.csv", line)
+    (dry,) = call("apply", "faces", tmp_path / "ada.csv", "--dry-run", "--json")
+    assert json.loads(dry)["rows_changed"] == 1
+    assert the_store().log("faces")[-1].number == 1
+    (applied,) = call("apply", "faces", tmp_path / "ada.csv", "--json")
+    result = json.loads(applied)
+    assert (result["ref"], result["is_new"], result["counts"]["applied"], result["open"]) == ("faces@2", True, 1, [])
+    (compared,) = call("diff", "faces@1", "faces@2", "--json")
+    result = json.loads(compared)
+    assert (result["a"], result["b"], result["rows"]) == ("faces@1", "faces@2", [10, 10])
+    change = result["changes"]["gender"]
+    assert (change["count"], change["transitions"]) == (1, [["female", "male", 1]])
+    assert (change["rows"][0]["old"], change["rows"][0]["new"]) == ("female", "male")
+    assert change["rows"][0]["before"]["path"] == row["path"]
 
 
 def test_failed_rows_are_told_by_kind(photos: Path) -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,3 +94,14 @@ def test_a_profile_has_seven_shots_with_one_way_of_wearing_each() -> None:
     assert len(SHOTS) == 7
     assert set(SHOT_MASK) == set(SHOTS)
     assert [list(SHOT_MASK.values()).count(mask) for mask in MASKS] == [5, 1, 1]
+
+
+@given(st.lists(st.integers(MIN_AGE, MAX_AGE), min_size=1), CUTS)
+def test_every_kind_of_age_has_the_same_class(ages: list[int], cuts: AgeCuts) -> None:
+    expected = [int(np.digitize(age, cuts.starts)) for age in ages]
+    assert age_class_of(np.array(ages), cuts).tolist() == expected
+    assert age_class_of(torch.tensor(ages), cuts).tolist() == expected
+    assert age_class_of(pa.array(ages), cuts).to_pylist() == expected
+    for age, age_class in zip(ages, expected, strict=True):
+        entry = cuts.as_json()[age_class]
+        assert entry["first"] <= age <= entry["last"]
