@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from PIL import Image
 
 from data_manifests.cli.main import cli
-from data_manifests.corrections import Correction, append_correction
 from data_manifests.corrections.record import Correction, append_correction
 from data_manifests.errors import ToolkitError
 from data_manifests.schema import as_markdown
