@@ -34,14 +34,14 @@ import numpy as np
 from benchmarks.crop import portraits
 from data_manifests.errors import StageError
 from pipeline.executor import map_records
-from pipeline.faces.locate import make_locator
+from pipeline.faces.locate import make_locator, require_landmarks
 from pipeline.photos.images import load_rgb, save_rgb
-from synth.masks import TYPES, compose, read_scene
-from synth.masks.drawing.draw import HEADROOM, draw
+from synth.masks import TYPES, compose, measure_scene
+from synth.masks.drawing.template import HEADROOM, draw_template
 
 JOBS, ROUNDS = 2, 4
-WEARS = ("worn", "nose_out", "chin")
-NINE = [(mask, wear) for mask in ("surgical_blue", "kf94_white", "cloth_patterned") for wear in WEARS]
+PLACEMENTS = ("worn", "nose_out", "chin")
+NINE = [(mask, wear) for mask in ("surgical_blue", "kf94_white", "cloth_patterned") for wear in PLACEMENTS]
 ROOT = Path(__file__).resolve().parent.parent
 Known = tuple[str, np.ndarray]  # a photo and its landmarks
 
@@ -52,8 +52,8 @@ def known_landmarks(paths: list[Path]) -> list[Known]:
     for path in paths:
         picture = load_rgb(path)
         try:
-            landmarks = locate(picture).landmarks_xy
-            read_scene(picture, landmarks)
+            landmarks = require_landmarks(locate(picture)).landmarks_xy
+            measure_scene(picture, landmarks)
         except StageError:
             continue
         found.append((str(path), landmarks))
@@ -66,10 +66,10 @@ def make_ours(out: Path) -> Callable[[tuple[int, Known]], int]:
     def work(item: tuple[int, Known]) -> int:
         number, (path, landmarks) = item
         picture, made = load_rgb(Path(path)), 0
-        scene = read_scene(picture, landmarks)
+        scene = measure_scene(picture, landmarks)
         for i, (mask, wear) in enumerate(NINE):
             try:
-                done = compose(picture, landmarks, mask_type=mask, wear=wear, seed=9 * number + i, scene=scene)
+                done = compose(picture, landmarks, mask_type=mask, placement=wear, seed=9 * number + i, scene=scene)
             except StageError:
                 continue
             save_rgb(done.image, out, f"{number:03d}-{i}.jpg")
@@ -81,7 +81,7 @@ def make_ours(out: Path) -> Callable[[tuple[int, Known]], int]:
 
 def make_naive(out: Path) -> Callable[[tuple[int, Known]], int]:
     """Worker: the opponent."""
-    template = draw("surgical_blue", 0, 288)
+    template = draw_template("surgical_blue", 0, 288)
     keys = np.asarray(template.key_xy, np.float32)
     alpha = template.rgba[..., 3:].astype(np.float32) / 255
     colour = np.clip(template.rgba[..., :3] / np.maximum(alpha, 1e-3) / HEADROOM, 0, 255).astype(np.uint8)
@@ -125,7 +125,7 @@ def per_composite(known: list[Known]) -> tuple[float, float]:
     def once() -> int:
         made = 0
         for number, (picture, landmarks) in enumerate(photos):
-            scene = read_scene(picture, landmarks)
+            scene = measure_scene(picture, landmarks)
             for i in range(9):
                 mask = TYPES[(number + i) % len(TYPES)]
                 with suppress(StageError):  # a face turned too far: its time counts, no output does
@@ -165,7 +165,14 @@ def measure(source: Path | None) -> dict[str, float | str]:
         naive = [known_rate("naive")]
         ours = known_rate("ours")
         naive.append(known_rate("naive"))
-        masks = ["--mask", "surgical_blue,kf94_white,cloth_patterned", "--wear", ",".join(WEARS), "--jobs", str(JOBS)]
+        masks = [
+            "--mask",
+            "surgical_blue,kf94_white,cloth_patterned",
+            "--wear",
+            ",".join(PLACEMENTS),
+            "--jobs",
+            str(JOBS),
+        ]
         seconds, _, peak = timed(["-m", "synth", "images", str(photos), str(folder / "nine"), *masks])
         for path in paths:
             for half in ("a", "b"):

@@ -1,1 +1,1 @@
-"""How any stage runs: records in, the same records out with more columns, resumable and counted."""
+"""The machinery of every stage: records in, the same records out with more columns, resumable and counted."""

@@ -1,7 +1,7 @@
-"""The table of what can be chosen, and how a choice is loaded.
+"""The table of backends, and how one is loaded by name.
 
-A backend is a module with `make(**params)`, which loads the model and gives a function, a `VERSION` that goes into the
-key of every result, and, if it needs files that may be absent, a `check(**params)` that raises BackendError at once.
+A backend is a module with `make(**params)`, which loads the model and returns a function; a `VERSION`, which is part of
+the key of every result; and, if it needs files that may be absent, `check(**params)`, which raises BackendError.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BACKENDS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Backend:
-    """One choice, loaded but not yet made."""
+    """A backend module that is imported; its model is loaded by `make`."""
 
     name: str
     version: str
@@ -38,7 +38,7 @@ class Backend:
 
 
 def load_backend(kind: str, name: str) -> Backend:
-    """Import one backend. Raises BackendError with the choices for an unknown name."""
+    """Import one backend. Raises BackendError that lists the allowed names for an unknown one."""
     if name not in BACKENDS[kind]:
         raise BackendError(must_be_one_of(kind, BACKENDS[kind], name))
     module = import_module(BACKENDS[kind][name])
@@ -46,4 +46,4 @@ def load_backend(kind: str, name: str) -> Backend:
 
 
 def _nothing_to_check(**params: Any) -> None:
-    """Most backends bring their files along."""
+    """Accept any parameters: most backends need no file that may be absent."""

@@ -1,4 +1,4 @@
-"""`python -m pipeline …`: what the machinery itself can tell."""
+"""`python -m pipeline …`: reports about the machinery itself."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pipeline.weights import WEIGHTS, Weights, models_folder
 
 @click.group()
 def cli() -> None:
-    """What the stages need on this machine."""
+    """Report what the stages need on this machine."""
 
 
 @cli.command()
 def weights() -> None:
-    """List the model files: which are here, what they are for, under which licence."""
+    """List the model files: state on this machine, purpose, licence."""
     for entry in WEIGHTS.values():
         click.echo(f"{entry.name:18} {_state(entry):10} {entry.file:42} {entry.use}; {entry.licence}")
-    click.echo(f"Files that no package carries belong in {models_folder()} (U2NET_HOME).")
+    click.echo(f"Files that no package contains belong in {models_folder()} (U2NET_HOME).")
 
 
 def _state(entry: Weights) -> str:

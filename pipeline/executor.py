@@ -1,7 +1,7 @@
-"""Run one function over many records: in this process, in a pool of processes, or on a Ray cluster.
+"""Execution of one function over many records: in this process, in a pool of processes, or on a Ray cluster.
 
-All three give the same results. The function is made once per worker (`make()` loads models there), a worker computes
-on one thread, and a record that kills its worker is named and left out while the others go on.
+All three return the same results. `make()` creates the function once per worker and loads models there; a worker
+computes on one thread; a record that kills its worker is reported, and the others continue.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from data_manifests.errors import ConfigError, must_be_one_of
 
 EXECUTORS = ("pool", "serial", "ray")
-CHUNK = 4  # records a task: small, because a killed run loses what is in flight
+CHUNK = 4  # records per task: few, because a killed run loses the tasks in progress
 Item = tuple[int, Any]
 Make = Callable[[], Callable[[Any], Any]]
 
@@ -34,10 +34,10 @@ class WorkerDied:
 
 
 def map_records(make: Make, records: Iterable[Any], *, jobs: int, executor: str = "pool") -> Iterator[tuple[int, Any]]:
-    """Yield (position, result) for every record, as they are done.
+    """Yield (position, result) for every record, in order of completion.
 
-    `make` must be picklable: a module-level function or a `functools.partial` of one. Errors raised by the function end
-    the run; a worker that dies does not.
+    `make` must be picklable: a module-level function or a `functools.partial` of one. An error raised by the function
+    ends the run; the death of a worker does not. Raises ConfigError for an unknown executor.
     """
     if executor not in EXECUTORS:
         raise ConfigError(must_be_one_of("executor", EXECUTORS, executor))
@@ -64,19 +64,19 @@ def _map_pool(make: Make, items: Iterator[Item], jobs: int) -> Iterator[tuple[in
                 return
             except BrokenProcessPool:
                 suspects = [item for chunk in running.values() for item in chunk]
-        yield from _one_by_one(make, sorted(suspects, key=lambda item: item[0]))
+        yield from _map_suspects(make, sorted(suspects, key=lambda item: item[0]))
 
 
 def _feed(
     pool: ProcessPoolExecutor, items: Iterator[Item], running: dict[Future[list[Item]], list[Item]], jobs: int
 ) -> Iterator[Item]:
-    """Keep a few chunks per worker in flight. `running` still holds what was in flight when a worker dies."""
+    """Keep a few chunks per worker in progress; `running` still holds them when a worker dies."""
     while True:
         while len(running) < jobs * 3 and (chunk := list(islice(items, CHUNK))):
             try:
                 running[pool.submit(_work, chunk)] = chunk
             except BrokenProcessPool:
-                running[Future()] = chunk  # taken from the iterator, not yet given to a worker
+                running[Future()] = chunk  # taken from the iterator, not yet submitted
                 raise
         if not running:
             return
@@ -87,8 +87,8 @@ def _feed(
             yield from results
 
 
-def _one_by_one(make: Make, suspects: list[Item]) -> Iterator[Item]:
-    """After a death: each record that was in flight alone in a worker, so that the one that kills is known."""
+def _map_suspects(make: Make, suspects: list[Item]) -> Iterator[Item]:
+    """Run each suspect record alone in a worker, to identify the one that kills it."""
     while suspects:
         with _pool(make, 1) as pool:
             while suspects:
@@ -103,7 +103,7 @@ def _one_by_one(make: Make, suspects: list[Item]) -> Iterator[Item]:
 
 @contextlib.contextmanager
 def _pool(make: Make, jobs: int) -> Iterator[ProcessPoolExecutor]:
-    # spawn, not fork: torch and OpenCV hold threads and locks that a forked child would inherit half-way
+    # spawn, not fork: a forked child would inherit the locks of torch's and OpenCV's threads
     context = multiprocessing.get_context("spawn")
     with _one_thread_environment():
         pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(make,))
@@ -115,7 +115,7 @@ def _pool(make: Make, jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 @contextlib.contextmanager
 def _one_thread_environment() -> Iterator[None]:
-    """Environment that spawned workers inherit: with more than one thread each they fight over the cores."""
+    """Set the environment that spawned workers inherit: with more than one thread each they compete for the cores."""
     wanted = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
@@ -130,10 +130,10 @@ def _one_thread_environment() -> Iterator[None]:
 
 
 def _start(make: Make) -> None:
-    """First thing in a worker. An error is kept for the first record, where it can travel back with its type."""
+    """Initialise a worker. An error is kept and raised for the first record, so that its type reaches the parent."""
     global _function, _start_error
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    atexit.register(os._exit, 0)  # nothing is left to tidy, and taking torch down touches 100 MB more
+    atexit.register(os._exit, 0)  # nothing is left to clean up, and the shutdown of torch touches 100 MB more
     try:
         _function = make()
         _limit_threads()
@@ -149,7 +149,7 @@ def _die_with_parent() -> None:
 
 
 def _limit_threads() -> None:
-    """One computing thread, in the libraries that this worker has loaded."""
+    """Limit the libraries that this worker has loaded to one thread."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     if "cv2" in sys.modules:

@@ -1,7 +1,7 @@
-"""What has been computed, kept across runs: key → result, in one SQLite file.
+"""Results kept across runs: key → result, in one SQLite file.
 
-The key is a hash of everything that a result depends on, so an entry is never wrong and never has to be changed. One
-file with transactions survives a kill at any moment; a file per result would cost 20,000 inodes a stage.
+The key is a hash of everything that a result depends on, so an entry never becomes invalid. One file with transactions
+survives a kill at any moment; a file per result would cost 20,000 inodes a stage.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _LOOKUP = 500  # keys in one SELECT; SQLite's oldest limit on parameters is 999
 
 
 class ResultCache:
-    """A dictionary on disk; several processes may read and write it at once."""
+    """A dictionary on disk that several processes may read and write at once."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def find(self, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The keys that are known, each with its result; read as they are asked for."""
+        """Yield each known key with its result, read lazily."""
         for start in range(0, len(keys), _LOOKUP):
             part = keys[start : start + _LOOKUP]
             marks = ",".join("?" * len(part))
@@ -31,18 +31,18 @@ class ResultCache:
             yield from ((key, json.loads(result)) for key, result in rows.fetchall())
 
     def put(self, key: str, result: Mapping[str, Any]) -> None:
-        """Keep a result; it is on disk when this returns."""
+        """Store a result; it is on disk when this returns."""
         with self._connection:
             self._connection.execute("INSERT OR REPLACE INTO results VALUES (?, ?)", (key, json.dumps(result)))
 
 
 @contextmanager
 def open_results(path: Path) -> Iterator[ResultCache]:
-    """Open (or begin) the cache file."""
+    """Open the cache file, or create it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=60)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")  # readers and a writer do not wait for one another
+        connection.execute("PRAGMA journal_mode=WAL")  # readers and a writer do not block each other
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, result TEXT) WITHOUT ROWID")
         yield ResultCache(connection)

@@ -1,4 +1,4 @@
-"""Settings: a YAML file and `key=value` words, checked by a pydantic model that refuses what it does not know."""
+"""Settings: a YAML file and `key=value` arguments, validated by a pydantic model that rejects unknown keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data_manifests.errors import ConfigError, must_be_one_of
 
 
 class Settings(BaseModel):
-    """Base of every settings model: unknown keys are errors, values do not change once read."""
+    """The base of every settings model: unknown keys are errors, and values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,14 +24,14 @@ Model = TypeVar("Model", bound=Settings)
 def load_settings(
     model: type[Model], file: Path | None = None, overrides: Mapping[str, str] | None = None, section: str | None = None
 ) -> Model:
-    """Read `file` (or its `section`), lay `overrides` such as {"detect.jobs": "2"} over it, and check.
+    """Read `file` (or its `section`), apply `overrides` such as {"detect.jobs": "2"}, and validate.
 
-    `file.yaml#name` lays what stands under `variants: {name: …}` over the rest, each key of a section replaced whole.
+    `file.yaml#name` applies the values below `variants: {name: …}` too; each key of a section is replaced as a whole.
     Values of overrides are read as YAML, so `57,58` is text, `[57, 58]` a list and `2` a number. Raises ConfigError.
     """
     values = _read_yaml(file, section) if file else {}
     for key, text in (overrides or {}).items():
-        _put(values, key.split("."), yaml.safe_load(text) if text else "")  # `key=` is an empty text
+        _put(values, key.split("."), yaml.safe_load(text) if text else "")  # `key=` is the empty string
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -54,7 +54,7 @@ def _read_yaml(file: Path, section: str | None) -> dict[str, Any]:
 
 
 def _with_variant(file: str, values: dict[str, Any], variant: str) -> dict[str, Any]:
-    """Values without their `variants`, one of which is laid over them if it is asked for."""
+    """Return the values without their `variants`, with the requested variant applied."""
     values = dict(values)
     variants = values.pop("variants", {})
     if not variant:
@@ -71,12 +71,12 @@ def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         values = values.setdefault(key, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"setting {key!r} is a single value; it has no part {keys[-1]!r}.")
+            raise ConfigError(f"setting {key!r} is a single value; it has no key {keys[-1]!r}.")
     values[keys[-1]] = value
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
-    """The first problem in one line, with the choices when a name is unknown."""
+    """Return the first problem in one line, with the allowed names for an unknown one."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""

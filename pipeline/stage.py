@@ -1,11 +1,11 @@
-"""A stage: steps that look at one picture each, run over a manifest.
+"""A stage: steps run over every image of a manifest.
 
-    step     a function (record, picture) → Outcome, with the columns it needs and adds
-    stage    one or more steps in one pass over each picture, giving the next version of the manifest
+    step     a function (record, image) → Outcome, with the columns it needs and adds
+    stage    one or more steps in one pass over each image; it writes the next version of the manifest
 
-Results are kept by a key made of the picture's hash, the columns read, the parameters and the versions of code and
-weights. So a run that was killed goes on where it was, a second run does nothing, and a correction of a label costs
-no picture. A row that fails stays a row: ok + fallback + failed + excluded = rows in.
+Results are kept under a key made of the image's hash, the columns read, the parameters and the versions of code and
+weights. So a killed run resumes, a second run computes nothing, and a label correction recomputes no image. A row that
+fails stays a row: ok + fallback + failed + excluded = rows in.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from pipeline.step import (
 
 __all__ = ["Outcome", "Record", "StageRun", "Step", "StepFunction", "merge", "run_records", "run_stage"]
 
-FEW = 100  # pictures for which starting a worker, which takes seconds, does not pay
+SERIAL_BELOW = 100  # images: with fewer, starting a worker takes longer than it saves
 IDENTITY = ("sample_id", "root", "path", "sha256", "status", "reason", "made_by")
 
 
 @dataclass(frozen=True)
 class StageRun:
-    """What came of a stage."""
+    """The result of a stage: the version written, how much was computed and reused, and the reasons given."""
 
     version: Version
     computed: int
@@ -56,7 +56,7 @@ class StageRun:
     reasons: Mapping[str, int]
 
     def lines(self) -> list[str]:
-        """For people: the commonest reasons, then the ledger."""
+        """Return text for a terminal: the most frequent reasons, then the ledger."""
         ledger = {status: self.version.ledger.get(status, 0) for status in SEVERITY}
         total = " + ".join(f"{status} {count}" for status, count in ledger.items())
         lines = [f"  {count} × {reason}" for reason, count in Counter(self.reasons).most_common(8)]
@@ -76,9 +76,9 @@ def run_stage(
     jobs: int | None = None,
     executor: str = "pool",
 ) -> StageRun:
-    """Run steps over every usable row and write the next version. Raises StageError if nothing could be done.
+    """Run steps over every usable row and write the next version. Raises StageError if all of them failed.
 
-    Rows that are failed or excluded pass through untouched; one row in is one row out, in the same order.
+    Failed and excluded rows pass through unchanged; one row in is one row out, in the same order.
     """
     table = manifest.table
     _check_columns(steps, table)
@@ -112,15 +112,15 @@ def run_records(
     executor: str = "pool",
     cores_each: int = 1,
 ) -> tuple[list[Result], int]:
-    """Results for the rows of `todo` (with the columns of IDENTITY), in order, and how many were known before.
+    """Return the results for the rows of `todo` (with the columns of IDENTITY), in order, and how many were reused.
 
-    `jobs` worker processes; by default one for every `cores_each` cores, and for a few pictures none but this process.
+    `jobs` is the number of worker processes; by default one for every `cores_each` cores, and none for few images.
     """
     for step in steps:
         if step.check is not None:
             step.check()
     workspace = store.workspace
-    lost: dict[int, Result] = {}  # not kept: another try, more memory or another library version may do better
+    lost: dict[int, Result] = {}  # not kept: a retry, more memory or another library version may succeed
     with open_results(workspace / "cache" / "results.sqlite") as cache:
         keys = [result_key(steps, record) for record in _records(todo)]
         known = {key for key, result in cache.find(keys) if _picture_is_there(result, workspace)}
@@ -128,9 +128,9 @@ def run_records(
         if missing:
             worker = partial(make_worker, name, tuple(steps), workspace, store.roots())
             work = zip((keys[p] for p in missing), _records(todo.take(missing)), strict=True)
-            if jobs is None and len(missing) < FEW and executor == "pool":
+            if jobs is None and len(missing) < SERIAL_BELOW and executor == "pool":
                 executor = "serial"
-            usual = max(1, min((os.cpu_count() or 1) // cores_each, 1 + len(missing) // FEW))
+            usual = max(1, min((os.cpu_count() or 1) // cores_each, 1 + len(missing) // SERIAL_BELOW))
             done = map_records(worker, work, jobs=jobs or usual, executor=executor)
             for index, result in tqdm(done, total=len(missing), desc=name, unit="img"):
                 position = missing[index]
@@ -140,7 +140,7 @@ def run_records(
                     lost[position] = failed(name, result.reason)
                 else:
                     cache.put(keys[position], result)
-        # read only now that the workers are gone: their models and all results need not fit into memory together
+        # read after the workers have ended: their models and all results need not fit into memory together
         found = dict(cache.find(keys))
     results = [lost[position] if position in lost else found[key] for position, key in enumerate(keys)]
     return results, len(keys) - len(missing)
@@ -149,7 +149,7 @@ def run_records(
 def merge(
     table: pa.Table, rows: np.ndarray, todo: pa.Table, results: Sequence[Result], steps: Sequence[Step]
 ) -> pa.Table:
-    """The table with the results put into its rows."""
+    """Return the table with the results merged into its rows."""
     made_by = "; ".join(f"{step.name}:{step.version}" for step in steps)
     updates: dict[str, dict[int, Any]] = {}
     for row, record, result in zip(rows.tolist(), _records(todo.select(list(IDENTITY))), results, strict=True):
@@ -170,7 +170,7 @@ def merge(
 
 
 def _updated(record: Record, result: Result, made_by: str) -> Record:
-    """The new values of one row."""
+    """Return the new values of one row."""
     status = max(record["status"], result["status"], key=SEVERITY.__getitem__)
     reason = "; ".join(part for part in (record["reason"], result["reason"]) if part) or None
     values = {"status": status, "reason": reason, **result["columns"]}
@@ -200,7 +200,7 @@ def _records(table: pa.Table) -> Iterator[Record]:
 
 
 def _check_columns(steps: Sequence[Step], table: pa.Table) -> None:
-    """Every required column must hold something, or come from an earlier step of the same stage."""
+    """Raise StageError unless each required column has values or is added by an earlier step of the stage."""
     added: set[str] = set()
     for step in steps:
         for column in step.requires:
@@ -214,5 +214,5 @@ def _check_columns(steps: Sequence[Step], table: pa.Table) -> None:
 
 
 def _kind(reason: str) -> str:
-    """A reason without its numbers, so that like ones are counted together."""
+    """Return a reason without its digits, so that similar ones are counted together."""
     return reason.translate(str.maketrans("", "", "0123456789")) if len(reason) < 200 else reason[:200]

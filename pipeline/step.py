@@ -1,6 +1,6 @@
-"""A step looks at one picture: a function (record, picture) → Outcome, made once per worker.
+"""A step: a function (record, image) → Outcome, created once per worker.
 
-Several steps may run in one pass over a picture; each sees the columns and the picture that the one before it left.
+Several steps may run in one pass over an image; each receives the columns and the image of the one before it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from data_manifests.errors import BackendError, StageError, disk_is_full, must_b
 from pipeline.photos import load_rgb, save_rgb
 
 Record = dict[str, Any]
-Result = dict[str, Any]  # what is kept of a record: status, reason, columns, picture; JSON
+Result = dict[str, Any]  # the part of an outcome that is kept, as JSON: status, reason, columns, picture
 SEVERITY = {"ok": 0, "fallback": 1, "excluded": 2, "failed": 3}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step says of one record. `picture` is a new (H, W, 3) uint8 RGB picture if the step makes one."""
+    """The result of a step for one record. `picture` is a new (H, W, 3) uint8 RGB image if the step makes one."""
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     picture: np.ndarray | None = None
@@ -37,11 +37,11 @@ StepFunction = Callable[[Record, np.ndarray], Outcome]
 
 @dataclass(frozen=True)
 class Step:
-    """One step. `make(**params)` is a module-level function; it runs once per worker and loads models there."""
+    """A step and what it depends on. `make(**params)` is a module-level function that each worker calls once."""
 
     name: str
     make: Callable[..., StepFunction]
-    version: str  # of the code and the weights; a change makes old results unfindable
+    version: str  # of the code and the weights; a change invalidates kept results
     params: Mapping[str, Any] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
@@ -50,8 +50,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Unread:
-    """The result of a record whose file could not be read. It is not kept: it is of this file, today, and another with
-    the same hash may be there."""
+    """The result of a record whose file could not be read.
+
+    It is not kept: it belongs to this file at this time, and another file with the same hash may be readable.
+    """
 
     reason: str
 
@@ -59,7 +61,7 @@ class Unread:
 def make_worker(
     stage: str, steps: tuple[Step, ...], workspace: Path, roots: Mapping[str, Path]
 ) -> Callable[[tuple[str, Record]], Result | Unread]:
-    """A function (key, record) → result for one worker process: makes the steps, loads, runs and saves."""
+    """Return a function (key, record) → result for one worker process: it loads the image, runs the steps and saves."""
     functions = [(step.name, step.make(**step.params)) for step in steps]
 
     def work(item: tuple[str, Record]) -> Result | Unread:
@@ -72,9 +74,9 @@ def make_worker(
             return _run_one(functions, record, picture, workspace, f"images/{stage}/{key[:2]}/{key}.jpg")
         except BackendError:
             raise  # concerns every record
-        except Exception as error:  # a batch never stops for one picture; the reason goes into the ledger
+        except Exception as error:  # one image never stops a batch; the reason is recorded in its row
             if disk_is_full(error):
-                raise  # so does this; kept as a failure of the picture it would never be tried again
+                raise  # concerns every record too; as a kept failure it would never be retried
             return failed(stage, _reason(error))
 
     return work
@@ -113,12 +115,12 @@ def _run_one(
 
 
 def failed(stage: str, reason: str) -> Result:
-    """The result of a record that came to nothing."""
+    """Return the result of a record that failed."""
     return {"status": "failed", "reason": f"{stage}: {reason}", "columns": {}, "picture": None}
 
 
 def _as_json(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Arrays as flat lists of Python numbers, so that a fresh result equals one read back from the cache."""
+    """Return arrays as flat lists of Python numbers, so that a new result equals one read from the cache."""
     plain: dict[str, Any] = {}
     for name, value in columns.items():
         if isinstance(value, np.ndarray):
@@ -130,7 +132,7 @@ def _as_json(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def result_key(steps: Sequence[Step], record: Record) -> str:
-    """Everything that the result depends on. The path is not part of it: equal pictures are computed once."""
+    """Return a hash of everything that the result depends on; not of the path, so equal images are computed once."""
     needs = {column: record[column] for step in steps for column in step.requires}
     parts = [[step.name, step.version, dict(step.params)] for step in steps]
     return hashlib.sha256(json.dumps([record["sha256"], parts, needs], sort_keys=True).encode()).hexdigest()[:40]

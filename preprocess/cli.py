@@ -20,7 +20,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """`--config FILE` and `key=value …`, which every command takes."""
+    """Add `--config FILE` and `key=value …`, which every command accepts."""
     command = click.argument("settings", nargs=-1, metavar="[key=value …]")(command)
     return click.option("--config", type=_FILE, help="YAML file; its section `preprocess` holds the settings.")(command)
 
@@ -31,10 +31,10 @@ def _load(config: Path | None, words: tuple[str, ...], more: dict[str, str] | No
 
 @click.group(context_settings={"max_content_width": 100})
 def cli() -> None:
-    """Find the face, place landmarks, crop, take the background away, treat ambiguous ages.
+    """Find the face, place landmarks, crop, remove the background, treat ambiguous ages.
 
-    REF is a manifest version (faces, faces@3, faces@tag). Every command writes the next version; a second run does only
-    what is missing. Settings such as crop.margin=0.4 or background.backend=grabcut are listed in docs/backends.md.
+    REF is a manifest version (faces, faces@3, faces@tag). Every command writes the next version; a second run computes
+    only what is missing. Settings such as crop.margin=0.4 or background.backend=grabcut are listed in docs/backends.md.
     """
 
 
@@ -43,7 +43,7 @@ def cli() -> None:
 @click.option("--tag", help="Tag the last version written.")
 @_with_settings
 def run(ref: str, config: Path | None, settings: tuple[str, ...], tag: str | None) -> None:
-    """Detect, landmarks and crop in one pass, then background, then drop-ages."""
+    """Run detect, landmarks and crop in one pass, then background, then drop-ages."""
     from preprocess.run import run_all
 
     store = open_store()
@@ -69,7 +69,7 @@ def _one_step(name: str, help_text: str) -> None:
 _one_step("detect", "Find the person's face: box, five points, score.")
 _one_step("landmarks", "Place 68 landmarks on the face that detect found.")
 _one_step("crop", "Cut out the face with a margin; landmarks move along.")
-_one_step("background", "Put the person before a plain colour.")
+_one_step("background", "Replace the background by a plain colour.")
 
 
 @cli.command("drop-ages")

@@ -1,4 +1,4 @@
-"""Steps over a plain folder of pictures: no manifest, the tree is kept, a CSV says what became of each file."""
+"""Steps over a plain folder of images: no manifest, the same folder tree, a CSV with a row per file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = ("file", "output", "status", "reason", "faces", "detection_score", "bo
 
 @dataclass(frozen=True)
 class FolderRun:
-    """How many files came out how, and how many were known from an earlier run."""
+    """The number of files per status, and how many results were reused from an earlier run."""
 
     ledger: Counter[str]
     reused: int
@@ -34,7 +34,7 @@ class FolderRun:
 def run_folder(
     steps: Sequence[Step], src: Path, out: Path, store: Store, *, jobs: int | None = None, executor: str = "pool"
 ) -> FolderRun:
-    """Run steps over every picture below `src`, write the results below `out`, and `out/preprocess.csv`.
+    """Run steps over every image below `src`; write the results below `out`, and `out/preprocess.csv`.
 
     Results are kept in the store's workspace, so a second run does only what is new. `out` must not lie in `src`.
     """
@@ -65,7 +65,7 @@ def _as_table(files: Sequence[str], src: Path, store: Store) -> pa.Table:
 
 
 def _copy_out(file: str, name: str, result: Result, src: Path, out: Path, store: Store) -> str:
-    """Put a result's picture under its own name. A picture that no step changed stays as it was, suffix and all."""
+    """Write a result's image under the file's name. An image that no step changed is copied, suffix included."""
     if result["status"] == "failed":
         return ""
     picture = result["picture"]

@@ -1,4 +1,4 @@
-"""The stages of preprocessing over a manifest: each reads a version and writes the next."""
+"""The stages of preprocessing over a manifest; each reads a version and writes the next."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from preprocess.stages import (
     relabel_ages,
 )
 
-ONE_STEP: dict[str, Callable[[PreprocessSettings], Step]] = {
+SINGLE_STEPS: dict[str, Callable[[PreprocessSettings], Step]] = {
     "detect": lambda settings: detect_step(settings.detect),
     "landmarks": lambda settings: landmarks_step(settings.landmarks),
     "crop": lambda settings: crop_step(settings.crop),
@@ -32,19 +32,19 @@ ONE_STEP: dict[str, Callable[[PreprocessSettings], Step]] = {
 
 
 def run_one(name: str, ref: str, store: Store, settings: PreprocessSettings) -> StageRun:
-    """One of ONE_STEP as a stage of its own."""
-    if name not in ONE_STEP:
-        raise ConfigError(must_be_one_of("step", ONE_STEP, name))
-    return _run(name, [ONE_STEP[name](settings)], ref, store, settings)
+    """Run one entry of `SINGLE_STEPS` as a stage. Raises ConfigError for an unknown name."""
+    if name not in SINGLE_STEPS:
+        raise ConfigError(must_be_one_of("step", SINGLE_STEPS, name))
+    return _run(name, [SINGLE_STEPS[name](settings)], ref, store, settings)
 
 
 def run_all(ref: str, store: Store, settings: PreprocessSettings) -> list[StageRun | Version]:
-    """What `settings.steps` lists: the fused crop, the background, the ages. Later ones work on the version before.
+    """Run the steps in `settings.steps`, each on the version that the one before it has written.
 
-    Detecting, landmarks and cropping go over each picture once: reading a photo costs as much as finding the face.
+    Detection, landmarks and crop share one pass over the images: reading a photo costs as much as finding the face.
     """
     done: list[StageRun | Version] = []
-    # Builders look for missing files; all of them before the first picture is read.
+    # Every step checks for its model files before the first image is read.
     background = [background_step(settings.background)] if "background" in settings.steps else []
     if "crop" in settings.steps:
         prepared = _run("prepare", face_steps(settings), ref, store, settings)
@@ -60,20 +60,20 @@ def run_all(ref: str, store: Store, settings: PreprocessSettings) -> list[StageR
 
 
 def face_steps(settings: PreprocessSettings) -> list[Step]:
-    """Detect, landmarks and crop, for one pass over a picture."""
+    """Return the steps detect, landmarks and crop, for one pass over an image."""
     return [detect_step(settings.detect), landmarks_step(settings.landmarks), crop_step(settings.crop)]
 
 
 def folder_steps(settings: PreprocessSettings) -> list[Step]:
-    """What `settings.steps` means for pictures without labels, in one pass."""
+    """Return the steps of `settings.steps` for images without labels, for one pass over an image."""
     background = [background_step(settings.background)] if "background" in settings.steps else []
     return [*(face_steps(settings) if "crop" in settings.steps else [detect_step(settings.detect)]), *background]
 
 
 def run_drop_ages(ref: str, store: Store, settings: DropAgesSettings) -> Version:
-    """Write the version without these ages, or with the cut moved below them. Raises ConfigError without ages."""
+    """Write the version without these ages, or with the cut moved to them. Raises ConfigError without ages."""
     if not settings.ages:
-        raise ConfigError("which ages? Say --ages 57,58,59, or drop_ages.ages in the settings file.")
+        raise ConfigError("drop-ages needs ages. Set --ages 57,58,59, or drop_ages.ages in the settings file.")
     manifest = store.read(ref)
     ages, cuts = parse_ages(settings.ages), None
     if settings.policy == "relabel":
@@ -99,12 +99,12 @@ def _run(name: str, steps: list[Step], ref: str, store: Store, settings: Preproc
 
 
 def _refuse_repeat(step: str, manifest: Manifest) -> None:
-    """A crop of a crop is nobody's wish, but `run NAME` twice would make one: NAME means the newest version."""
+    """Raise StageError if the step has run before: NAME is the newest version, so `run NAME` twice would crop crops."""
     table = manifest.table
     usable = pc.is_in(table.column("status"), pa.array(USABLE))
     made = pc.match_substring_regex(table.column("made_by"), f"(^|; ){step}:")
     if pc.any(pc.and_(usable, made)).as_py():
         raise StageError(
-            f"{manifest.version.ref} has been through {step} already. Give the version before it; "
-            f"see: python -m data_manifests log {manifest.version.name}"
+            f"the step {step!r} has already run on {manifest.version.ref}. Name the version before it; "
+            f"list versions with: python -m data_manifests log {manifest.version.name}"
         )

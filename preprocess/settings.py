@@ -1,4 +1,4 @@
-"""What can be set, in the section `preprocess` of a YAML file or as `crop.margin=0.4` on the command line."""
+"""Settings of preprocessing: the section `preprocess` of a YAML file, or `crop.margin=0.4` on the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipeline.faces import SLIPPED
+from pipeline.faces import MAX_LANDMARK_DISAGREEMENT
 from pipeline.settings import Settings
 
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -14,25 +14,29 @@ Pixels = Annotated[int, Field(ge=8, le=8192)]
 
 
 class DetectSettings(Settings):
-    """`params` go to the backend's `make`; docs/backends.md lists them."""
+    """Settings of the detector. `params` are passed to the backend's `make`; docs/backends.md lists them."""
 
     backend: str = "mtcnn"
     params: dict[str, Any] = Field(default_factory=dict)
 
 
 class LandmarkSettings(Settings):
-    """`max_disagreement` is the mean distance between the landmarks and the detector's five points, as a share of the
-    face's scale (mean of eye distance and eye-to-mouth distance), beyond which the mean shape is taken instead.
+    """Settings of the landmarker.
+
+    `max_disagreement` is the largest mean distance between the landmarks and the detector's five points, as a share of
+    the face's scale (mean of eye distance and eye-to-mouth distance); beyond it the mean shape replaces the landmarks.
     """
 
     backend: str = "dlib68"
     params: dict[str, Any] = Field(default_factory=dict)
-    max_disagreement: float = Field(default=SLIPPED, gt=0)
+    max_disagreement: float = Field(default=MAX_LANDMARK_DISAGREEMENT, gt=0)
 
 
 class CropSettings(Settings):
-    """`margin` is added on every side, as a share of the face box's longer side. `size_wh` null keeps the picture's own
-    pixels. `align` turns the picture so that the eyes lie level.
+    """Settings of the crop.
+
+    `margin` is added on every side, as a share of the face box's longer side. `size_wh` null keeps the image's scale.
+    `align` rotates the image so that the eyes are level.
     """
 
     margin: float = Field(default=0.4, ge=0, le=5)
@@ -42,7 +46,7 @@ class CropSettings(Settings):
 
 
 class BackgroundSettings(Settings):
-    """The default colour is a middle grey: after the usual normalisation it is close to zero, so to say nothing."""
+    """Settings of background removal. The default colour is a middle grey, close to zero after normalisation."""
 
     backend: str = "rembg"
     params: dict[str, Any] = Field(default_factory=dict)
@@ -50,7 +54,7 @@ class BackgroundSettings(Settings):
 
 
 class DropAgesSettings(Settings):
-    """`ages` is text such as "57,58,59" or "57-59"; empty drops none. `relabel` holds for all splits."""
+    """Settings of drop-ages. `ages` is text such as "57,58,59" or "57-59". `relabel` applies to all splits."""
 
     ages: str = ""
     splits: tuple[str, ...] = ("train",)
@@ -58,7 +62,7 @@ class DropAgesSettings(Settings):
 
 
 class PreprocessSettings(Settings):
-    """All of it. `steps` are what `run` does; `jobs` null means one process per core."""
+    """Settings of all steps. `steps` lists what `run` does; `jobs` null means one process per core."""
 
     steps: tuple[Literal["crop", "background", "drop_ages"], ...] = ("crop", "background", "drop_ages")
     jobs: int | None = Field(default=None, ge=1)

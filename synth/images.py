@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 from data_manifests.errors import BackendError, StageError
 from pipeline.executor import WorkerDied, map_records
-from pipeline.faces import Located, make_locator
+from pipeline.faces import LocatedFace, make_locator, require_landmarks
 from pipeline.photos import SUFFIXES, checked_folders, find_pictures, load_rgb, save_rgb, write_report
 from pipeline.results import ResultCache, open_results
-from synth.choice import UNMASKED, Order, Orders
-from synth.masks import Scene, UserTemplate, compose, load_templates, read_scene
+from synth.mask_choices import UNMASKED, Order, Orders
+from synth.masks import Scene, UserTemplate, compose, load_templates, measure_scene
 
 REPORT, RESULTS = "synth.csv", ".results.sqlite"
 PARTS = ("nose", "mouth", "chin")
@@ -46,7 +46,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class ImagesRun:
+class ImagesResult:
     """`ok + failed = files × outputs`; `others` counts files that are no pictures, by suffix."""
 
     ledger: Counter[str]
@@ -76,10 +76,10 @@ def run_images(
     templates: Path | None = None,
     jobs: int | None = None,
     executor: str = "pool",
-) -> ImagesRun:
+) -> ImagesResult:
     """Put every mask in every wear on the main face of every picture below `src`; results and `synth.csv` below `out`.
 
-    `masks` and `wears` are words of `synth.choice`; the mask "none" gives the photo itself, once.
+    `masks` and `wears` are words of `synth.mask_choices`; the mask "none" gives the photo itself, once.
     A photo that cannot be used gives failed rows with the reason and
     never stops the others. Raises StageError for a bad pair of folders, ConfigError for a broken template folder.
     """
@@ -104,7 +104,7 @@ def run_images(
         others = _other_files(src)
         write_report(out / REPORT, COLUMNS, rows())
     suffixes = Counter(Path(file).suffix.lower() for file in others)
-    return ImagesRun(ledger, ledger.total() - made, len(files), reasons, suffixes)
+    return ImagesResult(ledger, ledger.total() - made, len(files), reasons, suffixes)
 
 
 def _make_missing(
@@ -146,8 +146,8 @@ def make_masker(src: Path, out: Path, templates: Path | None) -> Callable[[Job],
     def work(job: Job) -> list[Keyed]:
         try:
             picture = load_rgb(src / job.file)
-            found = locate(picture)
-            scene = read_scene(picture, found.landmarks_xy)
+            found = require_landmarks(locate(picture))
+            scene = measure_scene(picture, found.landmarks_xy)
         except BackendError:
             raise  # concerns every photo
         except Exception as error:  # a batch never stops for one photo; the reason goes into its rows
@@ -158,22 +158,23 @@ def make_masker(src: Path, out: Path, templates: Path | None) -> Callable[[Job],
 
 
 def _make(
-    order: Order, picture: np.ndarray, found: Located, scene: Scene, out: Path, own: Mapping[str, UserTemplate]
+    order: Order, picture: np.ndarray, found: LocatedFace, scene: Scene, out: Path, own: Mapping[str, UserTemplate]
 ) -> dict[str, Any]:
     try:
         if order.mask == UNMASKED:
             saved = save_rgb(picture, out, order.output)
-            return {"status": "ok", "reason": found.remark, "faces": found.faces, **asdict(saved)}
+            return {"status": "ok", "reason": found.face.remark, "faces": found.face.n_faces, **asdict(saved)}
         done = compose(
             picture, found.landmarks_xy, mask_type=order.mask, wear=order.wear, seed=order.seed, templates=own,
             scene=scene,
         )  # fmt: skip
         saved = save_rgb(done.image, out, order.output)
     except Exception as error:
-        return _failed(error) | {"faces": found.faces}
+        return _failed(error) | {"faces": found.face.n_faces}
     covered = {f"{part}_covered_score": round(min(done.coverage[f"{part}_score"], 1.0), 4) for part in PARTS}
     recipe = json.dumps(done.recipe | {"landmarks_xy": np.round(found.landmarks_xy, 2).ravel().tolist()})
-    return {"status": "ok", "reason": found.remark, "faces": found.faces, **asdict(saved), **covered, "recipe": recipe}
+    about = {"status": "ok", "reason": found.face.remark, "faces": found.face.n_faces}
+    return {**about, **asdict(saved), **covered, "recipe": recipe}
 
 
 def _failed(error: Exception) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from data_manifests.errors import StageError
 from data_manifests.schema import USABLE
 from data_manifests.versions import Store
-from pipeline.faces import make_locator
+from pipeline.faces import make_locator, require_landmarks
 from pipeline.photos import load_rgb
 from pipeline.step import Record
 from synth.ages import F64, mean_shape, texture_features
@@ -59,7 +59,7 @@ def realism(store: Store, table: pa.Table, *, most: int = 200, seed: int = 0) ->
         for row in tqdm(chosen.to_pylist(), desc="synthetic" if kind else "real", unit="img"):
             picture = _load(store, row)
             try:
-                found.append((picture, locate(picture).landmarks_xy, kind, row["person_id"]))
+                found.append((picture, require_landmarks(locate(picture)).landmarks_xy, kind, row["person_id"]))
             except StageError:
                 continue  # a mask that hides the face from the detector; both kinds have them
     made = np.array([kind for _, _, kind, _ in found], bool)

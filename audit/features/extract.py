@@ -4,7 +4,7 @@ same photos, or one after corrections, looks at none of them again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,10 +18,11 @@ from audit.settings import AuditSettings
 from data_manifests.schema import USABLE
 from data_manifests.versions import Store
 from pipeline.backends import Backend, load_backend
+from pipeline.faces import Locator, LocatorSettings, fit_mean_shape, make_locator
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Outcome, Record, Result, Step, StepFunction
 
-STEP_VERSION = "1"
+STEP_VERSION = "2"
 CORES_EACH = 2  # a worker with torch, MTCNN and dlib holds 0.8 GB; on two cores a whole audit shall fit into 1 GB
 VECTORS = ("identity", "appearance", "lower_face")
 NUMBERS = ("blur_score", "exposure_score", "face_size_score")
@@ -92,7 +93,7 @@ def make_describe(
 ) -> StepFunction:
     """Load the models; detector and landmarker only when the first row without landmarks comes."""
     describe = load_backend("describer", describer).make(**describer_params)
-    finder: list[Callable[[np.ndarray], tuple[np.ndarray | None, int]]] = []
+    finder: list[Locator] = []
 
     def step(record: Record, picture: np.ndarray) -> Outcome:
         landmarks, faces = record["landmarks_xy"], 1
@@ -100,10 +101,9 @@ def make_describe(
             landmarks = np.array(landmarks, np.float32).reshape(-1, 2)
         else:
             if not finder:
-                detect = load_backend("detector", detector).make(**detector_params)
-                locate = load_backend("landmarker", landmarker).make(**landmarker_params)
-                finder.append(partial(find_face, detect, locate))
-            landmarks, faces = finder[0](picture)
+                chosen = LocatorSettings(detector, landmarker, detector_params, landmarker_params)
+                finder.append(make_locator(chosen))
+            landmarks, faces = find_face(finder[0], picture)
         columns = quality.measure(picture, landmarks) | {
             "faces": faces,
             "hash": f"{fingerprint.phash(picture):016x}",
@@ -117,22 +117,18 @@ def make_describe(
     return step
 
 
-def find_face(
-    detect: Callable[..., Any], locate: Callable[..., Any], picture: np.ndarray
-) -> tuple[np.ndarray | None, int]:
-    """Landmarks (68, 2) of the largest face near the middle and how many faces there are; None and 0 without one."""
-    faces = detect(picture)
-    if len(faces) == 0:
+def find_face(locate: Locator, picture: np.ndarray) -> tuple[np.ndarray | None, int]:
+    """Return the landmarks (68, 2) of the person's face and the number of large faces; None and 0 without a face.
+
+    Landmarks that disagree with the detector's five points are replaced by the mean shape fitted to these points.
+    """
+    located = locate(picture)
+    if located is None:
         return None, 0
-    boxes = faces.boxes_xyxy.astype(float)
-    size = np.array([picture.shape[1], picture.shape[0]], float)
-    side = np.sqrt(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1))
-    away = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - size / 2, axis=1) / np.linalg.norm(size / 2)
-    best = int(np.argmax(side * np.clip(1 - away, 0.01, None) * faces.scores))
-    points = faces.points_xy[best]
-    landmarks = locate(picture, faces.boxes_xyxy[best], points if np.isfinite(points).all() else None)
-    large = int((side >= 0.5 * side[best]).sum())  # a face in a poster behind is no second person
-    return landmarks, large
+    landmarks = located.landmarks_xy
+    if not located.is_consistent and located.face.points_xy is not None:
+        landmarks = fit_mean_shape(located.face.points_xy)
+    return landmarks, located.face.n_large_faces
 
 
 def describe_rows(table: pa.Table, settings: AuditSettings, store: Store) -> Features:

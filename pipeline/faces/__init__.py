@@ -1,20 +1,47 @@
-"""TODO pipeline.faces."""
+"""Faces in an image: detections, the choice of one, 68 landmarks, and the embedding of a person.
 
-from pipeline.faces.choose import SLIPPED, centre_box, choose_face, disagreement, five_of
+`make_locator` is what stages use; detectors, landmarkers and embedders are modules in `backends`, chosen by name in
+`pipeline.backends`.
+"""
+
+from pipeline.faces.detections import Detections, Detector, Landmarker, Remover
 from pipeline.faces.embedder import SAME_PERSON_DISTANCE, Embedder
-from pipeline.faces.locate import Located, locator_version, make_locator
+from pipeline.faces.landmarks import MAX_LANDMARK_DISAGREEMENT, face_scale, five_points_of, landmark_disagreement
+from pipeline.faces.locate import (
+    DetectedFace,
+    LocatedFace,
+    Locator,
+    LocatorSettings,
+    detect_face,
+    locator_version,
+    make_locator,
+    place_landmarks,
+    require_landmarks,
+)
 from pipeline.faces.mean_shape import fit_mean_shape
+from pipeline.faces.selection import centre_box, select_face
 
 __all__ = [
+    "MAX_LANDMARK_DISAGREEMENT",
     "SAME_PERSON_DISTANCE",
-    "SLIPPED",
+    "DetectedFace",
+    "Detections",
+    "Detector",
     "Embedder",
-    "Located",
+    "Landmarker",
+    "LocatedFace",
+    "Locator",
+    "LocatorSettings",
+    "Remover",
     "centre_box",
-    "choose_face",
-    "disagreement",
+    "detect_face",
+    "face_scale",
     "fit_mean_shape",
-    "five_of",
+    "five_points_of",
+    "landmark_disagreement",
     "locator_version",
     "make_locator",
+    "place_landmarks",
+    "require_landmarks",
+    "select_face",
 ]

@@ -1,52 +1,134 @@
-"""From a plain photo to the landmarks of the face that gets the mask."""
+"""The one way to locate the face in an image: detector, choice of the face, landmarks, disagreement check.
+
+`detect_face` and `place_landmarks` are the two halves, for a pipeline that keeps the result of each; `make_locator`
+loads both backends and runs them together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from data_manifests.errors import StageError
 from pipeline.backends import load_backend
-from pipeline.faces.choose import SLIPPED, choose_face, disagreement
-
-DETECTOR, LANDMARKER = "mtcnn", "dlib68"
+from pipeline.faces.detections import Detector, Landmarker
+from pipeline.faces.landmarks import MAX_LANDMARK_DISAGREEMENT, landmark_disagreement
+from pipeline.faces.selection import count_large_faces, select_face
 
 
 @dataclass(frozen=True)
-class Located:
-    """The chosen face: `landmarks_xy` (68, 2) float32 px; how many faces there are; a remark if there was a choice."""
+class DetectedFace:
+    """The chosen face: `box_xyxy` (4,), `points_xy` (5, 2) or None, `score` in [0, 1].
 
-    landmarks_xy: np.ndarray
-    faces: int
+    `n_faces` counts all detections, `n_large_faces` those at least half as large; `remark` describes an ambiguous
+    choice.
+    """
+
+    box_xyxy: np.ndarray
+    points_xy: np.ndarray | None
+    score: float
+    n_faces: int
+    n_large_faces: int
     remark: str
 
 
-def locator_version() -> str:
-    """Of detector and landmarker, for the key of a result. Raises BackendError if a model file is absent."""
-    versions = []
-    for kind, name in (("detector", DETECTOR), ("landmarker", LANDMARKER)):
-        backend = load_backend(kind, name)
-        backend.check()
-        versions.append(backend.version)
-    return ";".join(versions)
+@dataclass(frozen=True)
+class LocatedFace:
+    """A detected face with its `landmarks_xy` (68, 2) float32.
+
+    `is_consistent` is False where the landmarks disagree with the detector's five points: they lie off the face.
+    """
+
+    face: DetectedFace
+    landmarks_xy: np.ndarray
+    is_consistent: bool
 
 
-def make_locator() -> Callable[[np.ndarray], Located]:
-    """Load detector and landmarker; the function raises StageError for a photo without a usable face."""
-    detect = load_backend("detector", DETECTOR).make()
-    place = load_backend("landmarker", LANDMARKER).make()
+Locator = Callable[[np.ndarray], LocatedFace | None]
 
-    def locate(picture: np.ndarray) -> Located:
-        faces = detect(picture)
-        if len(faces) == 0:
-            raise StageError("no face found.")
-        index, remark = choose_face(faces, (picture.shape[1], picture.shape[0]))
-        points = faces.points_xy[index]
-        landmarks = place(picture, faces.boxes_xyxy[index], points)
-        if disagreement(landmarks, points) > SLIPPED:
-            raise StageError("landmarks slipped off the face: a hidden, blurred or strongly turned one.")
-        return Located(landmarks, len(faces), remark)
+
+@dataclass(frozen=True)
+class LocatorSettings:
+    """Names and parameters of the two backends; docs/backends.md lists them."""
+
+    detector: str = "mtcnn"
+    landmarker: str = "dlib68"
+    detector_params: Mapping[str, Any] = field(default_factory=dict)
+    landmarker_params: Mapping[str, Any] = field(default_factory=dict)
+
+
+def detect_face(detector: Detector, image: np.ndarray) -> DetectedFace | None:
+    """Return the person's face in an RGB image (H, W, 3), or None if there is none."""
+    detections = detector(image)
+    if len(detections) == 0:
+        return None
+    index, remark = select_face(detections, (image.shape[1], image.shape[0]))
+    points = detections.points_xy[index]
+    return DetectedFace(
+        box_xyxy=detections.boxes_xyxy[index],
+        points_xy=points if np.isfinite(points).all() else None,
+        score=detections.scores[index],
+        n_faces=len(detections),
+        n_large_faces=count_large_faces(detections, index),
+        remark=remark,
+    )
+
+
+def place_landmarks(
+    landmarker: Landmarker,
+    image: np.ndarray,
+    box_xyxy: np.ndarray,
+    points_xy: np.ndarray | None,
+    max_disagreement: float = MAX_LANDMARK_DISAGREEMENT,
+) -> tuple[np.ndarray, bool]:
+    """Return the landmarks (68, 2) of a face and whether they agree with the five points (True without points)."""
+    landmarks = landmarker(image, box_xyxy, points_xy)
+    return landmarks, points_xy is None or landmark_disagreement(landmarks, points_xy) <= max_disagreement
+
+
+def make_locator(settings: LocatorSettings | None = None) -> Locator:
+    """Load detector and landmarker; the returned function gives the located face of an image, or None without a face.
+
+    Raises BackendError for an unknown backend or a missing model file.
+    """
+    settings = settings or LocatorSettings()
+    detector = load_backend("detector", settings.detector).make(**settings.detector_params)
+    landmarker = load_backend("landmarker", settings.landmarker).make(**settings.landmarker_params)
+
+    def locate(image: np.ndarray) -> LocatedFace | None:
+        face = detect_face(detector, image)
+        if face is None:
+            return None
+        landmarks, is_consistent = place_landmarks(landmarker, image, face.box_xyxy, face.points_xy)
+        return LocatedFace(face, landmarks, is_consistent)
 
     return locate
+
+
+def require_landmarks(located: LocatedFace | None) -> LocatedFace:
+    """Return the face if its landmarks can be used. Raises StageError without a face or with inconsistent landmarks."""
+    if located is None:
+        raise StageError("no face found.")
+    if not located.is_consistent:
+        raise StageError("the landmarks are off the face: it is hidden, blurred or turned too far.")
+    return located
+
+
+def locator_version(settings: LocatorSettings | None = None) -> str:
+    """Return the versions of detector and landmarker, for the key of a kept result.
+
+    Raises BackendError if a model file is absent.
+    """
+    settings = settings or LocatorSettings()
+    versions = []
+    for kind, name, params in (
+        ("detector", settings.detector, settings.detector_params),
+        ("landmarker", settings.landmarker, settings.landmarker_params),
+    ):
+        backend = load_backend(kind, name)
+        backend.check(**params)
+        versions.append(backend.version)
+    return ";".join(versions)

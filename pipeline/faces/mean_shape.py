@@ -1,14 +1,14 @@
-"""68 landmarks from five points: a mean shape, turned, scaled and moved to fit. Knows nothing of expression.
+"""68 landmarks from five points: a mean shape, rotated, scaled and shifted to fit, without any expression.
 
-For when the real predictor's answer cannot be right. On 203 frontal portraits the fitted shape lies 7 % of the eye
-distance from dlib's landmarks in the median.
+A substitute where the predictor's landmarks lie off the face. On 203 frontal portraits the fitted shape is 7 % of the
+eye distance from dlib's landmarks in the median.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pipeline.faces.choose import five_of
+from pipeline.faces.landmarks import five_points_of
 
 # Median of dlib's landmarks over 203 frontal portraits, made symmetric, in eye distances from the point between the
 # eyes, as x + iy. iBUG order.
@@ -26,12 +26,12 @@ MEAN_SHAPE = _HALVES[0::2] + 1j * _HALVES[1::2]
 
 
 def fit_mean_shape(points_xy: np.ndarray) -> np.ndarray:
-    """Five points (5, 2) → (68, 2) float32, by the similarity with the least squared distance between the fives.
+    """Return landmarks (68, 2) float32 for five points (5, 2), by the least-squares similarity between the points.
 
-    In the plane of complex numbers a similarity is one multiplication and one addition, so the fit has a closed form.
+    Over complex numbers a similarity is one multiplication and one addition, so the fit has a closed form.
     """
     target = points_xy[:, 0] + 1j * points_xy[:, 1].astype(float)
-    mean = five_of(np.stack([MEAN_SHAPE.real, MEAN_SHAPE.imag], axis=1))
+    mean = five_points_of(np.stack([MEAN_SHAPE.real, MEAN_SHAPE.imag], axis=1))
     source = mean[:, 0] + 1j * mean[:, 1]
     centred = source - source.mean()
     turn = (centred.conj() @ (target - target.mean())) / (np.abs(centred) ** 2).sum()

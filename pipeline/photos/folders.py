@@ -1,4 +1,4 @@
-"""A plain folder of pictures in, another out: which files, which names, and a CSV of what became of each."""
+"""Plain folders of images: the files of a folder, the names of their outputs, and a CSV with a row per file."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pipeline.photos.images import SUFFIXES
 
 
 def checked_folders(src: Path, out: Path) -> tuple[Path, Path]:
-    """Both as absolute paths. Raises StageError if `src` is no folder or `out` lies in it."""
+    """Return both as absolute paths. Raises StageError if `src` is not a folder or contains `out`."""
     src, out = src.resolve(), out.resolve()
     if not src.is_dir():
         raise StageError(f"{src} is not a folder.")
     if out == src or src in out.parents:
-        raise StageError(f"OUT must lie outside SRC, or its pictures would be taken for new ones. Got {out} instead.")
+        raise StageError(f"OUT must be outside SRC, or its images would be read as new ones. Got {out} instead.")
     return src, out
 
 
 def find_pictures(src: Path) -> list[str]:
-    """Paths relative to `src`, POSIX, in order; hidden files (macOS leaves `._name.jpg`) and folders are not pictures.
+    """Return the paths of the images below `src`, relative, POSIX, sorted, without hidden files such as `._name.jpg`.
 
     Raises StageError if there are none.
     """
@@ -35,19 +35,19 @@ def find_pictures(src: Path) -> list[str]:
 
 
 def output_names(files: Sequence[str]) -> list[str]:
-    """`a/b.png` → `a/b.jpg`; where files would meet (`b.png`, `b.webp`), the old suffix stays: `a/b.png.jpg`."""
+    """Return `a/b.jpg` for `a/b.png`; where names would collide (`b.png`, `b.webp`) the suffix stays: `a/b.png.jpg`."""
     keep: set[str] = set()
     while True:
         names = [f"{file}.jpg" if file in keep else str(PurePosixPath(file).with_suffix(".jpg")) for file in files]
-        meets = Counter(name.lower() for name in names)  # some file systems do not tell B.jpg from b.jpg
-        more = {file for file, name in zip(files, names, strict=True) if meets[name.lower()] > 1} - keep
+        count = Counter(name.lower() for name in names)  # some file systems do not distinguish B.jpg from b.jpg
+        more = {file for file, name in zip(files, names, strict=True) if count[name.lower()] > 1} - keep
         if not more:
             return names
         keep |= more
 
 
 def write_report(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write rows as CSV, one by one, with the mark that Excel needs to read UTF-8; a reader never sees half a file."""
+    """Write rows as CSV, one by one and atomically, with the byte-order mark that Excel needs for UTF-8."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8-sig", newline="") as file:

@@ -1,4 +1,4 @@
-"""Pictures in and out. In memory: RGB uint8 (H, W, 3), turned upright."""
+"""Reading and writing of images. In memory: RGB uint8 (H, W, 3), upright."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data_manifests.errors import StageError
 
-MAX_PIXELS = 64_000_000  # a 64-megapixel camera; beyond it a file is a decompression bomb or a mistake
+MAX_PIXELS = 64_000_000  # a 64-megapixel camera; a larger file is a decompression bomb or a mistake
 JPEG_QUALITY = 95
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
 class SavedImage:
-    """A file that was written: where (relative, POSIX), its hash, its size."""
+    """A file that was written: its path (relative, POSIX), hash and size."""
 
     path: str
     sha256: str
@@ -31,13 +31,13 @@ class SavedImage:
 
 
 def load_rgb(path: Path, sha256: str | None = None, at_least_px: int | None = None) -> np.ndarray:
-    """Read a picture: upright by EXIF, alpha laid on white, 16 bits and grey brought to 8-bit RGB.
+    """Read an image as RGB: upright by EXIF, alpha composited over white, grey and 16 bits converted to 8-bit RGB.
 
-    With `at_least_px` a large JPEG may come at a half, a quarter or an eighth of its size, no side shorter than that:
-    its decoder then leaves out the finest waves, which costs a fraction of the time and of the memory.
-    Raises StageError if the file is missing, not a picture, truncated, larger than MAX_PIXELS, or (with `sha256`) not
-    the file that was recorded. Pillow reads rather than OpenCV because OpenCV fills the missing part of a truncated
-    JPEG with grey and says nothing.
+    With `at_least_px` a large JPEG may be decoded at a half, a quarter or an eighth of its size, with no side shorter
+    than that, which takes a fraction of the time and memory.
+    Raises StageError if the file is missing, not an image, truncated, larger than MAX_PIXELS, or (with `sha256`) not
+    the recorded file. Pillow is used because OpenCV fills the missing part of a truncated JPEG with grey, without an
+    error.
     """
     try:
         data = path.read_bytes()
@@ -57,7 +57,7 @@ def load_rgb(path: Path, sha256: str | None = None, at_least_px: int | None = No
         raise StageError(f"{path.name} is over the limit of {MAX_PIXELS} pixels") from None
     except UnidentifiedImageError:
         raise StageError(f"{path.name} is not a picture") from None
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's words for broken files
+    except (OSError, SyntaxError, ValueError) as error:  # raised by Pillow for broken files
         raise StageError(f"{path.name} is broken: {error}") from None
 
 
@@ -75,16 +75,16 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def encode(image: np.ndarray, suffix: str) -> bytes:
-    """The bytes of a .jpg (quality 95, full colour resolution) or .png file; the same picture gives the same bytes."""
+    """Return the bytes of a .jpg (quality 95, 4:4:4) or .png file; equal images give equal bytes."""
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]  # 4:4:4
     done, encoded = cv2.imencode(suffix, image[..., ::-1], options if suffix == ".jpg" else [])
     if not done:
-        raise StageError(f"a picture of shape {image.shape} could not be written as {suffix}")
+        raise StageError(f"an image of shape {image.shape} cannot be written as {suffix}")
     return encoded.tobytes()
 
 
 def save_rgb(image: np.ndarray, root: Path, path: str) -> SavedImage:
-    """Write (H, W, 3) uint8 RGB to `root/path` as its suffix says; a reader never sees half a file."""
+    """Write (H, W, 3) uint8 RGB to `root/path` in the format of its suffix, atomically."""
     data = encode(image, Path(path).suffix)
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)

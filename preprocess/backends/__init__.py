@@ -1,1 +1,1 @@
-"""One file per detector, landmarker and remover; the heavy imports live here and nowhere else in this package."""
+"""Background removers, one module each; their heavy imports stay in these modules."""

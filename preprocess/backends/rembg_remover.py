@@ -1,7 +1,7 @@
-"""The person cut out by a segmentation network through rembg.
+"""Background removal by a segmentation network through rembg.
 
-The model is always named: rembg's own default is a model of 1 GB that is not for commercial use. Nothing is downloaded
-while pictures are processed; `check` says at once which file is absent and how to get it.
+The model is always named: rembg's default is a model of 1 GB that is not for commercial use. Nothing is downloaded
+while images are processed; `check` reports a missing file and how to get it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ MODELS = ("u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", 
 
 
 def make(model: str = "u2net") -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
-    """A remover: image (H, W, 3) → alpha (H, W) float32. The network finds the person; the box is not used."""
+    """Return a remover: image (H, W, 3) → alpha (H, W) float32. The network finds the person; the box is not used."""
     check(model)
-    from PIL import Image  # rembg takes Pillow's images
+    from PIL import Image  # rembg expects Pillow images
     from rembg import new_session  # 1 to 3 s, and 44 s the first time: numba compiles
 
     session = new_session(model, providers=["CPUExecutionProvider"])
@@ -42,6 +42,6 @@ def check(model: str = "u2net") -> None:
 
 
 def fingerprint(model: str = "u2net") -> str:
-    """Eight digits of the model file's hash: a file of one's own under the same name gives other results."""
+    """Return eight digits of the model file's hash: a user's own file under the same name gives other results."""
     with WEIGHTS[model].require().open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:8]

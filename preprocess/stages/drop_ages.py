@@ -1,10 +1,10 @@
-"""Two published ways to treat the ages just below the old class, where labels and faces agree least.
+"""Two published treatments of the ages just below the old class, where labels and faces agree least.
 
-`exclude`   leaves the ages out of training: with 57, 58, 59 out, the model sees clear cases on either side of the cut.
-            Validation and test keep them, or a score would be measured on an easier task than the real one.
-`relabel`   moves the cut itself: with 58 and 59 the old class begins at 58. A row's age class always follows from its
-            age and its version's cuts, so this holds for every split of the version. To score such a model against the
-            original cut, evaluate it on the version before.
+`exclude`   leaves the ages out of training: without 57, 58 and 59 the model learns from clear cases on either side of
+            the cut. Validation and test keep them, because without them the task would be easier than the real one.
+`relabel`   moves the cut: with 58 and 59 the old class begins at 58. A row's age class follows from its age and its
+            version's cuts, so the new cut holds for every split. To score such a model against the original cut,
+            evaluate it on the parent version.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ POLICIES = ("exclude", "relabel")
 
 
 def parse_ages(text: str) -> tuple[int, ...]:
-    """ "57,58,59" or "57-59" → (57, 58, 59). Raises ConfigError."""
+    """Return (57, 58, 59) for "57,58,59" or "57-59". Raises ConfigError."""
     ages: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
         if match is None:
-            raise ConfigError(f"ages are written 57,58,59 or 57-59. Got {text!r} instead.")
+            raise ConfigError(f"ages must be written as 57,58,59 or 57-59. Got {text!r} instead.")
         first, last = int(match[1]), int(match[2] or match[1])
         if not MIN_AGE <= first <= last <= MAX_AGE:
             raise ConfigError(f"ages must be from {MIN_AGE} to {MAX_AGE}, the lower first. Got {text!r} instead.")
@@ -55,7 +55,7 @@ def drop_ages(table: pa.Table, ages: Sequence[int], splits: Sequence[str] = ("tr
     chosen = pc.fill_null(pc.and_(chosen, pc.is_in(table.column("status"), pa.array(USABLE))), False)
     before = table.column("reason")
     remark = pc.binary_join_element_wise("drop-ages: age", pc.cast(table.column("age"), pa.string()), " ")
-    # pyarrow's own null_handling="skip" loses rows in which all parts are null
+    # pyarrow's null_handling="skip" drops rows in which all parts are null
     reason = pc.if_else(pc.is_valid(before), pc.binary_join_element_wise(before, remark, "; "), remark)
     return _with(
         table,
@@ -65,15 +65,16 @@ def drop_ages(table: pa.Table, ages: Sequence[int], splits: Sequence[str] = ("tr
 
 
 def relabel_ages(table: pa.Table, ages: Sequence[int], cuts: AgeCuts) -> tuple[pa.Table, AgeCuts]:
-    """Move these ages into the old class: new `age_class` and `class_id` in every row, and the new cuts.
+    """Move these ages into the old class; return the table with new `age_class` and `class_id`, and the new cuts.
 
-    The ages must run without a gap up to the present cut, or no cut would describe the result; else ConfigError.
+    Raises ConfigError unless the ages are consecutive and end just below the present cut: no other set of ages can be
+    described by a cut.
     """
     wanted = range(min(ages), cuts.old)
     if sorted(set(ages)) != list(wanted) or min(ages) <= cuts.middle:
         raise ConfigError(
-            f"policy relabel moves the old class's first age down from {cuts.old}: the ages must run without a gap "
-            f"up to {cuts.old - 1} and lie above {cuts.middle}, such as {cuts.old - 2},{cuts.old - 1}. "
+            f"policy relabel moves the old class's first age down from {cuts.old}: the ages must be consecutive "
+            f"up to {cuts.old - 1} and above {cuts.middle}, such as {cuts.old - 2},{cuts.old - 1}. "
             f"Got {','.join(map(str, ages))} instead."
         )
     moved = AgeCuts(cuts.middle, min(ages))

@@ -1,12 +1,13 @@
-"""The geometry of a crop: which part of the picture, and where every point of it goes.
+"""The geometry of a crop: the window in the image, and the transform of every point into the crop.
 
-A transform is a (2, 3) float64 matrix from pixels of the old picture to pixels of the new one; pixel centres lie at
-whole numbers in both. It is a turn, a scale and a shift, so it can be undone.
+A transform is a (2, 3) float64 matrix from pixels of the image to pixels of the crop; pixel centres are at whole
+numbers in both. It is a rotation, a uniform scale and a translation, so it has an inverse.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ BORDERS = {"replicate": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT_101,
 
 
 def roll_of(points_xy: np.ndarray) -> float:
-    """Roll of the head in radians from five points (5, 2): the angle of the line through the eyes, 0 if level."""
+    """Return the roll of the head in radians from five points (5, 2): the angle of the line through the eyes."""
     across = points_xy[1].astype(float) - points_xy[0]
     return math.atan2(across[1], across[0])
 
@@ -23,11 +24,11 @@ def roll_of(points_xy: np.ndarray) -> float:
 def crop_transform(
     box_xyxy: np.ndarray, margin: float, size_wh: tuple[int, int] | None = None, roll: float = 0.0
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """The transform of a crop around a face, and its size in pixels.
+    """Return the transform of a crop around a face and the crop's size (width, height) in pixels.
 
-    The window is the smallest one with the proportions of `size_wh` (a square without it) that holds the box and, on
-    every side, `margin` times the box's longer side. Without `size_wh` it keeps the picture's own pixels: no scale and,
-    without roll, a shift by whole pixels. `roll` (radians) turns the picture so that the eyes come to lie level.
+    The window is the smallest one with the aspect ratio of `size_wh` (a square without it) that contains the box and,
+    on every side, `margin` times the box's longer side. Without `size_wh` the scale is 1 and, without roll, the shift
+    is by whole pixels. `roll` (radians) rotates the image so that the eyes are level.
     """
     low, high = np.array(box_xyxy[:2], float), np.array(box_xyxy[2:], float)
     needed = (high - low) + 2 * margin * (high - low).max()
@@ -45,10 +46,10 @@ def crop_transform(
 
 
 def warp(image: np.ndarray, transform: np.ndarray, size_wh: tuple[int, int], border: str) -> np.ndarray:
-    """Apply a transform. `border` (a key of BORDERS) says what lies beyond the picture.
+    """Return the image warped by a transform. `border`, a key of BORDERS, fills the area beyond the image.
 
-    A plain shift copies pixels. When shrinking, the picture is halved first (by means of 2×2 pixels) until bilinear
-    sampling skips none.
+    A shift by whole pixels copies them. For a reduction, the image is first halved (means of 2×2 pixels) until bilinear
+    sampling skips no pixel.
     """
     while np.hypot(*transform[:, 0]) < 0.5 and min(image.shape[:2]) > 1:
         half_wh = image.shape[1] // 2, image.shape[0] // 2
@@ -58,23 +59,28 @@ def warp(image: np.ndarray, transform: np.ndarray, size_wh: tuple[int, int], bor
 
 
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The transform that does `first`, then `second`."""
+    """Return the transform that applies `first`, then `second`."""
     return second @ np.vstack([first, [0, 0, 1]])
 
 
 def invert(transform: np.ndarray) -> np.ndarray:
-    """The transform back."""
+    """Return the inverse transform."""
     return np.linalg.inv(np.vstack([transform, [0, 0, 1]]))[:2]
 
 
 def move_points(points_xy: np.ndarray, transform: np.ndarray) -> np.ndarray:
-    """Points (N, 2) in the new picture's pixels, float32."""
+    """Return points (N, 2) in the crop's pixels, float32."""
     return (points_xy @ transform[:, :2].T + transform[:, 2]).astype(np.float32)
 
 
 def move_box(box_xyxy: np.ndarray, transform: np.ndarray) -> np.ndarray:
-    """The upright box (4,) float32 with the moved centre and the scaled sides: a roll does not make it grow."""
+    """Return the upright box (4,) float32 with the moved centre and the scaled sides; a roll does not enlarge it."""
     low, high = np.array(box_xyxy[:2], float), np.array(box_xyxy[2:], float)
     centre = move_points(((low + high) / 2)[None], transform)[0]
     reach = (high - low) / 2 * np.hypot(*transform[:, 0])
     return np.concatenate([centre - reach, centre + reach]).astype(np.float32)
+
+
+def points_of(flat: Any) -> np.ndarray | None:
+    """Return the coordinates of a manifest row as points (N, 2) float32, or None where there are none."""
+    return None if flat is None else np.array(flat, np.float32).reshape(-1, 2)

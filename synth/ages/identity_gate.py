@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from data_manifests.errors import StageError
 from pipeline.backends import load_backend
-from pipeline.faces import SAME_PERSON_DISTANCE, Embedder, five_of
-from synth.masks import read_face
+from pipeline.faces import SAME_PERSON_DISTANCE, Embedder, five_points_of
+from synth.masks import measure_face
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -21,7 +21,7 @@ MAX_LANDMARK_SHIFT = 0.06  # of the face's size: where landmarks found anew may 
 
 
 @dataclass(frozen=True)
-class AgeGate:
+class IdentityGate:
     """Refuses a moved face that is no longer the person's. `landmarker` is left out where its file must not be used."""
 
     embed: Embedder
@@ -33,7 +33,7 @@ class AgeGate:
         Raises StageError with the reason if the distance reaches dlib's published 0.6, if the landmarks are no longer
         those of a face, or if a landmarker sees the face elsewhere.
         """
-        read_face(after_xy, (after.shape[0], after.shape[1]))
+        measure_face(after_xy, (after.shape[0], after.shape[1]))
         if self.landmarker is not None:
             self._still_there(after, after_xy)
         distance = float(np.linalg.norm(self.embed(before, before_xy) - self.embed(after, after_xy)))
@@ -47,7 +47,7 @@ class AgeGate:
     def _still_there(self, after: U8, after_xy: F32) -> None:
         assert self.landmarker is not None
         box = np.concatenate([after_xy.min(axis=0), after_xy.max(axis=0)]).astype(np.float32)
-        found = self.landmarker(after, box, five_of(after_xy))
+        found = self.landmarker(after, box, five_points_of(after_xy))
         size = float((after_xy.max(axis=0) - after_xy.min(axis=0)).max())
         shift = float(np.sqrt(((found - after_xy) ** 2).sum(axis=1).mean())) / size
         if not shift < MAX_LANDMARK_SHIFT:
@@ -57,12 +57,12 @@ class AgeGate:
             )
 
 
-def make_gate(*, landmarker: str | None = "dlib68") -> AgeGate:
+def make_identity_gate(*, landmarker: str | None = "dlib68") -> IdentityGate:
     """The gate with dlib's embedding and, unless None, a landmarker of `pipeline.backends`. Raises BackendError."""
     embedder = load_backend("embedder", "dlib_face")
     embedder.check()
     if landmarker is None:
-        return AgeGate(embedder.make())
+        return IdentityGate(embedder.make())
     backend = load_backend("landmarker", landmarker)
     backend.check()
-    return AgeGate(embedder.make(), backend.make())
+    return IdentityGate(embedder.make(), backend.make())

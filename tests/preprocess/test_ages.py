@@ -86,5 +86,5 @@ def test_relabel_is_the_58_cut() -> None:
 
 @pytest.mark.parametrize("ages", [[57, 59], [58], [58, 59, 60], [61], list(range(30, 60))])
 def test_relabel_refuses_ages_that_no_cut_describes(ages: list[int]) -> None:
-    with pytest.raises(ConfigError, match="without a gap up to 59"):
+    with pytest.raises(ConfigError, match="consecutive up to 59"):
         relabel_ages(table([58]), ages, AgeCuts(30, 60))

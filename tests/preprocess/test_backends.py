@@ -21,13 +21,13 @@ from PIL import Image
 from skimage.data import astronaut
 
 from data_manifests.errors import BackendError, StageError
+from pipeline.faces import five_points_of, landmark_disagreement
 from pipeline.faces.backends import dlib68, five_points, mtcnn
 from pipeline.faces.backends.mtcnn_nets import load_nets
-from pipeline.faces.choose import disagreement, five_of
 from pipeline.weights import WEIGHTS
 from preprocess.backends import grabcut, rembg_remover
-from synth.demo_faces.parameters.sampling import make_people, sample_shot
-from synth.demo_faces.rendering.render import Portrait, build_model, render_shot
+from synth.demo_faces.parameters.sampling import make_people, sample_snapshot
+from synth.demo_faces.rendering.portrait import Portrait, build_model, render_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES_DIR = os.environ.get("FACES_DIR")
@@ -44,7 +44,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def rendered() -> list[Portrait]:
     rng = np.random.default_rng(1)
-    return [render_shot(build_model(person), sample_shot(rng)) for person in make_people(4, rng)]
+    return [render_snapshot(build_model(person), sample_snapshot(rng)) for person in make_people(4, rng)]
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +120,10 @@ def test_landmarks_lie_where_the_rendered_face_has_them(rendered: list[Portrait]
     for shot in rendered:
         faces = detect(shot.image)
         found = landmark(shot.image, faces.boxes_xyxy[0], faces.points_xy[0])
-        eyes = five_of(shot.landmarks_xy)
+        eyes = five_points_of(shot.landmarks_xy)
         distance = np.linalg.norm(found - shot.landmarks_xy, axis=1).mean() / np.linalg.norm(eyes[1] - eyes[0])
         assert distance < 0.2
-        assert disagreement(found, faces.points_xy[0]) < 0.25
+        assert landmark_disagreement(found, faces.points_xy[0]) < 0.25
 
 
 def test_landmarks_need_no_points_but_differ_little_with_them() -> None:
@@ -133,13 +133,15 @@ def test_landmarks_need_no_points_but_differ_little_with_them() -> None:
     without = landmark(astronaut(), faces.boxes_xyxy[0], None)
     assert with_points.shape == (68, 2)
     assert with_points.dtype == np.float32
-    assert disagreement(without, five_of(with_points)) < 0.1
+    assert landmark_disagreement(without, five_points_of(with_points)) < 0.1
 
 
 def test_five_points_need_five_points() -> None:
     landmark = five_points.make()
     faces = mtcnn.make()(astronaut())
-    assert disagreement(landmark(astronaut(), faces.boxes_xyxy[0], faces.points_xy[0]), faces.points_xy[0]) < 0.25
+    assert (
+        landmark_disagreement(landmark(astronaut(), faces.boxes_xyxy[0], faces.points_xy[0]), faces.points_xy[0]) < 0.25
+    )
     with pytest.raises(StageError, match="five points"):
         landmark(astronaut(), faces.boxes_xyxy[0], None)
 

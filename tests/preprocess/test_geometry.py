@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.faces.choose import centre_box, choose_face, disagreement, five_of
+from pipeline.faces import centre_box, five_points_of, landmark_disagreement, select_face
+from pipeline.faces.detections import Detections
 from pipeline.faces.mean_shape import MEAN_SHAPE, fit_mean_shape
-from pipeline.faces.types import Faces
+from preprocess.backends.guided_filter import guided_alpha
 from preprocess.stages import geometry
-from preprocess.stages.compositing import guided_alpha, lay_over
+from preprocess.stages.background import blend_over
 
 BOXES = st.tuples(st.floats(-50, 400), st.floats(-50, 400), st.floats(12, 300), st.floats(12, 300)).map(
     lambda box: np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]], np.float32)
@@ -93,30 +94,30 @@ def test_borders_differ() -> None:
     assert first == {"replicate": [0, 0, 0], "reflect": [6, 3, 0], "black": [0, 0, 0]}
 
 
-def faces(*boxes: tuple[float, float, float, float], scores: list[float] | None = None) -> Faces:
+def faces(*boxes: tuple[float, float, float, float], scores: list[float] | None = None) -> Detections:
     given_scores = np.array(scores or [1.0] * len(boxes), np.float32)
-    return Faces(np.array(boxes, np.float32), given_scores, np.zeros((len(boxes), 5, 2), np.float32))
+    return Detections(np.array(boxes, np.float32), given_scores, np.zeros((len(boxes), 5, 2), np.float32))
 
 
 def test_one_face_needs_no_remark() -> None:
-    assert choose_face(faces((0, 0, 20, 20)), (100, 100)) == (0, "")
+    assert select_face(faces((0, 0, 20, 20)), (100, 100)) == (0, "")
 
 
 @pytest.mark.parametrize(
     ("found", "index", "words"),
     [
-        (faces((0, 0, 10, 10), (30, 30, 70, 70)), 1, "2 faces, took the largest and most central"),
-        (faces((40, 40, 60, 60), (0, 0, 20, 20)), 0, "2 faces, took the largest and most central"),
-        (faces((20, 40, 45, 65), (55, 40, 80, 65)), 0, "2 faces, took one of two much alike"),
+        (faces((0, 0, 10, 10), (30, 30, 70, 70)), 1, "2 faces, took the largest, most central"),
+        (faces((40, 40, 60, 60), (0, 0, 20, 20)), 0, "2 faces, took the largest, most central"),
+        (faces((20, 40, 45, 65), (55, 40, 80, 65)), 0, "2 faces, ambiguous: two are about equally large and central"),
         (
             faces((30, 30, 70, 70), (30, 30, 70, 70), scores=[0.7, 0.99]),
             1,
-            "2 faces, took the largest and most central",
+            "2 faces, took the largest, most central",
         ),
     ],
 )
-def test_the_larger_more_central_surer_face_is_chosen(found: Faces, index: int, words: str) -> None:
-    assert choose_face(found, (100, 100)) == (index, words)
+def test_the_larger_more_central_surer_face_is_chosen(found: Detections, index: int, words: str) -> None:
+    assert select_face(found, (100, 100)) == (index, words)
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000))
@@ -132,8 +133,8 @@ def test_the_centre_box_is_a_square_in_the_middle(width: int, height: int) -> No
 def test_the_mean_shape_is_found_again_after_any_similarity(size: float, roll: float, x: float, y: float) -> None:
     placed = MEAN_SHAPE * size * np.exp(1j * roll) + x + 1j * y
     truth = np.stack([placed.real, placed.imag], axis=1)
-    np.testing.assert_allclose(fit_mean_shape(five_of(truth)), truth, atol=1e-3 * size + 1e-3)
-    assert disagreement(truth, five_of(truth)) < 1e-6
+    np.testing.assert_allclose(fit_mean_shape(five_points_of(truth)), truth, atol=1e-3 * size + 1e-3)
+    assert landmark_disagreement(truth, five_points_of(truth)) < 1e-6
 
 
 def test_the_mean_shape_is_a_face() -> None:
@@ -145,17 +146,17 @@ def test_the_mean_shape_is_a_face() -> None:
 
 def test_arrays_of_the_wrong_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="points_xy must be float32"):
-        Faces(np.zeros((2, 4), np.float32), np.zeros(2, np.float32), np.zeros((1, 5, 2), np.float32))
+        Detections(np.zeros((2, 4), np.float32), np.zeros(2, np.float32), np.zeros((1, 5, 2), np.float32))
 
 
 @given(arrays(np.uint8, (5, 4, 3)), arrays(np.float32, (5, 4), elements=st.floats(0, 1, width=32)))
 def test_laying_over_stays_between_the_two(image: np.ndarray, alpha: np.ndarray) -> None:
     colour = (127, 127, 127)
-    mixed = lay_over(image, alpha, colour).astype(int)
+    mixed = blend_over(image, alpha, colour).astype(int)
     assert (mixed >= np.minimum(image, 127)).all()
     assert (mixed <= np.maximum(image, 127)).all()
-    assert np.array_equal(lay_over(image, np.ones((5, 4), np.float32), colour), image)
-    assert (lay_over(image, np.zeros((5, 4), np.float32), colour) == 127).all()
+    assert np.array_equal(blend_over(image, np.ones((5, 4), np.float32), colour), image)
+    assert (blend_over(image, np.zeros((5, 4), np.float32), colour) == 127).all()
 
 
 def test_a_coarse_alpha_finds_the_edge_of_the_picture() -> None:

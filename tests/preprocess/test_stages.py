@@ -23,9 +23,9 @@ from preprocess.cli import cli
 from preprocess.folder import run_folder
 from preprocess.run import folder_steps, run_all, run_drop_ages, run_one
 from preprocess.settings import LandmarkSettings, PreprocessSettings
-from preprocess.stages.steps import landmarks_step
-from synth.demo_faces.parameters.sampling import make_people, sample_shot
-from synth.demo_faces.rendering.render import build_model, render_shot
+from preprocess.stages.face import landmarks_step
+from synth.demo_faces.parameters.sampling import make_people, sample_snapshot
+from synth.demo_faces.rendering.portrait import build_model, render_snapshot
 from tests.conftest import write_photos
 
 SERIAL = {"executor": "serial", "background": {"backend": "grabcut"}}
@@ -42,7 +42,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def person() -> np.ndarray:
     rng = np.random.default_rng(4)
-    return render_shot(build_model(make_people(1, rng)[0]), sample_shot(rng)).image
+    return render_snapshot(build_model(make_people(1, rng)[0]), sample_snapshot(rng)).image
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_run_goes_from_photos_to_faces_before_grey(store: Store, faces: str) -> 
     assert not isinstance(dropped, StageRun)
     assert store.read(dropped.ref).table.column("status").to_pylist() == ["excluded", "ok", "ok", "fallback", "failed"]
 
-    with pytest.raises(StageError, match=r"faces@\d+ has been through crop already"):
+    with pytest.raises(StageError, match=r"the step 'crop' has already run on faces@\d+"):
         run_all(faces, store, settings())
 
 

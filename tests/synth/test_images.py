@@ -15,18 +15,20 @@ from PIL import Image
 
 from data_manifests.command_line import run as run_cli
 from data_manifests.errors import ConfigError, StageError
-from pipeline.faces.locate import Located
+from pipeline.faces.locate import DetectedFace, LocatedFace
 from pipeline.photos.images import load_rgb
-from synth.choice import draw_mask, mask_choices, parse_words, wear_choices
 from synth.cli import cli
-from synth.demo_faces.parameters.sampling import make_people, sample_shot
-from synth.demo_faces.rendering.render import build_model, render_shot
-from synth.images import ImagesRun, run_images
-from synth.masks import TYPES, WEARS, read_scene, render
+from synth.demo_faces.parameters.sampling import make_people, sample_snapshot
+from synth.demo_faces.rendering.portrait import build_model, render_snapshot
+from synth.images import ImagesResult, run_images
+from synth.mask_choices import mask_type_choices, parse_choices, placement_choices, sample_mask_type
+from synth.masks import PLACEMENTS, TYPES, measure_scene, render_mask
 from synth.settings import SynthSettings
 from tests.support.synth_faces import make_landmarks
 
-PORTRAIT = render_shot(build_model(make_people(1, np.random.default_rng(4))[0]), sample_shot(np.random.default_rng(4)))
+PORTRAIT = render_snapshot(
+    build_model(make_people(1, np.random.default_rng(4))[0]), sample_snapshot(np.random.default_rng(4))
+)
 WALL = np.full((300, 200, 3), 120, np.uint8)
 
 
@@ -35,7 +37,7 @@ def save(path: Path, image: np.ndarray, **options: object) -> None:
     Image.fromarray(image).save(path, **options)  # type: ignore[arg-type]
 
 
-def masked(src: Path, out: Path, masks: tuple[str, ...] = ("kf94_white",), **options: object) -> ImagesRun:
+def masked(src: Path, out: Path, masks: tuple[str, ...] = ("kf94_white",), **options: object) -> ImagesResult:
     return run_images(src, out, masks, ("worn",), executor="serial", **options)  # type: ignore[arg-type]
 
 
@@ -91,12 +93,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(folder: Path) -> tuple[Path, ImagesRun]:
+def done(folder: Path) -> tuple[Path, ImagesResult]:
     out = folder.parent / "masked"
     return out, masked(folder, out, ("kf94_white", "cloth"))
 
 
-def test_every_file_has_its_rows(done: tuple[Path, ImagesRun]) -> None:
+def test_every_file_has_its_rows(done: tuple[Path, ImagesResult]) -> None:
     out, ran = done
     assert dict(ran.ledger) == {"ok": 2 * len(GOOD), "failed": 2 * len(BAD)}
     assert ran.others == {".txt": 1}
@@ -105,7 +107,7 @@ def test_every_file_has_its_rows(done: tuple[Path, ImagesRun]) -> None:
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_any_kind_of_picture_gets_its_masks(name: str, folder: Path, done: tuple[Path, ImagesRun]) -> None:
+def test_any_kind_of_picture_gets_its_masks(name: str, folder: Path, done: tuple[Path, ImagesResult]) -> None:
     out, _ = done
     rows = report(out)
     for mask in ("kf94_white", "cloth"):
@@ -119,22 +121,22 @@ def test_any_kind_of_picture_gets_its_masks(name: str, folder: Path, done: tuple
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_carries_no_mask_says_why(name: str, done: tuple[Path, ImagesRun]) -> None:
+def test_what_carries_no_mask_says_why(name: str, done: tuple[Path, ImagesResult]) -> None:
     row = report(done[0])[name]
     assert (row["status"], row["output"]) == ("failed", "")
     assert BAD[name][1] in row["reason"]
 
 
-def test_a_row_rebuilds_its_picture(folder: Path, done: tuple[Path, ImagesRun]) -> None:
+def test_a_row_rebuilds_its_picture(folder: Path, done: tuple[Path, ImagesResult]) -> None:
     row = report(done[0])["plain-cloth-worn.jpg"]
     recipe = json.loads(row["recipe"])
     landmarks = np.reshape(recipe.pop("landmarks_xy"), (68, 2))
     photo = load_rgb(folder / "plain.jpg")
-    again = render(photo, read_scene(photo, landmarks), recipe).image
+    again = render_mask(photo, measure_scene(photo, landmarks), recipe).image
     assert np.abs(again.astype(int) - load_rgb(done[0] / row["output"])).mean() < 2  # JPEG in between
 
 
-def test_a_second_run_makes_only_what_is_missing(folder: Path, done: tuple[Path, ImagesRun]) -> None:
+def test_a_second_run_makes_only_what_is_missing(folder: Path, done: tuple[Path, ImagesResult]) -> None:
     out, _ = done
     before = (out / "synth.csv").read_bytes()
     lost = out / "plain-cloth-worn.jpg"
@@ -145,7 +147,7 @@ def test_a_second_run_makes_only_what_is_missing(folder: Path, done: tuple[Path,
     assert (out / "synth.csv").read_bytes() == before
 
 
-def test_another_file_changes_nobody_elses_mask(tmp_path: Path, folder: Path, done: tuple[Path, ImagesRun]) -> None:
+def test_another_file_changes_nobody_elses_mask(tmp_path: Path, folder: Path, done: tuple[Path, ImagesResult]) -> None:
     save(tmp_path / "src" / "a new one.png", WALL)
     (tmp_path / "src" / "plain.jpg").write_bytes((folder / "plain.jpg").read_bytes())
     masked(tmp_path / "src", tmp_path / "out")
@@ -157,8 +159,10 @@ def test_a_profile_view_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for name in ("profile.png", "fine.png"):
         save(tmp_path / "src" / name, np.random.default_rng(len(name)).integers(90, 160, (256, 256, 3), np.uint8))
     yaws = iter([0.0, 55.0])  # files in order
+    face = DetectedFace(np.zeros(4, np.float32), None, 1.0, n_faces=1, n_large_faces=1, remark="")
     monkeypatch.setattr(
-        "synth.images.make_locator", lambda: lambda _: Located(make_landmarks(yaw_deg=next(yaws)), 1, "")
+        "synth.images.make_locator",
+        lambda: lambda _: LocatedFace(face, make_landmarks(yaw_deg=next(yaws)), is_consistent=True),
     )
     assert dict(masked(tmp_path / "src", tmp_path / "out").ledger) == {"ok": 1, "failed": 1}
     assert "profile view" in report(tmp_path / "out")["profile.png"]["reason"]
@@ -172,15 +176,15 @@ def test_same_names_of_different_kinds_stay_apart(tmp_path: Path, face: np.ndarr
 
 
 def test_words_stand_for_types_and_groups() -> None:
-    masks, wears = mask_choices(["mine"]), wear_choices()
+    masks, wears = mask_type_choices(["mine"]), placement_choices()
     assert set(masks["any"]) == {*TYPES, "mine"}
     assert masks["surgical"] == tuple(name for name in TYPES if name.startswith("surgical_"))
-    assert set(wears["incorrect"]) == set(WEARS) - {"worn"}
-    assert parse_words("--wear", " worn,chin, worn", wears) == ["worn", "chin"]
+    assert set(wears["incorrect"]) == set(PLACEMENTS) - {"worn"}
+    assert parse_choices("--wear", " worn,chin, worn", wears) == ["worn", "chin"]
     with pytest.raises(ConfigError, match=r"--mask must be one of \{.*\}. Got 'scarf' instead"):
-        parse_words("--mask", "kf94,scarf", masks)
+        parse_choices("--mask", "kf94,scarf", masks)
     with pytest.raises(ConfigError, match="--mask must name at least one"):
-        parse_words("--mask", ",", masks)
+        parse_choices("--mask", ",", masks)
 
 
 @pytest.mark.parametrize(
@@ -227,9 +231,9 @@ def test_the_command(tmp_path: Path, face: np.ndarray) -> None:
 
 def test_the_page_names_every_wear_word_and_setting() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "synthesis.md").read_text("utf8")
-    groups = {word for word, members in mask_choices().items() if len(members) > 1}
+    groups = {word for word, members in mask_type_choices().items() if len(members) > 1}
     ages = {f"ages.{name}" for name in ("method", "moves", "share", "strength")}
-    for word in (*WEARS, *groups - {"cup"}, "incorrect", *SynthSettings.model_fields.keys() - {"ages"}, *ages):
+    for word in (*PLACEMENTS, *groups - {"cup"}, "incorrect", *SynthSettings.model_fields.keys() - {"ages"}, *ages):
         assert f"`{word}`" in page
 
 
@@ -252,7 +256,7 @@ def test_a_photo_without_a_mask_takes_the_same_way(tmp_path: Path, face: np.ndar
 
 def test_any_draws_common_masks_more_often() -> None:
     rng = np.random.default_rng(0)
-    drawn = Counter(draw_mask((*TYPES, "mine"), rng) for _ in range(4000))
+    drawn = Counter(sample_mask_type((*TYPES, "mine"), rng) for _ in range(4000))
     assert set(drawn) == {*TYPES, "mine"}
     assert drawn["surgical_blue"] > 2 * drawn["n95_cup"]
 

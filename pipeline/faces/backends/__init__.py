@@ -1,1 +1,1 @@
-"""TODO pipeline.faces.backends."""
+"""Detectors, landmarkers and embedders, one module each; their heavy imports stay in these modules."""

@@ -1,7 +1,7 @@
 """dlib's 128-d face embedding: a ResNet of 29 layers trained for distance (King 2017, davisking/dlib-models).
 
-Two photos are of one person when their embeddings lie less than `SAME_PERSON_DISTANCE` apart. The weights are CC0 and
-come with a wheel.
+Two photos show one person if the distance of their embeddings is below `SAME_PERSON_DISTANCE`. The weights are CC0 and
+are part of the package face-recognition-models.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from data_manifests.errors import StageError
 from pipeline.faces.embedder import Embedder
 from pipeline.weights import WEIGHTS
 
-VERSION = f"{version('dlib-bin')}.1"  # the last digit is ours
+VERSION = f"{version('dlib-bin')}.1"  # the last digit counts changes of this module
 N_LANDMARKS = 68
 
 
 def check() -> None:
-    """Raises BackendError if the network's file is missing."""
+    """Raise BackendError if the network's file is missing."""
     WEIGHTS["dlib-face"].require()
 
 
 def make() -> Embedder:
-    """An embedder: image (H, W, 3) uint8 RGB and landmarks_xy (68, 2), or box_xyxy (4,), both px → (128,) float32.
+    """Return an embedder: image (H, W, 3) uint8 RGB and landmarks_xy (68, 2) or box_xyxy (4,), px → (128,) float32.
 
-    With landmarks the crop follows eyes and nose, so equal faces give equal crops whatever detector ran; with a box the
-    68 points are found first, which takes the landmark file too. One face takes about 60 ms of one core.
-    Raises StageError for other shapes or numbers that are not finite.
+    With landmarks the crop follows eyes and nose, so that it does not depend on the detector; with a box the 68 points
+    are predicted first, which needs the landmark file too. One face takes about 60 ms on one core.
+    The embedder raises StageError for other shapes and for numbers that are not finite.
     """
     network = dlib.face_recognition_model_v1(str(WEIGHTS["dlib-face"].require()))
     predictor: list[dlib.shape_predictor] = []

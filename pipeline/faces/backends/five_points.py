@@ -13,11 +13,14 @@ VERSION = "1"
 
 
 def make() -> Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]:
-    """A landmarker: image, box_xyxy (4,), points_xy (5, 2) → (68, 2) float32. Raises StageError without points."""
+    """Return a landmarker: image, box_xyxy (4,), points_xy (5, 2) → (68, 2) float32.
+
+    The landmarker raises StageError without points.
+    """
 
     def landmarks(image: np.ndarray, box_xyxy: np.ndarray, points_xy: np.ndarray | None) -> np.ndarray:
         if points_xy is None:
-            raise StageError("five_points needs a detector that gives five points")
+            raise StageError("the landmarker five_points needs a detector that returns five points, such as mtcnn.")
         return fit_mean_shape(points_xy)
 
     return landmarks

@@ -1,17 +1,17 @@
 """MTCNN (Zhang et al. 2016, "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks").
 
-The three networks with their weights are facenet-pytorch's. The loop around them is ours: the library spends half of
-its time on pooling, most of it on scales and boxes that cannot matter for a portrait. Here
+The three networks and their weights are facenet-pytorch's. The cascade is implemented here because the library spends
+half of its time on pooling, most of it on scales and boxes that do not matter for a portrait:
 
-- every network input is cut from one summed-area table, so a scale or a box costs as much as its own few cells,
-  not as the pixels under them; the numbers are those of the library's area pooling;
-- R-Net and O-Net run channels-last, where their max pooling is several times faster;
-- the pyramid is walked coarse first: faces of a quarter of the shorter side and more, all sizes only if none of those
-  is sure. Both walks use the scales of one ladder that starts at `min_face_px`, so a large face gets the same
-  proposals as from the library: on 100 of 100 portraits the very same box, with faces of 95 to 130 px in a picture
-  384 px wide an overlap (IoU) of 0.90 in the 5th percentile.
+- Every network input is cut from one summed-area table, so the cost of a scale or a box is that of its output cells,
+  not of the pixels below them; the numbers equal those of the library's area pooling.
+- R-Net and O-Net run channels-last, where their max pooling is several times faster.
+- The pyramid is searched coarse to fine: first faces of at least a quarter of the shorter side, and all sizes only if
+  none of those is certain. Both passes use the scales of one ladder that starts at `min_face_px`, so a large face gets
+  the proposals that the library gives it: on 100 of 100 portraits the same box; with faces of 95 to 130 px in images
+  384 px wide, an overlap (IoU) of 0.90 in the 5th percentile.
 
-So when a large face is found, small ones in the background are not looked for and not counted.
+Therefore small faces in the background are neither searched nor counted once a large face is found.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pipeline.faces.types import Faces
+from pipeline.faces.detections import Detections
 
 if TYPE_CHECKING:
     from pipeline.faces.backends.mtcnn_nets import Net
 
-VERSION = f"{version('facenet-pytorch')}.2"  # the last digit is ours
+VERSION = f"{version('facenet-pytorch')}.2"  # the last digit counts changes of this module
 
 CELL_PX = 12  # P-Net's receptive field: a face of 12 px at stride 2
 STRIDE_PX = 2
 R_PX, O_PX = 24, 48
 BLOCK = 128  # boxes whose overlaps are computed at once
-BATCH = 32  # windows that R-Net and O-Net see at once: batches of all sizes leave holes in the heap of a long run
-MAX_PIXELS = 4_000_000  # larger pictures are searched at this size; the sums of 255 * 8.4 million overflow int32
+BATCH = 32  # windows per batch of R-Net and O-Net: batches of varying sizes fragment the heap of a long run
+MAX_PIXELS = 4_000_000  # larger images are searched at this size; sums of 255 * 8.4 million overflow int32
 
 
 def make(
@@ -44,27 +44,27 @@ def make(
     sure_score: float = 0.95,
     thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
     factor: float = 0.709,
-) -> Callable[[np.ndarray], Faces]:
-    """A detector.
+) -> Callable[[np.ndarray], Detections]:
+    """Return a detector.
 
-    `min_face_px`, `thresholds` and `factor` mean what they mean in facenet-pytorch. `coarse_share` is the smallest face
-    of the first walk as a share of the picture's shorter side; 0 looks at all sizes at once. A face of the first walk
-    with `sure_score` or more makes the second walk unnecessary.
+    `min_face_px`, `thresholds` and `factor` are those of facenet-pytorch. `coarse_share` is the smallest face of the
+    first pass as a share of the image's shorter side; 0 searches all sizes at once. A face of the first pass with a
+    score of at least `sure_score` makes the second pass unnecessary.
     """
     from pipeline.faces.backends.mtcnn_nets import load_nets  # torch: not needed to know the version
 
     nets = load_nets()
 
-    def detect(image: np.ndarray) -> Faces:
+    def detect(image: np.ndarray) -> Detections:
         zoom = min(1.0, (MAX_PIXELS / (image.shape[0] * image.shape[1])) ** 0.5)
         if zoom < 1:
             size = round(image.shape[1] * zoom), round(image.shape[0] * zoom)
             small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
             faces = search(small)
-            return Faces(faces.boxes_xyxy / np.float32(zoom), faces.scores, faces.points_xy / np.float32(zoom))
+            return Detections(faces.boxes_xyxy / np.float32(zoom), faces.scores, faces.points_xy / np.float32(zoom))
         return search(image)
 
-    def search(image: np.ndarray) -> Faces:
+    def search(image: np.ndarray) -> Detections:
         side = min(image.shape[:2])
         sums = cv2.integral(image)
         ladder = scale_ladder(side, min_face_px, factor)
@@ -79,7 +79,7 @@ def make(
 
 
 def scale_ladder(side_px: int, min_face_px: int, factor: float) -> list[float]:
-    """Scales at which a face of min_face_px, min_face_px/factor, … becomes 12 px, as long as the side holds 12 px."""
+    """Return the scales at which faces of min_face_px, min_face_px/factor, … are 12 px, while the side has 12 px."""
     scales, scale = [], CELL_PX / min_face_px
     while side_px * scale >= CELL_PX:
         scales.append(scale)
@@ -89,32 +89,32 @@ def scale_ladder(side_px: int, min_face_px: int, factor: float) -> list[float]:
 
 def _cascade(
     nets: tuple[Net, Net, Net], sums: np.ndarray, scales: list[float], thresholds: tuple[float, float, float]
-) -> Faces:
-    """The three stages over the given scales; `sums` is the picture's summed-area table."""
+) -> Detections:
+    """Run the three stages over the given scales; `sums` is the image's summed-area table."""
     if not scales:  # smaller than the smallest face
-        return Faces.none()
+        return Detections.none()
     p_net, r_net, o_net = nets
     boxes = _propose(p_net, sums, scales, thresholds[0])
     boxes, outputs = _classify(r_net, sums, boxes, R_PX, thresholds[1])
     if len(boxes) == 0:
-        return Faces.none()
+        return Detections.none()
     offsets, scores = outputs
     keep = _nms(boxes, scores, 0.7)
     boxes = _square(_shift(boxes[keep], offsets[keep]))
 
     boxes, outputs = _classify(o_net, sums, boxes, O_PX, thresholds[2])
     if len(boxes) == 0:
-        return Faces.none()
+        return Detections.none()
     offsets, points, scores = outputs
     sides = boxes[:, 2:] - boxes[:, :2] + 1
     points_xy = points.reshape(-1, 2, 5).transpose(0, 2, 1) * sides[:, None] + boxes[:, None, :2] - 1
     boxes = _shift(boxes, offsets)
     keep = _nms(boxes, scores, 0.7, by_smaller=True)
-    return Faces(boxes[keep], scores[keep], np.ascontiguousarray(points_xy[keep]))
+    return Detections(boxes[keep], scores[keep], np.ascontiguousarray(points_xy[keep]))
 
 
 def _propose(p_net: Net, sums: np.ndarray, scales: list[float], threshold: float) -> np.ndarray:
-    """P-Net over the pyramid → square candidate boxes (N, 4)."""
+    """Return the square candidate boxes (N, 4) of P-Net over the pyramid."""
     height, width = sums.shape[0] - 1, sums.shape[1] - 1
     whole = np.array([[0, 0, width, height]])
     found_boxes, found_scores, found_offsets = [], [], []
@@ -138,9 +138,9 @@ def _propose(p_net: Net, sums: np.ndarray, scales: list[float], threshold: float
 def _classify(
     net: Net, sums: np.ndarray, boxes: np.ndarray, side_px: int, threshold: float
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """R-Net or O-Net on each box → the boxes that pass, and the network's outputs for them, the score last."""
+    """Run R-Net or O-Net on each box; return the boxes that pass and the network's outputs for them, score last."""
     height, width = sums.shape[0] - 1, sums.shape[1] - 1
-    # The library counts pixels from 1: a box begins one pixel to the left of its truncated corner.
+    # The library numbers pixels from 1: a box begins one pixel to the left of its truncated corner.
     windows = np.trunc(boxes).astype(int) - (1, 1, 0, 0)
     windows = np.clip(windows, 0, (width, height, width, height))
     inside = (windows[:, 2:] > windows[:, :2]).all(axis=1)
@@ -158,11 +158,11 @@ def _classify(
 
 
 def area_pool(sums: np.ndarray, windows_xyxy: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """Mean colours of a picture over a grid of cells in each window, from its summed-area table.
+    """Return the mean colours of an image over a grid of cells in each window, from its summed-area table.
 
-    `sums` is `cv2.integral` of the picture, (H + 1, W + 1, 3); windows are whole pixels (N, 4), right and lower edge
-    not within. Gives float32 (N, height, width, 3), the same numbers as torch's adaptive average pooling, but at a cost
-    that depends on the cells alone and not on the pixels under them.
+    `sums` is `cv2.integral` of the image, (H + 1, W + 1, 3); windows are whole pixels (N, 4), right and lower edge
+    excluded. The result is float32 (N, height, width, 3), equal to torch's adaptive average pooling, at a cost that
+    depends on the number of cells and not on the pixels below them.
     """
     left, right = _cells(windows_xyxy[:, 0], windows_xyxy[:, 2], size_wh[0])
     top, bottom = _cells(windows_xyxy[:, 1], windows_xyxy[:, 3], size_wh[1])
@@ -177,36 +177,39 @@ def area_pool(sums: np.ndarray, windows_xyxy: np.ndarray, size_wh: tuple[int, in
 
 
 def _cells(start: np.ndarray, stop: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and last edge (N, count) of the cells that divide start…stop; neighbours share a pixel that both touch."""
+    """Return first and last edge (N, count) of the cells that divide start…stop; neighbours share a common pixel."""
     edges = np.arange(count + 1) * (stop - start)[:, None]
     return start[:, None] + edges[:, :-1] // count, start[:, None] - (-edges[:, 1:] // count)
 
 
 def _shift(boxes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Move each edge by the regressed share of the box's side."""
+    """Shift each edge by the regressed share of the box's side."""
     sides = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
     return boxes + offsets * sides
 
 
 def _square(boxes: np.ndarray) -> np.ndarray:
-    """Grow the shorter side about the centre."""
+    """Extend the shorter side about the centre to a square."""
     sides = boxes[:, 2:] - boxes[:, :2]
     corner = boxes[:, :2] + (sides - sides.max(axis=1, keepdims=True)) / 2
     return np.concatenate([corner, corner + sides.max(axis=1, keepdims=True)], axis=1)
 
 
 def _nms(boxes: np.ndarray, scores: np.ndarray, threshold: float, by_smaller: bool = False) -> np.ndarray:
-    """Indices to keep, best first: of boxes that overlap by more than the threshold, the one with the higher score.
+    """Return the indices that non-maximum suppression keeps, best first.
 
-    The overlap is a share of the union or, `by_smaller`, of the smaller box, so that a box within another one goes.
-    As in the library, whole pixels count in the second case and not in the first.
+    Of boxes that overlap by more than the threshold, the one with the higher score stays. The overlap is a share of
+    the union or, with `by_smaller`, of the smaller box, which removes a box inside another one. As in the library, box
+    sides include both end pixels in the second case only.
     """
     order = np.argsort(-scores, kind="stable")
     low, high = boxes[order, :2], boxes[order, 2:] + (1 if by_smaller else 0)
     areas = (high - low).prod(axis=1)
     left = np.ones(len(order), bool)
     kept = []
-    for start in range(0, len(order), BLOCK):  # in blocks: a whole matrix of a large picture's proposals fills memory
+    for start in range(
+        0, len(order), BLOCK
+    ):  # in blocks: the whole matrix of a large image's proposals would not fit into memory
         rows = slice(start, start + BLOCK)
         sides = np.minimum(high[rows, None], high[None]) - np.maximum(low[rows, None], low[None])
         overlap = np.maximum(sides[..., 0], 0) * np.maximum(sides[..., 1], 0)

@@ -1,7 +1,7 @@
 """MTCNN's three networks with facenet-pytorch's weights, as functions of a batch.
 
-Written out here because importing that package imports torchvision and, with it, torch's compiler: some five seconds in
-every worker process, three times what torch itself needs. A test compares the outputs with the package's own modules.
+They are defined here because importing facenet-pytorch imports torchvision and with it torch's compiler, which takes
+five seconds in every worker process, three times what torch alone needs. A test compares the outputs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ State = dict[str, torch.Tensor]
 
 
 def load_nets() -> tuple[Net, Net, Net]:
-    """P-Net, R-Net and O-Net: float32 (N, H, W, 3) in [0, 255] → their outputs as arrays.
+    """Return P-Net, R-Net and O-Net: float32 (N, H, W, 3) in [0, 255] → their outputs as arrays.
 
     P-Net: offsets (N, 4, h, w), probabilities (N, 2, h, w). R-Net: offsets (N, 4), probabilities (N, 2).
     O-Net: offsets (N, 4), points (N, 10), probabilities (N, 2).

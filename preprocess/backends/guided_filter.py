@@ -1,4 +1,4 @@
-"""Laying a person over a plain background."""
+"""A guided filter that upsamples a coarse alpha along the edges of the image."""
 
 from __future__ import annotations
 
@@ -6,17 +6,10 @@ import cv2
 import numpy as np
 
 
-def lay_over(image: np.ndarray, alpha: np.ndarray, colour_rgb: tuple[int, int, int]) -> np.ndarray:
-    """Image (H, W, 3) uint8 where alpha (H, W) is 1, the colour where it is 0, a mixture between."""
-    weight = alpha[..., None].astype(np.float32)
-    mixed = image * weight + np.array(colour_rgb, np.float32) * (1 - weight)
-    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
-
-
 def guided_alpha(image: np.ndarray, alpha: np.ndarray, radius_px: int, epsilon: float) -> np.ndarray:
-    """Bring a coarse alpha to the size of the image so that its edge follows the picture's own edges.
+    """Return a coarse alpha at the size of the image (H, W), its edge aligned with the edges of the image.
 
-    The guided filter (He, Sun and Tang 2013, "Guided Image Filtering") with the coefficients found at alpha's size and
+    The guided filter (He, Sun and Tang 2013, "Guided Image Filtering") with coefficients computed at alpha's size and
     applied at the image's (He and Sun 2015, "Fast Guided Filter"). `image` is (H, W, 3) uint8, `alpha` (h, w) with
     h ≤ H, `radius_px` counts pixels of alpha, `epsilon` is the variance of grey (in [0, 1]²) that counts as flat.
     """
