@@ -15,6 +15,7 @@ from facecurate.lazy_group import Entry, LazyGroup, resolve
 
 RUN = "data_manifests.command_line:run"  # calls a group; a ToolkitError becomes one line and exit 2
 _MANIFESTS = "data_manifests.cli:cli"
+_PREPARE_TRAINING = "train.process_environment:prepare_process"  # sets what torch reads when it is imported
 
 TABLE = {
     "Data set": {
@@ -38,7 +39,7 @@ TABLE = {
         "audit": Entry("audit.cli:cli", "Find wrong labels, duplicates, identity mismatches and bad photos."),
         "preprocess": Entry("preprocess.cli:cli", "Detect, crop, remove backgrounds, drop ages."),
         "synth": Entry("synth.cli:cli", "Render demo people; balance classes with synthetic masks and ages."),
-        "train": Entry("train.cli:cli", "Train, evaluate, compare versions, report.", "facecurate.training:prepare"),
+        "train": Entry("train.cli:cli", "Train, evaluate, compare versions, report.", _PREPARE_TRAINING),
     },
     "Tools": {
         "app": Entry("facecurate.app:app", "Open the review app in the browser."),
