@@ -7,29 +7,33 @@ WORKSPACE ?= workspace
 CONFIG ?= configs/pipeline.yaml
 TRAIN_CONFIG ?= configs/train/default.yaml
 EXTRAS ?=#         optional parts: EXTRAS=ray
+UPGRADE ?= --upgrade#  of `make lock`: empty keeps the versions that still fit
 PERSONS ?= 150#    rendered people in the demo
 
 export WORKSPACE
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --override overrides.txt --no-header --no-annotate
+BROWSER_FILES := 'curation_app/**/*.js' 'curation_app/**/*.css'
 
-.PHONY: help setup demo worth test check lint types pytest app audit preprocess synth train bench docs lock clean
+.PHONY: help setup demo worth test test-fast check lint types javascript pytest format app audit preprocess synth train bench docs lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: $(INSTALLED) ## make .venv with the pinned requirements (EXTRAS=ray adds an optional part)
+setup: $(INSTALLED) ## make .venv with the pinned requirements and the command `facecurate` (EXTRAS=ray adds an optional part)
 ifneq ($(strip $(EXTRAS)),)
 	$(VENV)/bin/uv pip install --python $(PY) --quiet --no-deps $(foreach extra,$(EXTRAS),-r requirements-$(extra).txt)
 endif
 
-$(INSTALLED): requirements.txt
+$(INSTALLED): requirements.txt pyproject.toml
 	@python3 -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("error: Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0])'
 	@test -x $(PY) || python3 -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 	@echo "installing the pinned requirements (README: size and time)"
 	$(VENV)/bin/uv pip sync --python $(PY) requirements.txt
+	$(VENV)/bin/uv pip install --python $(PY) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup ## render a data set of drawn people and run the whole line on it, up to a report
@@ -78,9 +82,12 @@ synth: setup ## rebalance DATASET with synthetic profiles (tags the result `bala
 train: setup ## train on DATASET@balanced; the last line says where the report is
 	@$(PY) -m train fit $(DATASET)@balanced --config $(TRAIN_CONFIG) --once
 
-test: setup check pytest ## lint, types and the whole test suite
+test: setup check pytest ## lint, types and the whole test suite, with its coverage
 
-check: lint types ## lint and types only
+test-fast: setup ## the tests that need no browser, no Redis and no worker processes: the quick answer while you edit
+	$(PY) -m pytest -n auto --dist loadscope -m "not browser and not redis and not workers and not slow"
+
+check: lint types javascript ## lint, types and JavaScript only
 
 lint: setup
 	$(VENV)/bin/ruff check --quiet .
@@ -89,8 +96,17 @@ lint: setup
 types: setup
 	$(VENV)/bin/mypy
 
+javascript: setup
+	$(VENV)/bin/oxlint curation_app
+	$(VENV)/bin/oxfmt --check $(BROWSER_FILES)
+
 pytest: setup
-	$(PY) -m pytest -n auto --dist loadscope
+	$(PY) -m pytest -n auto --dist loadscope --cov
+
+format: setup ## write Python, JavaScript and CSS as `make check` wants them
+	$(VENV)/bin/ruff check --quiet --fix .
+	$(VENV)/bin/ruff format --quiet .
+	$(VENV)/bin/oxfmt $(BROWSER_FILES)
 
 bench: setup ## every benchmark, its figures as JSON on the last line of each
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) -m $$(echo $${file%.py} | tr / .) --json; done
@@ -98,11 +114,9 @@ bench: setup ## every benchmark, its figures as JSON on the last line of each
 docs: setup ## write the pages that are made from the code
 	$(PY) docs/make.py
 
-lock: ## pin requirements*.in again (for Linux, macOS, Windows; Python 3.11 to 3.13)
-	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --override overrides.txt \
-		--no-header --no-annotate requirements.in -o requirements.txt
-	for extra in ray wandb; do $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--override overrides.txt --constraint requirements.txt --no-header --no-annotate requirements-$$extra.in -o requirements-$$extra.txt; done
+lock: ## pin requirements*.in again (for Linux, macOS, Windows; Python 3.11 to 3.13); UPGRADE= keeps what still fits
+	$(COMPILE) $(UPGRADE) requirements.in requirements-dev.in -o requirements.txt
+	for extra in ray wandb; do $(COMPILE) $(UPGRADE) --constraint requirements.txt requirements-$$extra.in -o requirements-$$extra.txt; done
 
 clean: ## remove .venv and caches; data and runs in WORKSPACE stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage build *.egg-info
