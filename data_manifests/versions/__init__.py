@@ -1,4 +1,4 @@
-"""TODO data_manifests.versions."""
+"""Versions of a manifest: the store, what is recorded about each version, content hashes, and atomic writes."""
 
 from data_manifests.versions.atomic_io import is_inside, write_atomic
 from data_manifests.versions.content_hash import file_sha256, id_keys, sample_id, table_sha256

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Atomic file writes, and the check that a file lies inside a folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old one or the whole new one, also after a power cut."""
+    """Replace a file in one step: a reader sees the old bytes or all of the new ones, also after a power failure.
+
+    Creates missing folders. Raises OSError, and then leaves the old file unchanged.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not mkstemp: its files are for their owner only, and a team shares a workspace.
+    # mkstemp would restrict the file to its owner, but several users share a workspace.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         with temporary.open("wb") as file:
@@ -24,6 +27,6 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def is_inside(real_root: str, file: Path) -> bool:
-    """Whether a file lies below a folder (given as its real path) once all links are followed."""
+    """Return whether a file lies below a folder (given as its real path) after all links are resolved."""
     real = os.path.realpath(file)
     return real == real_root or real.startswith(real_root.rstrip(os.sep) + os.sep)

@@ -1,4 +1,4 @@
-"""Names made of content: of a file, of a row, of a table."""
+"""Content hashes of a file, a row and a table."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data_manifests.schema import BY_NAME
+
 _ROWS_AT_ONCE = 1 << 17  # part of the hash's definition: null maps are packed per block
 _HEX_VALUE = np.full(256, 255, np.uint8)
 _HEX_VALUE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
@@ -17,20 +19,20 @@ _NO_DIGITS = np.empty(0, np.uint8)
 
 
 def file_sha256(path: Path) -> str:
-    """Hash of a file's bytes, 64 hex digits."""
+    """Return the SHA-256 of a file's bytes, 64 hex digits. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sample_id(path: str, sha256: str, parent_id: str = "") -> str:
-    """Name of a row, 16 hex digits. Parent and path are part of it, so equal files in two places stay two rows."""
+    """Return the id of a row, 16 hex digits. It includes parent and path, so equal files at two paths are two rows."""
     return hashlib.sha256(f"{parent_id}\0{path}\0{sha256}".encode()).hexdigest()[:16]
 
 
 def id_keys(ids: pa.ChunkedArray) -> np.ndarray | None:
-    """Ids of 16 lower-case hex digits → their numbers (N,) uint64, which sort as the texts do and far quicker.
+    """Return ids of 16 lower-case hex digits as numbers (N,) uint64, which sort like the texts and far faster.
 
-    None if any id has another form: then the texts themselves must be sorted.
+    Returns None if any id has another form; then the texts themselves must be sorted.
     """
     if ids.null_count or not pc.all(pc.equal(pc.binary_length(ids), 16), min_count=0).as_py():
         return None
@@ -41,19 +43,23 @@ def id_keys(ids: pa.ChunkedArray) -> np.ndarray | None:
 
 
 def table_sha256(table: pa.Table) -> str:
-    """Hash of a table's rows, whatever their order and chunking: 64 hex digits.
+    """Return a hash of a table's rows, independent of their order and chunking: 64 hex digits.
 
-    Rows are put in order of `sample_id`, columns in order of name. Each column is hashed by itself (so two cores can
-    share the work) with its name, its type, where it is null, and its values with nulls blanked: what lies under a
-    null is not defined.
+    Rows are sorted by `sample_id`, columns by name. Each column is hashed separately (so that two cores share the
+    work) over its name, its type, its null map, and its values with nulls replaced by 0 or "": Arrow does not define
+    the bytes below a null. An empty column that 0.1.0 did not have is left out (see `schema.Column.is_later`).
     """
     ids = table.column("sample_id")
     keys = id_keys(ids)
     order = pc.sort_indices(ids) if keys is None else pa.array(np.argsort(keys, kind="stable"))
-    names = sorted(table.column_names)
+    names = sorted(name for name in table.column_names if not _is_empty_later(name, table.column(name)))
     with ThreadPoolExecutor(max_workers=2) as pool:
         columns = list(pool.map(lambda name: _column_sha256(name, table.column(name), order), names))
     return hashlib.sha256(str(table.num_rows).encode() + b"".join(columns)).hexdigest()
+
+
+def _is_empty_later(name: str, column: pa.ChunkedArray) -> bool:
+    return name in BY_NAME and BY_NAME[name].is_later and column.null_count == len(column)
 
 
 def _column_sha256(name: str, column: pa.ChunkedArray, order: pa.Array) -> bytes:
@@ -68,14 +74,16 @@ def _column_sha256(name: str, column: pa.ChunkedArray, order: pa.Array) -> bytes
 
 
 def _type_name(type_: pa.DataType) -> str:
-    """A type's name, without the name that Arrow or Parquet chooses for a list's values."""
+    """Return a type's name without the field name that Arrow or Parquet gives to a list's values."""
     if pa.types.is_fixed_size_list(type_):
         return f"{_type_name(type_.value_type)}[{type_.list_size}]"
+    if pa.types.is_list(type_):
+        return f"{_type_name(type_.value_type)}[]"
     return str(type_)
 
 
 def _equal_lengths(values: pa.Array) -> np.ndarray | None:
-    """Texts that are all of one length, such as ids and hashes, as bytes (N, length); None for any other array."""
+    """Return texts of one common length, such as ids and hashes, as bytes (N, length); None for any other array."""
     if not pa.types.is_string(values.type) or values.null_count:
         return None
     lengths = pc.min_max(pc.binary_length(values)).as_py()
@@ -85,7 +93,7 @@ def _equal_lengths(values: pa.Array) -> np.ndarray | None:
 
 
 def _update_block(digest: hashlib._Hash, block: np.ndarray, rows: np.ndarray) -> None:
-    """What `_update` does with the same texts; a gather of whole lines is three times quicker than one of texts."""
+    """Hash texts of equal length as `_update` does; gathering rows of bytes is three times faster than texts."""
     digest.update(np.packbits(np.ones(len(rows), bool)).data)
     digest.update(np.full(len(rows), block.shape[1], np.int32).data)
     digest.update(np.take(block, rows, axis=0).data)
@@ -95,6 +103,9 @@ def _update(digest: hashlib._Hash, values: pa.Array) -> None:
     valid = values.is_valid()
     digest.update(np.packbits(valid.to_numpy(zero_copy_only=False)).data)
     if pa.types.is_fixed_size_list(values.type):
+        _update(digest, values.drop_null().flatten())
+    elif pa.types.is_list(values.type):
+        digest.update(pc.fill_null(pc.list_value_length(values), 0).to_numpy().data)
         _update(digest, values.drop_null().flatten())
     elif pa.types.is_string(values.type):
         filled = pc.fill_null(values, "")
@@ -107,7 +118,7 @@ def _update(digest: hashlib._Hash, values: pa.Array) -> None:
 
 
 def _text_bytes(values: pa.Array | pa.ChunkedArray) -> list[memoryview]:
-    """The characters of a text array, without what lies before and after its slice."""
+    """Return the bytes of a text array, limited to its slice."""
     chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
     parts = []
     for chunk in chunks:

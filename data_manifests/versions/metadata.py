@@ -1,11 +1,12 @@
-"""What a version knows of itself, kept in the metadata of its Parquet file."""
+"""The record of a version, stored in the metadata of its Parquet file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as package_version
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +34,7 @@ _TOOLS = (
 
 @dataclass(frozen=True)
 class Version:
-    """What a version knows of itself."""
+    """One version of a manifest: its origin, its counts and its content hash, without its rows."""
 
     name: str
     number: int
@@ -43,56 +44,58 @@ class Version:
     seed: int | None = None
     age_cuts: tuple[int, int] = (30, 60)
     rows: int = 0
-    classes: Mapping[str, int] = field(default_factory=dict)  # class_id → rows that can be trained on
-    ledger: Mapping[str, int] = field(default_factory=dict)  # ok, fallback, failed, excluded
+    classes: Mapping[str, int] = field(default_factory=dict)  # class_id → usable rows
+    ledger: Mapping[str, int] = field(default_factory=dict)  # status → rows
     content_hash: str = ""
     created: str = ""
     tools: Mapping[str, str] = field(default_factory=dict)
-    is_new: bool = field(default=False, compare=False)  # said by Store.write: this call wrote it; never on disk
+    is_new: bool = field(default=False, compare=False)  # set by Store.write if this call wrote it; not stored
 
     @property
     def ref(self) -> str:
+        """The reference by number, such as "faces@2"."""
         return f"{self.name}@{self.number}"
 
     @property
     def pinned(self) -> str:
-        """The ref with the beginning of the content hash, such as "faces@2#9f86d081": what others note down."""
+        """The reference with the start of the content hash, such as "faces@2#9f86d081", for records elsewhere."""
         return f"{self.ref}#{self.content_hash[:8]}"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A conformed, validated table with the version that it was read from."""
+    """A conformed, validated table and the version it was read from."""
 
     table: pa.Table
     version: Version
 
     @property
     def cuts(self) -> AgeCuts:
+        """The age cuts of the version."""
         return AgeCuts(*self.version.age_cuts)
 
 
-def to_metadata(about: Version) -> dict[bytes, str]:
-    """Parquet metadata of a version."""
-    known = {name: value for name, value in asdict(about).items() if name != "is_new"}
-    return {_KEY: json.dumps(known, ensure_ascii=False)}
+def to_metadata(version: Version) -> dict[bytes, str]:
+    """Return the Parquet metadata of a version."""
+    stored = {name: value for name, value in asdict(version).items() if name != "is_new"}
+    return {_KEY: json.dumps(stored, ensure_ascii=False)}
 
 
 def from_metadata(metadata: Mapping[bytes, bytes], path: object) -> Version:
-    """The version that a file's metadata describe. Raises ManifestError if it is not ours."""
+    """Return the version in a file's metadata. Raises ManifestError if the file is not a manifest."""
     if _KEY not in metadata:
         raise ManifestError(f"{path} is a Parquet file, but not a manifest of this toolkit.")
     raw = json.loads(metadata[_KEY])
     return Version(**raw | {"parents": tuple(raw["parents"]), "age_cuts": tuple(raw["age_cuts"])})
 
 
-def same_but_for_time(old: Version, new: Version) -> bool:
-    """Equal in everything but number, time and tools."""
+def is_same_version(old: Version, new: Version) -> bool:
+    """Return whether two versions are equal in everything except number, time and tools."""
     return replace(old, number=0, created="", tools={}) == replace(new, number=0, created="", tools={})
 
 
 def count_values(table: pa.Table, column: str, usable: bool = False) -> dict[str, int]:
-    """How often each value of a column stands; with `usable`, only in rows that have a picture to train on."""
+    """Return the number of rows of each value of a column; with `usable`, counting usable rows only."""
     values = table.column(column)
     if usable:
         values = values.filter(pc.is_in(table.column("status"), pa.array(USABLE)))
@@ -102,11 +105,11 @@ def count_values(table: pa.Table, column: str, usable: bool = False) -> dict[str
 
 
 def tool_versions() -> dict[str, str]:
-    """Versions of the packages that can change a result; absent ones are left out."""
+    """Return the versions of the installed packages that can change a result."""
     found = {}
     for tool in _TOOLS:
         try:
-            found[tool] = version(tool)
+            found[tool] = package_version(tool)
         except PackageNotFoundError:
             continue
     return found

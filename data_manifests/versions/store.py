@@ -1,8 +1,8 @@
-"""The versions of a manifest on disk: written once, never changed.
+"""The store of manifest versions on disk: written once, never changed.
 
-    workspace/roots.json                        where the photo folders lie: {"faces": "…"}
-    workspace/manifests/faces/v000003.parquet   one version; its history stands in the Parquet metadata
-    workspace/manifests/faces/tags/curated      the number that a tag points to
+    workspace/roots.json                        paths of the photo folders: {"faces": "…"}
+    workspace/manifests/faces/v000003.parquet   one version; its history is in the Parquet metadata
+    workspace/manifests/faces/tags/curated      number of the version that a tag points to
 
 A reference is `faces` (the newest), `faces@3`, `faces@curated`, `faces@9f86d0` (at least four digits of the content
 hash) or the path of a Parquet file.
@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from filelock import FileLock
 
 from data_manifests.errors import ManifestError
-from data_manifests.schema import BY_NAME, conform, null_column
+from data_manifests.schema import conform
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.atomic_io import write_atomic
 from data_manifests.versions.content_hash import table_sha256
@@ -32,38 +31,33 @@ from data_manifests.versions.metadata import (
     Manifest,
     Version,
     count_values,
-    from_metadata,
-    same_but_for_time,
-    to_metadata,
+    is_same_version,
     tool_versions,
 )
+from data_manifests.versions.parquet_file import read_manifest, read_version, write_manifest
 from data_manifests.versions.validation import validate
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TAG = re.compile(r"(?=.*[g-zG-Z_.-])[A-Za-z][A-Za-z0-9._-]*")  # not all hex digits, so never a hash prefix
 _FILE = re.compile(r"v(\d{6,})\.parquet")
-# Nearly every value differs: a dictionary page would only be thrown away again. Lengths apart from letters pack best.
-_UNIQUE_TEXTS = ("sample_id", "source_id", "parent_id", "path", "sha256", "recipe")
-_UNIQUE_NUMBERS = ("landmarks_xy", "points_xy", "box_xyxy")
-_ROW_GROUP = 1 << 17  # rows; small enough that the cores share a read
 
 WORKSPACE_ROOT = "workspace"
 
 
 class Store:
-    """Reads and writes the versions below one workspace folder."""
+    """The versions, tags and photo folders of one workspace."""
 
     def __init__(self, workspace: Path | str) -> None:
         self.workspace = Path(workspace)
 
     # -- reading ------------------------------------------------------------------------------------------------
     def names(self) -> list[str]:
-        """Manifests that have at least one version."""
+        """Return the names of manifests that have at least one version, sorted."""
         folders = sorted(path for path in (self.workspace / "manifests").glob("*") if path.is_dir())
         return [path.name for path in folders if self._numbers(path.name)]
 
     def resolve(self, ref: str) -> Path:
-        """The file that a reference means. Raises ManifestError with the choices."""
+        """Return the Parquet file of a reference. Raises ManifestError that lists the known ones."""
         if ref.endswith(".parquet"):
             if not Path(ref).is_file():
                 raise ManifestError(f"manifest file {ref!r} does not exist.")
@@ -73,7 +67,7 @@ class Store:
         if not numbers:
             raise ManifestError(
                 f"manifest {name!r} is not in {self.workspace}. Known: {{{', '.join(self.names())}}}. "
-                "Make it with: python -m data_manifests ingest SRC --layout … --name NAME"
+                "Create it with: python -m data_manifests ingest SRC --layout … --name NAME"
             )
         if not point:
             return self._file(name, numbers[-1])
@@ -84,7 +78,7 @@ class Store:
             return self._file(name, tags[point])
         if re.fullmatch(r"[0-9a-f]{4,64}", point):
             found = [v.number for v in self.log(name) if v.content_hash.startswith(point)]
-            if found:  # equal content has one hash: the newest of them is as good as any
+            if found:  # versions with equal content share a hash; any of them will do
                 return self._file(name, found[-1])
         raise ManifestError(
             f"{ref!r} is not a version. {name} has versions {numbers[0]} to {numbers[-1]} and "
@@ -92,41 +86,19 @@ class Store:
         )
 
     def version(self, ref: str) -> Version:
-        """What a version knows of itself, without its rows."""
-        path = self.resolve(ref)
-        try:
-            metadata = pq.read_schema(path).metadata or {}
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ManifestError(f"manifest file {path} cannot be read: {_one_line(error)}") from None
-        return from_metadata(metadata, path)
+        """Return a version without its rows. Raises ManifestError."""
+        return read_version(self.resolve(ref))
 
     def read(self, ref: str, columns: Sequence[str] | None = None) -> Manifest:
-        """Read a version; with `columns`, only those (in that order)."""
-        path = self.resolve(ref)
-        try:
-            with pq.ParquetFile(path, memory_map=True) as file:
-                found = from_metadata(file.schema_arrow.metadata or {}, path)
-                stored = file.schema_arrow.names
-                table = file.read(None if columns is None else [name for name in columns if name in stored])
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ManifestError(f"manifest file {path} cannot be read: {_one_line(error)}") from None
-        extras = [name for name in stored if name not in BY_NAME]
-        arrays = {}
-        for name in [*BY_NAME, *extras] if columns is None else columns:
-            if name in stored:
-                arrays[name] = table.column(name)
-            elif name in BY_NAME:  # a column without any value is not stored
-                arrays[name] = null_column(file.metadata.num_rows, BY_NAME[name].type)
-            else:
-                raise ManifestError(f"{found.ref} has no column {name!r}. Its own columns: {{{', '.join(extras)}}}.")
-        return Manifest(pa.table(arrays), found)
+        """Read a version; with `columns`, only those, in that order. Raises ManifestError."""
+        return read_manifest(self.resolve(ref), columns)
 
     def log(self, name: str) -> list[Version]:
-        """All versions of a manifest, oldest first."""
+        """Return all versions of a manifest, oldest first. Raises ManifestError if one cannot be read."""
         return [self.version(f"{name}@{number}") for number in self._numbers(name)]
 
     def readable(self, name: str) -> tuple[list[Version], list[str]]:
-        """All versions of a manifest that can be read, oldest first, and what is wrong with each of the others."""
+        """Return the readable versions of a manifest, oldest first, and one error message for each other version."""
         versions, problems = [], []
         for number in self._numbers(name):
             try:
@@ -149,12 +121,12 @@ class Store:
     ) -> Version:
         """Validate a table and add it as the next version.
 
-        The same operation with the same parameters on the same parents giving the same rows is that version again: it
-        is returned, not written twice, so a repeated run leaves no trace; `is_new` tells which it was. Cuts come from
-        the first parent unless given.
+        If a version with the same operation, parameters, parents, seed, cuts and rows exists, that one is returned and
+        nothing is written; `is_new` distinguishes the two cases. `cuts` defaults to those of the first parent.
+        Raises ManifestError for a name or a table that is not valid.
         """
         if not _NAME.fullmatch(name):
-            raise ManifestError(f"a manifest's name is letters, digits, '.', '_' and '-'. Got {name!r} instead.")
+            raise ManifestError(f"a manifest's name must be letters, digits, '.', '_' and '-'. Got {name!r} instead.")
         table = conform(table)
         validate(table)
         cuts = cuts or AgeCuts(*(parents[0].age_cuts if parents else (30, 60)))
@@ -178,45 +150,47 @@ class Store:
         with FileLock(folder / ".lock"):
             numbers = self._numbers(name)
             for number in reversed(numbers):
-                if same_but_for_time(self.version(f"{name}@{number}"), draft):
+                if is_same_version(self.version(f"{name}@{number}"), draft):
                     return self.version(f"{name}@{number}")
-            for stale in folder.glob(".v*.parquet.*"):  # of a writer that was killed: we hold the lock, nobody writes
+            for stale in folder.glob(".v*.parquet.*"):  # left by a killed process; the lock rules out a live writer
                 stale.unlink()
             draft = replace(draft, number=numbers[-1] + 1 if numbers else 1)
-            _write_parquet(self._file(name, draft.number), table, draft)
+            write_manifest(self._file(name, draft.number), table, draft)
         return replace(draft, is_new=True)
 
     def tag(self, ref: str, tag: str) -> Version:
-        """Point a tag at a version; a tag may move, versions do not."""
+        """Point a tag, new or existing, at a version and return that version. Raises ManifestError."""
         if not _TAG.fullmatch(tag):
             raise ManifestError(
-                f"a tag begins with a letter and is not all hex digits, such as 'curated'. Got {tag!r} instead."
+                f"a tag must begin with a letter and not be all hex digits, such as 'curated'. Got {tag!r} instead."
             )
         target = self.version(ref)
         write_atomic(self.workspace / "manifests" / target.name / "tags" / tag, f"{target.number}\n".encode())
         return target
 
     def tags(self, name: str) -> dict[str, int]:
-        """Tags of a manifest and the numbers that they point to."""
+        """Return the tags of a manifest with the version number of each."""
         folder = self.workspace / "manifests" / name / "tags"
         return {path.name: int(path.read_text()) for path in sorted(folder.glob("[A-Za-z]*"))}
 
-    # -- pictures -----------------------------------------------------------------------------------------------
+    # -- image files --------------------------------------------------------------------------------------------
     def set_root(self, name: str, folder: Path) -> None:
-        """Record where a photo folder lies. Move the folder and set it again: no manifest changes."""
+        """Record the path of a photo folder. Call it again after moving the folder; no manifest changes."""
         if name == WORKSPACE_ROOT:
-            raise ManifestError(f"the name {WORKSPACE_ROOT!r} is taken by the workspace itself; choose another.")
+            raise ManifestError(
+                f"the root name {WORKSPACE_ROOT!r} is reserved for the workspace. Choose another."
+            )
         self.workspace.mkdir(parents=True, exist_ok=True)
         with FileLock(self.workspace / ".roots.lock"):
             roots = self._roots_file() | {name: str(folder.resolve())}
             write_atomic(self.workspace / "roots.json", json.dumps(roots, indent=2, ensure_ascii=False).encode())
 
     def roots(self) -> dict[str, Path]:
-        """Every root by name, the workspace among them."""
+        """Return the folder of every root by name, including the workspace itself."""
         return {WORKSPACE_ROOT: self.workspace} | {name: Path(path) for name, path in self._roots_file().items()}
 
     def file_of(self, root: str, path: str) -> Path:
-        """The file that a row's `root` and `path` mean. Raises ManifestError for an unknown root."""
+        """Return the file of a row's `root` and `path`. Raises ManifestError for an unknown root."""
         roots = self.roots()
         if root not in roots:
             raise ManifestError(
@@ -237,32 +211,3 @@ class Store:
 
     def _file(self, name: str, number: int) -> Path:
         return self.workspace / "manifests" / name / f"v{number:06d}.parquet"
-
-
-def _write_parquet(path: Path, table: pa.Table, about: Version) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    table = table.replace_schema_metadata(to_metadata(about))
-    empty = [name for name in table.column_names if name in BY_NAME and table[name].null_count == table.num_rows]
-    table = table.drop_columns(empty)
-    dictionary = [name for name in table.column_names if name not in _UNIQUE_TEXTS + _UNIQUE_NUMBERS]
-    try:
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=dictionary,
-            column_encoding={name: "DELTA_LENGTH_BYTE_ARRAY" for name in _UNIQUE_TEXTS if name in table.column_names},
-            row_group_size=_ROW_GROUP,
-        )
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o444)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

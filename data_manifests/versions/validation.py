@@ -1,4 +1,4 @@
-"""Check a table against the schema before it is written."""
+"""Validation of a table against the schema, before it is written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data_manifests.versions.content_hash import id_keys
 
 
 def validate(table: pa.Table) -> None:
-    """Check a conformed table against the schema; raise ManifestError naming the first row numbers and values."""
+    """Check a conformed table against the schema. Raises ManifestError with the first bad rows and their values."""
     for column in COLUMNS:
         values = table.column(column.name)
         if column.required and values.null_count:
@@ -27,7 +27,7 @@ def validate(table: pa.Table) -> None:
             _refuse(column.name, values, pc.greater(values, column.high), f"must be at most {column.high}")
         if pa.types.is_floating(column.type):
             _refuse(column.name, values, pc.is_nan(values), "must be a number")
-    _refuse_repeats(table.column("sample_id"))
+    _refuse_duplicates(table.column("sample_id"))
     paths = table.column("path")
     bad = pc.match_substring_regex(paths, r"^/|^[A-Za-z]:|\\|(^|/)\.\.(/|$)")
     _refuse("path", paths, bad, "must be relative, with / between folders and no ..")
@@ -41,20 +41,20 @@ def _refuse(name: str, values: pa.ChunkedArray, bad: pa.ChunkedArray, rule: str)
     raise ManifestError(f"column {name!r} {rule}: {shown} ({len(rows)} of {len(values)} rows).")
 
 
-def _refuse_repeats(ids: pa.ChunkedArray) -> None:
+def _refuse_duplicates(ids: pa.ChunkedArray) -> None:
     keys = id_keys(ids)
     if keys is None:
         repeated = pc.count_distinct(ids).as_py() < len(ids)
     else:
-        keys.sort()  # numbers side by side: several times quicker than a hash table of texts
+        keys.sort()  # comparing sorted neighbours is several times faster than hashing texts
         repeated = bool((keys[1:] == keys[:-1]).any())
     if not repeated:
         return
     counts = ids.value_counts()
-    twice = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1))
-    first = twice[0].as_py()
+    repeated_ids = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1))
+    first = repeated_ids[0].as_py()
     rows = pc.indices_nonzero(pc.equal(ids, first["values"])).to_pylist()[:3]
     raise ManifestError(
-        f"column 'sample_id' must be unique: {first['values']!r} stands in rows {', '.join(map(str, rows))} "
-        f"({len(twice)} repeated ids)."
+        f"column 'sample_id' must be unique: {first['values']!r} is in rows {', '.join(map(str, rows))} "
+        f"({len(repeated_ids)} repeated ids)."
     )

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from curation_app.annotations import log
 from data_manifests.agreement.consensus import decide, to_corrections, write_log
 from data_manifests.agreement.kappa import find_units
-from data_manifests.corrections.record import append_corrections, read_corrections
+from data_manifests.corrections.log import append_corrections, read_corrections
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.metadata import Version
 from data_manifests.versions.store import Store
@@ -65,11 +65,11 @@ def test_log_and_tags(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "Tag curated → drawn@2" in texts(bench).replace("\\", "")
     assert bench.dataframe[0].value.to_dict("records")[0]["tags"] == "curated"
     bench.text_input[0].set_value("12ab")
-    assert "a tag begins with a letter" in texts(press(bench, "Set the tag"))
+    assert "a tag must begin with a letter" in texts(press(bench, "Set the tag"))
     assert store.tags("drawn") == {"curated": 2}
 
 
-def test_a_broken_version_leaves_the_others(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_version_leaves_the_others_usable(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     males(store, tmp_path / "photos")
     file = store.resolve("drawn@1")
     file.chmod(0o644)
@@ -82,7 +82,7 @@ def test_a_broken_version_leaves_the_others(store: Store, tmp_path: Path, monkey
 # -- compare ----------------------------------------------------------------------------------------------------
 
 
-def test_what_changed_stands_below_its_picture(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_change_is_shown_below_its_picture(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     males(store, tmp_path / "photos")
     genders = store.read("drawn@1").table["gender"].to_pylist()
     females = genders.count("female")
@@ -98,7 +98,7 @@ def test_what_changed_stands_below_its_picture(store: Store, tmp_path: Path, mon
     assert told.count("is no longer in the folder") == 1  # a deleted picture: the rest is there
 
 
-def test_rows_that_came_and_went_and_no_difference(
+def test_added_and_removed_rows_and_no_difference(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = males(store, tmp_path / "photos")
@@ -113,7 +113,7 @@ def test_rows_that_came_and_went_and_no_difference(
     assert "no row, label, split or picture differs" in texts(bench)
 
 
-def test_what_rows_say_is_escaped(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_manifest_text_is_escaped(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = males(store, tmp_path / "photos")
     table = store.read("drawn@2").table
     at = table.schema.get_field_index("person_id")
@@ -125,7 +125,7 @@ def test_what_rows_say_is_escaped(store: Store, tmp_path: Path, monkeypatch: pyt
     assert "&lt;img src=x onerror=a()&gt;" in told
 
 
-def test_a_version_that_breaks_while_comparing_is_told(
+def test_version_that_breaks_during_a_comparison_is_reported(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     males(store, tmp_path / "photos")
@@ -140,7 +140,7 @@ def test_a_version_that_breaks_while_comparing_is_told(
 # -- apply ------------------------------------------------------------------------------------------------------
 
 
-def test_corrections_are_tried_then_make_the_next_version(
+def test_preview_then_apply_corrections(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = males(store, tmp_path / "photos")
@@ -178,7 +178,7 @@ def test_a_consensus_is_applied_alone(store: Store, tmp_path: Path, monkeypatch:
     assert "drawn@3 was written: 1 rows changed." in texts(bench).replace("\\", "")
 
 
-def test_a_file_that_is_no_log_is_told_and_left_out(
+def test_invalid_log_is_reported_and_left_out(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = males(store, tmp_path / "photos")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import data_manifests.versions.store as store_module
+import data_manifests.versions.parquet_file as parquet_file
 from data_manifests.versions.content_hash import table_sha256
 from data_manifests.versions.store import Store
 from tests.data_manifests.test_store import small
@@ -56,7 +56,7 @@ def _die_while_writing(workspace: Path) -> None:
         os.truncate(where, os.path.getsize(where) // 2)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    store_module.pq.write_table = half  # type: ignore[assignment]
+    parquet_file.pq.write_table = half  # type: ignore[assignment]
     Store(workspace).write("faces", small(9), "ingest")
 
 
@@ -80,7 +80,7 @@ def test_a_write_that_fails_leaves_nothing(store: Store, monkeypatch: pytest.Mon
     def full(*_: object, **__: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(store_module.pq, "write_table", full)
+    monkeypatch.setattr(parquet_file.pq, "write_table", full)
     with pytest.raises(OSError, match="no space left"):
         store.write("faces", small(), "ingest")
     assert store.names() == []
