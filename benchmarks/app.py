@@ -33,13 +33,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._app_desk import MEASURE, ROOT, browsing, draw_workspace, memory_mb, processor_s, serving
+from benchmarks._app_server import MEASURE, ROOT, browsing, draw_workspace, memory_mb, processor_s, serving
 from curation_app.annotations.log import path_of
-from curation_app.images.manifest_rows import Faces, load_faces
+from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
 from curation_app.review.cards import card_of
 from curation_app.review.order import number_of
 from data_manifests.corrections.apply import apply_corrections
-from data_manifests.corrections.record import read_corrections
+from data_manifests.corrections.log import read_corrections
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.store import Store
 
@@ -121,7 +121,7 @@ def _run(workspace: Path, *arguments: str) -> None:
 
 def _play(workspace: Path, truth: list[dict[str, str]], order: str) -> dict[str, Any]:
     """One session. A person's errors count as found when the robot has settled the person with them put right."""
-    faces = load_faces(Store(workspace), "demo@audited")
+    manifest = load_manifest_rows(Store(workspace), "demo@audited")
     shots: dict[str, list[dict[str, str]]] = {}
     for row in truth:
         shots.setdefault(Path(row["path"]).parent.name.split("_")[0], []).append(row)
@@ -135,7 +135,7 @@ def _play(workspace: Path, truth: list[dict[str, str]], order: str) -> dict[str,
         began = time.perf_counter()
         for number in range(1, len(shots) + 1):
             person = page.locator(".who").inner_text()
-            pressed = [*_keys(_card(faces, person), shots[person]), "Enter"]
+            pressed = [*_keys(_card(manifest, person), shots[person]), "Enter"]
             for key in pressed:
                 page.keyboard.press(key)
             page.wait_for_function(f"window.waits.length >= {number}")
@@ -171,9 +171,9 @@ def _check(workspace: Path, truth: list[dict[str, str]], order: str) -> None:
             assert row["age_class"] == _age_class(right["age"]), row
 
 
-def _card(faces: Faces, person: str) -> dict[str, Any]:
+def _card(manifest: ManifestRows, person: str) -> dict[str, Any]:
     """What the desk shows of a person."""
-    return card_of(faces.records(faces.rows_of(number_of(faces, person))), {}, [])
+    return card_of(manifest.records(manifest.rows_of(number_of(manifest, person))), {}, [])
 
 
 def _keys(card: dict[str, Any], truth: list[dict[str, str]]) -> list[str]:

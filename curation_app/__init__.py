@@ -1,1 +1,1 @@
-"""The review desk: inspect, relabel and agree, in a browser (`streamlit run curation_app`)."""
+"""The curation app: review, relabel and compare in a browser (`streamlit run curation_app`)."""

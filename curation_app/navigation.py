@@ -1,4 +1,4 @@
-"""The frame around the pages: which there are, the side bar, and errors as one line."""
+"""The frame around the pages: the menu, the sidebar and the style."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from curation_app import agreement, grid, overview, review, runs, synthetic, versions
-from curation_app.shell import session
+from curation_app import agreement, grid, overview, review, runs, shell, synthetic, versions
 
 ICON = str(Path(__file__).with_name("icon.svg"))
 _FIRST_PICTURES_S = 4  # two cores are not enough for both
-# Faces want the width: Streamlit's own margins take a fifth of a small screen. Its white cannot be read on the light
-# blue of the dark theme.
+# Streamlit's own margins take a fifth of a small screen. Its white text is illegible on the light blue of the dark
+# theme.
 STYLE = """<style>
 .stMainBlockContainer { padding: 4.2rem 1.6rem 1rem; }
 button[data-testid="stBaseButton-primary"] { color: light-dark(#fbfaf8, #16181b); }
@@ -21,7 +20,7 @@ button[data-testid="stBaseButton-primary"] { color: light-dark(#fbfaf8, #16181b)
 
 
 def warm(ref: str) -> None:
-    """Read what each page begins with: the one that opens first, and when its pictures have had time, the others."""
+    """Fill the caches for a version: those of the review page, and once its pictures have had time, the others."""
     review.warm(ref)
     time.sleep(_FIRST_PICTURES_S)
     for page in (grid, overview, synthetic):
@@ -29,12 +28,12 @@ def warm(ref: str) -> None:
 
 
 def draw() -> None:
-    """One visit to one page."""
+    """Draw the page that the visitor chose, with the menu and the sidebar."""
     st.set_page_config(
         page_title="Face curation",
         page_icon=ICON,  # a file: a named icon would be fetched from outside
         layout="wide",
-        initial_sidebar_state="collapsed" if session.is_settled() else "expanded",
+        initial_sidebar_state="collapsed" if shell.has_annotator() else "expanded",
     )
     st.html(STYLE)
     pages = [
@@ -47,6 +46,6 @@ def draw() -> None:
         st.Page(runs.page, title="Runs", icon=":material/model_training:", url_path="runs"),
     ]
     chosen = st.navigation(pages, position="top")
-    session.sidebar()
-    with session.errors_on_the_page():
+    shell.draw_sidebar()
+    with shell.show_errors():
         chosen.run()

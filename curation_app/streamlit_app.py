@@ -1,4 +1,4 @@
-"""What `streamlit run curation_app` runs: at the start as the server, and then for each visit to a page."""
+"""The script of `streamlit run curation_app`: started once as the server, then run for each visit to a page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if sys.path[0] != ROOT:  # Streamlit puts curation_app/ there, from which the to
 
 import streamlit as st
 
-from curation_app.shell import session
+from curation_app import shell
 
 
 def load_pages() -> Callable[[str], None]:
-    """Import the pages (not before there is a server, which their caches look for); what then reads a manifest."""
+    """Import the pages and return a function that fills their caches. Their caches need a running server."""
     from curation_app import navigation
 
     return navigation.warm
@@ -26,5 +26,5 @@ if __name__ == "__main__":  # a visit
     from curation_app import navigation
 
     navigation.draw()
-elif __name__ != "__mp_main__":  # the server, which finds `app` by reading this file; not a worker that it spawned
-    app = st.App(__file__, lifespan=session.warming(load_pages))
+elif __name__ != "__mp_main__":  # the server finds `app` by reading this file; a spawned worker needs none
+    app = st.App(__file__, lifespan=shell.lifespan(load_pages))

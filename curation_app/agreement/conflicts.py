@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow.compute as pc
 import streamlit as st
 
+from curation_app import shell
 from curation_app.annotations import Judged, log
-from curation_app.images import Faces
-from curation_app.shell import session
+from curation_app.images import ManifestRows
 from data_manifests.agreement import ADJUDICATION, Unit, conflicts
 from data_manifests.corrections import CHOICES, FIELDS, Correction, append_correction
 from data_manifests.errors import ToolkitError
@@ -43,7 +43,7 @@ def conflict_list(store: Store, version: Version, said: Judged) -> None:
         just_now = st.session_state.get("just ruled", "")  # it stays until the next one, so that it can be undone
         shown = [unit for unit in shown if not _ruling(unit, ruled) or _key(unit) == just_now]
     st.caption(f"{len(found)} label{'s' if len(found) != 1 else ''} in conflict, {len(settled)} settled.")
-    if not session.annotator():
+    if not shell.current_annotator():
         st.info("To settle one, write your name in the sidebar.", icon=":material/edit:")
     pages = max(1, -(-len(shown) // _A_PAGE))
     at = st.pagination(pages, key=f"conflict page {pages}") if pages > 1 else 1
@@ -56,8 +56,8 @@ def conflict_list(store: Store, version: Version, said: Judged) -> None:
 
 
 def _card(store: Store, version: Version, unit: Unit, ruled: dict[str, str]) -> None:
-    faces = session.faces_of(version.ref)
-    rows = rows_of(faces, unit)
+    manifest = shell.load_rows(version.ref)
+    rows = rows_of(manifest, unit)
     with st.container(border=True):
         several = len(rows) > 1
         if several:
@@ -67,7 +67,7 @@ def _card(store: Store, version: Version, unit: Unit, ruled: dict[str, str]) -> 
             with pictures:
                 _strip(store, rows)
         with words:
-            st.markdown(f"**{unit.field.capitalize()}** · {session.plain(_whose(unit, rows))}")
+            st.markdown(f"**{unit.field.capitalize()}** · {shell.escape_markdown(_whose(unit, rows))}")
             st.html(_words(unit, log.value_of(rows[0], unit.field) if rows else ""))
             ruling = _ruling(unit, ruled)
             choices = _choices(unit)
@@ -77,7 +77,7 @@ def _card(store: Store, version: Version, unit: Unit, ruled: dict[str, str]) -> 
                         choice,
                         key=f"rule {_key(unit)} {choice}",
                         type="primary" if choice == ruling else "secondary",
-                        disabled=not session.annotator(),
+                        disabled=not shell.current_annotator(),
                         on_click=_rule,
                         args=(store, version, unit, rows[0] if rows else None, choice, ruled),
                     )
@@ -87,7 +87,7 @@ def _card(store: Store, version: Version, unit: Unit, ruled: dict[str, str]) -> 
                         on_click=_rule, args=(store, version, unit, rows[0] if rows else None, "", ruled),
                     )  # fmt: skip
             if failed := st.session_state.pop(f"failed {_key(unit)}", ""):
-                st.error(session.plain(failed), icon=":material/error:")
+                st.error(shell.escape_markdown(failed), icon=":material/error:")
 
 
 def _clicked(said: Judged) -> dict[str, str]:
@@ -119,17 +119,17 @@ _STYLE = """<style>
 </style>"""
 
 
-def rows_of(faces: Faces, unit: Unit) -> list[dict[str, Any]]:
+def rows_of(manifest: ManifestRows, unit: Unit) -> list[dict[str, Any]]:
     """The photos that a unit speaks about in a version: one, or a person's first few; none if it has none of them."""
     if unit.scope == "person":
-        place = faces.people.searchsorted(unit.person_id)
-        if place < len(faces.people) and faces.people[place] == unit.person_id:
-            return faces.records(faces.rows_of(int(place))[:_STRIP])
+        place = manifest.people.searchsorted(unit.person_id)
+        if place < len(manifest.people) and manifest.people[place] == unit.person_id:
+            return manifest.records(manifest.rows_of(int(place))[:_STRIP])
         return []
     for name in ("sample_id", "source_id"):  # itself, or what was made from it
-        at = pc.index(faces.column(name), unit.sample_id).as_py()
+        at = pc.index(manifest.column(name), unit.sample_id).as_py()
         if at >= 0:
-            return faces.records([at])  # type: ignore[arg-type]
+            return manifest.records([at])  # type: ignore[arg-type]
     return []
 
 
@@ -147,7 +147,7 @@ def _strip(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
         for file in files:
             st.image(file, width=_WIDTH_PX if len(files) == 1 else _STRIP_WIDTH_PX)
     for trouble in troubles:
-        st.caption(f":material/broken_image: {session.plain(trouble)}")
+        st.caption(f":material/broken_image: {shell.escape_markdown(trouble)}")
 
 
 def _choices(unit: Unit) -> list[str]:
@@ -169,14 +169,14 @@ def _ruling(unit: Unit, ruled: Mapping[str, str]) -> str:
 
 
 def _own_ruling(unit: Unit, ruled: Mapping[str, str]) -> bool:
-    return _key(unit) in ruled or session.annotator() in unit.decisions
+    return _key(unit) in ruled or shell.current_annotator() in unit.decisions
 
 
 def _rule(
     store: Store, version: Version, unit: Unit, row: Mapping[str, Any] | None, choice: str, ruled: dict[str, str]
 ) -> None:
     """Write one record to the annotator's own log: a ruling, or with no choice what takes it back."""
-    annotator = session.annotator()
+    annotator = shell.current_annotator()
     try:
         record = ruling_record(version, unit, row, choice, annotator)
         append_correction(log.path_of(store, version, annotator), record)

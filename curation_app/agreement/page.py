@@ -7,9 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from curation_app import shell
 from curation_app.agreement.conflicts import conflict_list
 from curation_app.annotations import Judged, judged, log
-from curation_app.shell import session
 from data_manifests.agreement import RULES, Decision, agreement, decide, to_corrections, write_log
 from data_manifests.corrections import FIELDS
 from data_manifests.taxonomy import AgeCuts
@@ -30,17 +30,17 @@ _NUMBERS = {
 
 
 def page() -> None:
-    store, version = session.store(), session.store().version(session.chosen())
-    st.header(f"Agreement on {session.plain(version.name)}")
+    store, version = shell.current_store(), shell.current_store().version(shell.chosen_ref())
+    st.header(f"Agreement on {shell.escape_markdown(version.name)}")
     said = judged(store, log.paths(store, version), AgeCuts(*version.age_cuts))
     for problem in said.problems[:5]:
-        st.warning(session.plain(problem), icon=":material/rule:")
+        st.warning(shell.escape_markdown(problem), icon=":material/rule:")
     if len(said.problems) > 5:
         st.warning(f"… and {len(said.problems) - 5} more lines like these.")
     if not said.units:
         st.info(
             "Nobody has said anything about this manifest yet. What is corrected or accepted on the Review and Grid "
-            f"pages is kept in {session.plain(str(log.folder(store, version)))}, a file for each annotator."
+            f"pages is kept in {shell.escape_markdown(str(log.folder(store, version)))}, a file for each annotator."
         )
         return
     _figures(said)
@@ -50,7 +50,7 @@ def page() -> None:
             "The overlap is set on the Review page."
         )
     conflict_list(store, version, said)
-    with session.errors_on_the_page():
+    with shell.show_errors():
         _consensus(store, version, said)
 
 
@@ -63,7 +63,7 @@ def _figures(said: Judged) -> None:
     found = [one for one in found if one.units]
     shared, same = sum(one.shared for one in found), sum(one.same for one in found)
     tiles = (
-        ("Annotators", f"{len(said.annotators)}", session.plain(", ".join(said.annotators))),
+        ("Annotators", f"{len(said.annotators)}", shell.escape_markdown(", ".join(said.annotators))),
         ("Labels judged", f"{sum(one.units for one in found):,}", f"in {said.records:,} records"),
         ("Judged by two or more", f"{shared:,}", f"{shared - same:,} conflicts"),
         ("Alike", _share(same, shared), f"{same:,} labels"),
@@ -122,7 +122,7 @@ def _consensus(store: Store, version: Version, said: Judged) -> None:
         path = consensus_file(store, version, rule, adjudicator or "")
         write_log(path, to_corrections(decisions, rule, adjudicator or ""))
         st.success(
-            f"Written to {session.plain(str(path))}. Apply it alone, on the Versions page, without the logs that it "
+            f"Written to {shell.escape_markdown(str(path))}. Apply it alone, on the Versions page, without the logs that it "
             "was made from: those who were outvoted would still differ.",
             icon=":material/check:",
         )

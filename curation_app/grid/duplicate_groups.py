@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation_app.images import Faces
+from curation_app.images import ManifestRows
 from curation_app.tiles import Labels
 
 FLAGS = ("person", "mask", "gender", "age")  # in what the photos of a group can differ
@@ -16,7 +16,7 @@ _TEXTS = {"person": "different people", "mask": "mask differs", "gender": "gende
 
 
 @dataclass(frozen=True)
-class Twins:
+class DuplicateGroups:
     """Group `g` has the photos `rows[starts[g]:starts[g + 1]]`; `differs[flag]` (G,) says where they contradict.
 
     Groups whose labels contradict come first, then by the person of their first photo.
@@ -43,9 +43,9 @@ class Twins:
         return np.logical_or.reduce(list(self.differs.values()))
 
 
-def twins_of(faces: Faces, labels: Labels) -> Twins:
+def find_duplicate_groups(manifest: ManifestRows, labels: Labels) -> DuplicateGroups:
     """All groups of two or more photos of a version that are still in it."""
-    names = faces.column("duplicate_of")
+    names = manifest.column("duplicate_of")
     there = labels.shown[labels.by_id] & pc.is_valid(names).to_numpy()[labels.by_id]
     rows = labels.by_id[there]
     group = _codes(names.take(pa.array(rows)))
@@ -56,17 +56,19 @@ def twins_of(faces: Faces, labels: Labels) -> Twins:
     order = np.argsort(first[group], kind="stable")  # groups in order of their first photo
     rows = rows[order]
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    values = {"person": _codes(faces.column("person_id").take(pa.array(rows)))}
+    values = {"person": _codes(manifest.column("person_id").take(pa.array(rows)))}
     values |= {field: labels.labelled[field][rows] for field in FLAGS[1:]}
     return _conflicts_first(rows, starts, {flag: _varies(value, starts) for flag, value in values.items()})
 
 
-def _conflicts_first(rows: np.ndarray, starts: np.ndarray, differs: dict[str, np.ndarray]) -> Twins:
+def _conflicts_first(rows: np.ndarray, starts: np.ndarray, differs: dict[str, np.ndarray]) -> DuplicateGroups:
     order = np.argsort(~np.logical_or.reduce(list(differs.values())), kind="stable")
     sizes = np.diff(np.append(starts, len(rows)))[order]
     places = [np.arange(starts[g], starts[g] + size) for g, size in zip(order.tolist(), sizes.tolist(), strict=True)]
     rows = rows[np.concatenate(places)] if places else rows
-    return Twins(rows, np.append(0, np.cumsum(sizes)), {flag: where[order] for flag, where in differs.items()})
+    return DuplicateGroups(
+        rows, np.append(0, np.cumsum(sizes)), {flag: where[order] for flag, where in differs.items()}
+    )
 
 
 def _codes(values: pa.ChunkedArray) -> np.ndarray:

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from curation_app.grid.duplicate_groups import Twins, twins_of
-from curation_app.images import Faces
-from curation_app.shell import Desk
+from curation_app.grid.duplicate_groups import DuplicateGroups, find_duplicate_groups
+from curation_app.images import ManifestRows
+from curation_app.shell import AppContext
 from curation_app.tiles import EXCLUDE, KEEP, SAME, component, labels_of, not_judged, photos
 
 ACTIONS = (SAME, KEEP, EXCLUDE)
 _GROUPS_A_PAGE = 24
 
 
-def show(desk: Desk, key: str, *, hide: bool, done: Mapping[str, Any]) -> None:
+def show(context: AppContext, key: str, *, hide: bool, done: Mapping[str, Any]) -> None:
     """Draw the groups with the component `key`; `hide` those that were judged."""
-    twins = _twins(desk.faces, desk.faces.version.pinned, str(desk.store.workspace))
+    twins = _twins(context.manifest, context.manifest.version.pinned, str(context.store.workspace))
     differs = twins.any_differs
     kinds = {
         "all": f"All  ({len(twins):,})",
@@ -29,20 +29,20 @@ def show(desk: Desk, key: str, *, hide: bool, done: Mapping[str, Any]) -> None:
     }
     kind = st.selectbox("Which", list(kinds), format_func=kinds.__getitem__, key="grid twins", width=260)
     numbers = np.flatnonzero({"all": np.ones_like(differs), "differ": differs, "same": ~differs}[kind])
-    said = photos.words(desk)
+    said = photos.words(context)
     if hide:
-        spoken = {int(row) for row in not_judged(desk.faces, twins.rows, said, ())}
+        spoken = {int(row) for row in not_judged(context.manifest, twins.rows, said, ())}
         numbers = np.array([at for at in numbers.tolist() if spoken.issuperset(twins.group(at).tolist())], int)
-    name = json.dumps([desk.faces.version.pinned, desk.annotator, "duplicates", kind, hide])
+    name = json.dumps([context.manifest.version.pinned, context.annotator, "duplicates", kind, hide])
     page = component.page_of(key, name, len(numbers), _GROUPS_A_PAGE, "groups")
     here, ahead = (
         [twins.group(at) for at in numbers[page.first + start :][:_GROUPS_A_PAGE].tolist()]
         for start in (0, _GROUPS_A_PAGE)
     )
-    rows, made = photos.thumbnails(desk, _joined(here), _joined(ahead))
+    rows, made = photos.thumbnails(context, _joined(here), _joined(ahead))
     group = np.repeat(np.arange(len(here)), [len(part) for part in here]).tolist()
     shown = [
-        photos.tile_of(row, picture, said, desk) | {"group": at}
+        photos.tile_of(row, picture, said, context) | {"group": at}
         for row, picture, at in zip(rows, made, group, strict=True)
     ]
     component.show(
@@ -54,13 +54,13 @@ def show(desk: Desk, key: str, *, hide: bool, done: Mapping[str, Any]) -> None:
             component.Group(f"{len(twins.group(at))} times the same picture", twins.flags(at))
             for at in numbers[page.first :][: page.shown].tolist()
         ],
-        manifest=desk.faces.version.pinned,
+        manifest=context.manifest.version.pinned,
         empty="The audit found no two photos that are the same picture.",
         actions=ACTIONS,
         done=done,
         undo=photos.undo_of(said, key),
-        look=photos.look(desk, component.looked_at(key)),
-        why_not=photos.why_not(desk),
+        look=photos.look(context, component.looked_at(key)),
+        why_not=photos.why_not(context),
     )
 
 
@@ -69,5 +69,5 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the duplicates …")
-def _twins(_faces: Faces, pinned: str, workspace: str) -> Twins:
-    return twins_of(_faces, labels_of(_faces))
+def _twins(_manifest: ManifestRows, pinned: str, workspace: str) -> DuplicateGroups:
+    return find_duplicate_groups(_manifest, labels_of(_manifest))

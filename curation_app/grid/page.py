@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from curation_app import shell
 from curation_app.grid import duplicates_tab
-from curation_app.images import Faces
+from curation_app.images import ManifestRows
 from curation_app.runs import training_runs
-from curation_app.shell import Desk, session
+from curation_app.shell import AppContext
 from curation_app.tiles import (
     EXCLUDE,
     FIELDS,
@@ -74,38 +75,38 @@ def page() -> None:
 
 def warm(ref: str) -> None:
     """Count labels, for whoever comes first."""
-    photos.labels(session.Desk(session.store(), session.faces_of(ref), ""))
+    photos.labels(shell.AppContext(shell.current_store(), shell.load_rows(ref), ""))
 
 
 @st.fragment
 def _page() -> None:
-    with session.errors_on_the_page():
-        desk = session.desk()
+    with shell.show_errors():
+        context = shell.app_context()
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             show = st.segmented_control(
                 "Show", list(SHOWS), format_func=SHOWS.__getitem__, default="labelled", required=True, key="grid show",
                 label_visibility="collapsed",
             )  # fmt: skip
             hide = st.toggle("Hide what I have judged", key="grid hide")
-        done = component.settle(KEY, lambda asked: photos.save(desk, asked, _every_action(desk.faces.cuts)))
-        if show in ("suspected", "duplicates") and not photos.labels(desk).is_audited:
-            ref = desk.faces.version.ref
+        done = component.settle(KEY, lambda asked: photos.save(context, asked, _every_action(context.manifest.cuts)))
+        if show in ("suspected", "duplicates") and not photos.labels(context).is_audited:
+            ref = context.manifest.version.ref
             raise ManifestError(f"the audit has not looked at this version. Run: python -m audit run {ref}")
         if show == "duplicates":
-            duplicates_tab.show(desk, KEY, hide=hide, done=done)
+            duplicates_tab.show(context, KEY, hide=hide, done=done)
         else:
-            _faces(desk, show, hide=hide, done=done)
+            _manifest(context, show, hide=hide, done=done)
 
 
 # -- faces of one class -----------------------------------------------------------------------------------------------
-def _faces(desk: Desk, show: str, *, hide: bool, done: Mapping[str, Any]) -> None:
-    choice, size = _choose(desk, show, hide)
+def _manifest(context: AppContext, show: str, *, hide: bool, done: Mapping[str, Any]) -> None:
+    choice, size = _choose(context, show, hide)
     page = component.page_of(KEY, choice.name, len(choice.rows), size, "photos")
-    said = photos.words(desk)
+    said = photos.words(context)
     here, ahead = (choice.rows[page.first + start :][:size] for start in (0, size))
-    rows, made = photos.thumbnails(desk, here, ahead)
+    rows, made = photos.thumbnails(context, here, ahead)
     shown = [
-        photos.tile_of(row, picture, said, desk, _hint(row, show, choice.fields, desk.faces.cuts))
+        photos.tile_of(row, picture, said, context, _hint(row, show, choice.fields, context.manifest.cuts))
         for row, picture in zip(rows, made, strict=True)
     ]
     component.show(
@@ -113,13 +114,13 @@ def _faces(desk: Desk, show: str, *, hide: bool, done: Mapping[str, Any]) -> Non
         choice=choice.name,
         page=page,
         tiles=shown,
-        manifest=desk.faces.version.pinned,
+        manifest=context.manifest.version.pinned,
         empty=choice.empty,
         actions=choice.actions,
         done=done,
         undo=photos.undo_of(said, KEY),
-        look=photos.look(desk, component.looked_at(KEY)),
-        why_not=photos.why_not(desk),
+        look=photos.look(context, component.looked_at(KEY)),
+        why_not=photos.why_not(context),
     )
 
 
@@ -140,35 +141,35 @@ class _Kind:
     suspicion: np.ndarray
 
 
-def _choose(desk: Desk, show: str, hide: bool) -> tuple[_Choice, int]:
+def _choose(context: AppContext, show: str, hide: bool) -> tuple[_Choice, int]:
     """The row of choices, and what follows from it."""
-    labels, cuts = photos.labels(desk), desk.faces.cuts
+    labels, cuts = photos.labels(context), context.manifest.cuts
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if show == "excluded":
             fields: tuple[str, ...] = LABELS
             name, actions = [show], [INCLUDE]
             rows = in_order(labels, labels.real & labels.rejected, None)
         else:
-            kind = _choose_kind(desk, show, labels)
+            kind = _choose_kind(context, show, labels)
             fields = LABELS if kind.field == "class" else (kind.field,)
             name, rows = _choose_value(kind, labels, cuts)
             actions = _actions(show, fields, cuts)
         size = st.selectbox("On a page", _SIZES, index=1, key="grid size", width=110)
     if hide:
-        rows = not_judged(desk.faces, rows, photos.words(desk), fields)
-    choice = json.dumps([desk.faces.version.pinned, desk.annotator, *name, size, hide])
+        rows = not_judged(context.manifest, rows, photos.words(context), fields)
+    choice = json.dumps([context.manifest.version.pinned, context.annotator, *name, size, hide])
     return _Choice(choice, rows, fields, actions, _EMPTY[show]), size
 
 
-def _choose_kind(desk: Desk, show: str, labels: Labels) -> _Kind:
-    run = _choose_run(desk) if show == "predicted" else ""
+def _choose_kind(context: AppContext, show: str, labels: Labels) -> _Kind:
+    run = _choose_run(context) if show == "predicted" else ""
     fields = FIELDS if show != "suspected" else LABELS
     field = st.selectbox("What", fields, format_func=_FIELD_TITLES.__getitem__, key=f"grid field {show}", width=190)
     if show == "labelled":
         return _Kind([show], field, labels.shown, labels.labelled[field], -labels.scores[field])
     if show == "suspected":
         return _Kind([show], field, labels.shown, labels.suggested[field], -labels.scores[field])
-    predictions = _predictions(desk, run)
+    predictions = _predictions(context, run)
     values = predictions.of(field)
     differ = st.toggle("Only where the label differs", value=True, key="grid differ")
     where = labels.shown & (values != labels.labelled[field]) if differ else labels.shown
@@ -190,33 +191,37 @@ def _choose_value(kind: _Kind, labels: Labels, cuts: AgeCuts) -> tuple[list[str]
     return [*kind.name, kind.field, str(value), order], in_order(labels, kind.where & (kind.values == value), suspicion)
 
 
-def _choose_run(desk: Desk) -> str:
-    name = desk.faces.version.name
+def _choose_run(context: AppContext) -> str:
+    name = context.manifest.version.name
     runs = [
         run
-        for run in training_runs.runs_of(desk.store)
+        for run in training_runs.runs_of(context.store)
         if run.manifest.partition("@")[0] == name and run.has_predictions
     ]
     if not runs:
         raise ManifestError(
             f"no network that was trained on {name!r} has made predictions yet. "
-            f"Run: python -m train fit {desk.faces.version.ref}"
+            f"Run: python -m train fit {context.manifest.version.ref}"
         )
-    runs.sort(key=lambda run: run.manifest != desk.faces.version.ref)  # those of this version first, the newest before
+    runs.sort(
+        key=lambda run: run.manifest != context.manifest.version.ref
+    )  # those of this version first, the newest before
     names = {run.name: f"{run.name} · {run.manifest}" for run in runs}
     return str(st.selectbox("Run", list(names), format_func=names.__getitem__, key="grid run", width=210))
 
 
-def _predictions(desk: Desk, run: str) -> Predictions:
-    found = next(entry for entry in training_runs.runs_of(desk.store) if entry.name == run)
+def _predictions(context: AppContext, run: str) -> Predictions:
+    found = next(entry for entry in training_runs.runs_of(context.store) if entry.name == run)
     file = found.path / "predictions.parquet"
     stamp = file.stat().st_mtime_ns if file.exists() else 0
-    return _read_predictions(desk.faces, found, str(found.path), stamp, desk.faces.version.pinned)
+    return _read_predictions(context.manifest, found, str(found.path), stamp, context.manifest.version.pinned)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the predictions …")
-def _read_predictions(_faces: Faces, _run: training_runs.Run, path: str, stamp: int, pinned: str) -> Predictions:
-    return training_runs.predictions_for(_run, _faces.column("sample_id"))
+def _read_predictions(
+    _manifest: ManifestRows, _run: training_runs.Run, path: str, stamp: int, pinned: str
+) -> Predictions:
+    return training_runs.predictions_for(_run, _manifest.column("sample_id"))
 
 
 def _names(field: str, cuts: AgeCuts) -> list[str]:

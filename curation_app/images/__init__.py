@@ -1,6 +1,14 @@
-"""TODO curation_app.images."""
+"""The rows of a manifest version and the thumbnails of its pictures."""
 
-from curation_app.images.manifest_rows import Faces, load_faces
-from curation_app.images.page_thumbnails import Picture, make_ahead, pictures
+from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
+from curation_app.images.person_thumbnails import PersonThumbnails
+from curation_app.images.thumbnails import Thumbnail, load_thumbnails, prefetch_thumbnails
 
-__all__ = ["Faces", "Picture", "load_faces", "make_ahead", "pictures"]
+__all__ = [
+    "ManifestRows",
+    "PersonThumbnails",
+    "Thumbnail",
+    "load_manifest_rows",
+    "load_thumbnails",
+    "prefetch_thumbnails",
+]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from curation_app.shell import session
+from curation_app import shell
 from data_manifests.schema import SPLITS
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store, Version
@@ -32,10 +32,10 @@ _MOST_NAMED = 200
 
 
 def page() -> None:
-    store, ref = session.store(), session.chosen()
+    store, ref = shell.current_store(), shell.chosen_ref()
     version = store.version(ref)
     census = _census(str(store.workspace), ref, version.content_hash)
-    st.header(f"What {session.plain(version.ref)} holds")
+    st.header(f"What {shell.escape_markdown(version.ref)} holds")
     split = _choose_split(census)
     palette = DARK if st.context.theme.type == "dark" else LIGHT
     cuts = AgeCuts(*version.age_cuts)
@@ -50,18 +50,18 @@ def page() -> None:
         return
     _beside(drawn, ["classes"], ["strata", "masks"])
     _beside(drawn, ["ages"], ["pyramid"])
-    with session.errors_on_the_page():
+    with shell.show_errors():
         _pictures(store, version, "" if split == EVERYTHING else split, census[split], drawn, palette)
     if history := version_figure(store.readable(version.name)[0], palette):
         _draw(history)
-    with session.errors_on_the_page():
+    with shell.show_errors():
         _offer_report(store, version)
 
 
 def warm(ref: str) -> None:
     """Count rows and load the library for charts, for whoever comes first."""
-    version = session.faces_of(ref).version
-    census = _census(str(session.store().workspace), version.ref, version.content_hash)
+    version = shell.load_rows(ref).version
+    census = _census(str(shell.current_store().workspace), version.ref, version.content_hash)
     figures(census, EVERYTHING, AgeCuts(*version.age_cuts), LIGHT)
 
 
@@ -112,10 +112,10 @@ def _beside(drawn: Mapping[str, Figure], *columns: list[str]) -> None:
 
 def _draw(figure: Figure) -> None:
     with st.container(border=True):
-        st.markdown(f"**{session.plain(figure.title)}**")
+        st.markdown(f"**{shell.escape_markdown(figure.title)}**")
         st.altair_chart(figure.chart, theme=None, width="stretch")
         if figure.note:
-            st.caption(session.plain(figure.note))
+            st.caption(shell.escape_markdown(figure.note))
 
 
 # -- pictures ---------------------------------------------------------------------------------------------------

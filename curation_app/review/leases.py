@@ -1,9 +1,9 @@
-"""Who works on whom: people are dealt out to several annotators, without overlap or with a set one.
+"""Assignment of people to annotators: each person to one annotator, to a set number of them, or to all.
 
-What has been seen is read from the logs (`progress`). Whom somebody has on the screen or next is a lease in a small
-database beside the logs, so that several servers at one workspace deal nobody twice. A lease runs out: a closed tab
-or a killed server blocks nobody for longer than that. It outlives the save, so a server that has not read the newest
-lines of the logs yet does not deal the person again.
+The logs state who has been seen. The people that an annotator has on the screen or next are leased in a small database
+beside the logs, so that two servers on one workspace never assign the same person twice. A lease expires, so a closed
+tab or a killed server blocks nobody for longer. It outlives the save: a server that has not read the newest lines of
+the logs yet does not assign the person again.
 """
 
 from __future__ import annotations
@@ -21,75 +21,76 @@ from curation_app.annotations import Progress
 from data_manifests.errors import CorrectionError, disk_trouble
 from data_manifests.versions import write_atomic
 
-LEASE_S = 900.0  # somebody may think, or fetch a coffee
-EVERYBODY = 0  # each annotator sees everybody
+LEASE_S = 900.0  # long enough for a difficult case or a break
+EVERYBODY = 0  # each annotator sees each person
 _FILE = ".held.sqlite"
 _TABLE = "CREATE TABLE IF NOT EXISTS held (person TEXT, annotator TEXT, until REAL, PRIMARY KEY (person, annotator))"
-_PATIENCE_S = 10
+_TIMEOUT_S = 10
+_SETTINGS = (("review.json", "annotators_per_person"), ("desk.json", "looks"))  # file and key; the second is older
 
 
-class Deals:
-    """Whom each annotator holds at one manifest, by `person_id`; `folder` is that of the manifest's logs."""
+class AssignmentLeases:
+    """The leases of all annotators of one manifest, by `person_id`; `folder` is that of the manifest's logs."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._clock = clock
 
-    def deal(
+    def assign(
         self,
         annotator: str,
         order: np.ndarray,
         progress: Progress,
-        looks: int,
+        annotators_per_person: int,
         count: int,
         *,
         without: Collection[int] = (),
         unseen_only: bool = False,
     ) -> list[int]:
-        """The next `count` people of an order (numbers) for an annotator, who now holds them and nobody else.
+        """Return and lease the next `count` people (numbers) of an order for an annotator.
 
-        `looks` is how many annotators are to see each person, EVERYBODY for all of them. Not dealt are people whom
-        the annotator has seen, whom enough others have seen or hold, and `without`; with `unseen_only`, whom anybody
-        has seen. Who has no name only looks: holds nobody, and may look at whom others hold.
+        Left out are people whom the annotator has seen, whom `annotators_per_person` others have seen or hold, and
+        `without`; with `unseen_only`, those whom anybody has seen. EVERYBODY sets no limit. A visitor without a name
+        leases nobody and may see people whom others hold. Raises CorrectionError if the database cannot be written.
         """
         if not annotator:
-            return _next(annotator, order, progress, looks, count, without, unseen_only, [])
-        with self._held() as held:
+            return _next(annotator, order, progress, annotators_per_person, count, without, unseen_only, [])
+        with self._transaction() as held:
             others = held.execute("SELECT person, annotator FROM held WHERE annotator != ?", (annotator,)).fetchall()
-            dealt = _next(annotator, order, progress, looks, count, without, unseen_only, others)
-            self._hold(held, annotator, [progress.people[number] for number in dealt])
-        return dealt
+            assigned = _next(annotator, order, progress, annotators_per_person, count, without, unseen_only, others)
+            self._lease(held, annotator, [progress.people[number] for number in assigned])
+        return assigned
 
     def renew(self, annotator: str, people: Iterable[str]) -> None:
-        """Somebody is at work: what they hold stays theirs for another while."""
-        with self._held() as held:
-            self._hold(held, annotator, people)
+        """Extend an annotator's leases of these people."""
+        with self._transaction() as held:
+            self._lease(held, annotator, people)
 
     def release(self, annotator: str, people: Iterable[str]) -> None:
-        """Give people back."""
-        with self._held() as held:
+        """End an annotator's leases of these people."""
+        with self._transaction() as held:
             rows = [(annotator, person_id) for person_id in people]
             held.executemany("DELETE FROM held WHERE annotator = ? AND person = ?", rows)
 
-    def _hold(self, held: sqlite3.Connection, annotator: str, people: Iterable[str]) -> None:
+    def _lease(self, held: sqlite3.Connection, annotator: str, people: Iterable[str]) -> None:
         rows = [(str(person_id), annotator, self._clock() + LEASE_S) for person_id in people]
         held.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", rows)
 
     @contextmanager
-    def _held(self) -> Iterator[sqlite3.Connection]:
-        """The leases that have not run out, for one server at a time. Raises CorrectionError if the disk refuses."""
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Open the database of leases that have not expired, for one server at a time."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self._folder / _FILE, timeout=_PATIENCE_S, isolation_level=None)
+            connection = sqlite3.connect(self._folder / _FILE, timeout=_TIMEOUT_S, isolation_level=None)
             try:
-                connection.execute("PRAGMA synchronous=OFF")  # a lease that a power cut takes harms nobody
+                connection.execute("PRAGMA synchronous=OFF")  # a lease lost in a power cut does no harm
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute(_TABLE)
                 connection.execute("DELETE FROM held WHERE until <= ?", (self._clock(),))
                 yield connection
                 connection.execute("COMMIT")
             finally:
-                connection.close()  # takes back what was not committed
+                connection.close()  # rolls back what was not committed
         except (OSError, sqlite3.Error) as error:
             trouble = disk_trouble(error, self._folder)
             if trouble is None:
@@ -101,7 +102,7 @@ def _next(
     annotator: str,
     order: np.ndarray,
     progress: Progress,
-    looks: int,
+    annotators_per_person: int,
     count: int,
     without: Collection[int],
     unseen_only: bool,
@@ -109,26 +110,29 @@ def _next(
 ) -> list[int]:
     own = progress.seen_by(annotator)
     free = ~own
-    if looks != EVERYBODY or unseen_only:
+    if annotators_per_person != EVERYBODY or unseen_only:
         taken = progress.looks - own
         for person_id, name in held:
             number = progress.number_of(person_id)
             if number is not None and not progress.seen_by(name)[number]:
                 taken[number] += 1
-        free &= taken < (1 if unseen_only else looks)
+        free &= taken < (1 if unseen_only else annotators_per_person)
     free[list(without)] = False
-    dealt: list[int] = order[free[order]][:count].tolist()
-    return dealt
+    people: list[int] = order[free[order]][:count].tolist()
+    return people
 
 
-def read_looks(folder: Path) -> int:
-    """How many annotators are to see each person, as set for a manifest (the folder of its logs); 1 unless set."""
-    try:
-        return max(EVERYBODY, int(json.loads((folder / "desk.json").read_text("utf8"))["looks"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return 1
+def read_annotators_per_person(folder: Path) -> int:
+    """Return how many annotators should see each person, a setting in the folder of a manifest's logs; 1 by default."""
+    for name, key in _SETTINGS:
+        try:
+            return max(EVERYBODY, int(json.loads((folder / name).read_text("utf8"))[key]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return 1
 
 
-def write_looks(folder: Path, looks: int) -> None:
-    """Set it, for all annotators."""
-    write_atomic(folder / "desk.json", json.dumps({"looks": looks}).encode())
+def write_annotators_per_person(folder: Path, number: int) -> None:
+    """Store the setting for all annotators of a manifest."""
+    name, key = _SETTINGS[0]
+    write_atomic(folder / name, json.dumps({key: number}).encode())

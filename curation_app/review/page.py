@@ -1,4 +1,4 @@
-"""The Review page: one person's shots in a strip, one key to settle them; see `review_desk` and `sitting`."""
+"""The Review page: one person's shots side by side, accepted with one key."""
 
 from __future__ import annotations
 
@@ -6,64 +6,64 @@ from typing import Any
 
 import streamlit as st
 
+from curation_app import shell
 from curation_app.annotations import log
-from curation_app.images import Faces
-from curation_app.review.component import review_desk
-from curation_app.review.leases import EVERYBODY, read_looks, write_looks
+from curation_app.images import ManifestRows
+from curation_app.review.component import review_component
+from curation_app.review.leases import EVERYBODY, read_annotators_per_person, write_annotators_per_person
 from curation_app.review.order import KINDS, Queue, is_ranked
-from curation_app.review.session import Sitting, Table, new_table
-from curation_app.shell import session
+from curation_app.review.session import ReviewContext, ReviewSession, open_review_context
+from curation_app.shell import AppContext
 from data_manifests.errors import ManifestError
 from data_manifests.taxonomy import class_names
 from data_manifests.versions import Store
 
-_DESK = "review_desk"
-_SITTING = "review_sitting"
-_LOOKS = {1: "one annotator", 2: "two", 3: "three", EVERYBODY: "everybody"}
+_COMPONENT = "review"
+_SESSION = "review_session"
+_ANNOTATORS_PER_PERSON = {1: "one annotator", 2: "two", 3: "three", EVERYBODY: "all annotators"}
+_MAX_PROBLEMS = 5
 
 
 def page() -> None:
-    desk = session.desk()
-    queue = _choose_queue(desk.faces)
-    looks = _choose_looks(desk)
-    sitting = _sitting(desk, queue, looks)
-    sitting.have = frozenset()  # the page is drawn anew, and what the browser had may be gone
-    for problem in sitting.table.progress.problems[:5]:
-        st.warning(
-            session.plain(f"{problem} It is left out. Mend it in {log.folder(desk.store, desk.faces.version)}."),
-            icon=":material/warning:",
-        )
-    _desk()
+    """Draw the page."""
+    context = shell.app_context()
+    queue = _choose_queue(context.manifest)
+    session = _review_session(context, queue, _choose_annotators_per_person(context))
+    session.have = frozenset()  # the page is drawn anew, and the browser may have lost its pictures
+    for problem in session.context.progress.problems[:_MAX_PROBLEMS]:
+        folder = log.folder(context.store, context.manifest.version)
+        text = shell.escape_markdown(f"{problem} It is left out. Repair it in {folder}.")
+        st.warning(text, icon=":material/warning:")
+    _draw_component()
 
 
 def warm(ref: str) -> None:
-    """Read a manifest and its logs, for whoever comes first."""
-    faces = session.faces_of(ref)
-    table = _table(session.store(), faces)
-    table.progress.refresh(log.paths(table.store, faces.version))
+    """Fill the caches of the page: read a version and its logs."""
+    context = _review_context(shell.current_store(), shell.load_rows(ref))
+    context.progress.refresh(log.paths(context.store, context.manifest.version))
 
 
 @st.fragment
-def _desk() -> None:
-    """Runs by itself for each message of the browser; the rest of the page does not."""
-    sitting: Sitting = st.session_state[_SITTING]
-    review_desk(key=_DESK, data=sitting.view(), on_act_change=_act, on_more_change=_more)
+def _draw_component() -> None:
+    """Draw the component in a fragment, so that a message of the browser does not run the rest of the page."""
+    session: ReviewSession = st.session_state[_SESSION]
+    review_component(key=_COMPONENT, data=session.view(), on_act_change=_on_act, on_more_change=_on_more)
 
 
-def _act() -> None:
-    message = st.session_state[_DESK].act
+def _on_act() -> None:
+    message = st.session_state[_COMPONENT].act
     if message:
-        st.session_state[_SITTING].act(message)
+        st.session_state[_SESSION].act(message)
 
 
-def _more() -> None:
-    message = st.session_state[_DESK].more
+def _on_more() -> None:
+    message = st.session_state[_COMPONENT].more
     if message:
-        st.session_state[_SITTING].have = frozenset(message["have"])
+        st.session_state[_SESSION].have = frozenset(message["have"])
 
 
-def _choose_queue(faces: Faces) -> Queue:
-    """The order, which stands in the page's address too."""
+def _choose_queue(manifest: ManifestRows) -> Queue:
+    """Draw the choice of the queue, which is also in the page's address."""
     left, right, _ = st.columns([2, 3, 4], vertical_alignment="bottom")
     kinds = list(KINDS)
     asked = st.query_params.get("queue", "suspicion")
@@ -74,66 +74,69 @@ def _choose_queue(faces: Faces) -> Queue:
         format_func=KINDS.__getitem__,
         label_visibility="collapsed",
     )
-    at = _choose_at(faces, kind, right)
+    at = _choose_parameter(manifest, kind, right)
     st.query_params["queue"] = kind
     if at:
         st.query_params["at"] = at
     else:
         st.query_params.pop("at", None)
     if kind == "person" and not at:
-        raise ManifestError("type the id of a person above.")
+        raise ManifestError("enter the id of a person above.")
     return Queue(kind, at)
 
 
-def _choose_at(faces: Faces, kind: str, column: Any) -> str:
+def _choose_parameter(manifest: ManifestRows, kind: str, column: Any) -> str:
     asked = st.query_params.get("at", "")
     if kind == "class":
-        names = class_names(faces.cuts)
+        names = class_names(manifest.cuts)
         index = int(asked) if asked.isdecimal() and int(asked) < len(names) else 0
         chosen = column.selectbox("Class", names, index=index, label_visibility="collapsed")
         return str(names.index(chosen))
     if kind in ("id", "person"):
-        hint = "from which id? (empty: the first)" if kind == "id" else "person_id"
+        hint = "start at this id (empty: the first)" if kind == "id" else "person_id"
         return column.text_input("Id", asked, placeholder=hint, label_visibility="collapsed", key=f"at_{kind}").strip()
-    if kind == "suspicion" and not is_ranked(faces):
-        column.caption("No audit yet, so the order is by id. Run: python -m audit run REF")
+    if kind == "suspicion" and not is_ranked(manifest):
+        column.caption("This version has no audit, so the order is by id. Run: python -m audit run REF")
     return ""
 
 
-def _choose_looks(desk: session.Desk) -> int:
-    """How many annotators see each person: a setting of the manifest, for everybody."""
-    folder = log.folder(desk.store, desk.faces.version)
-    now = read_looks(folder)
+def _choose_annotators_per_person(context: AppContext) -> int:
+    """Draw the setting of the manifest for how many annotators see each person, which holds for all annotators."""
+    folder = log.folder(context.store, context.manifest.version)
+    current = read_annotators_per_person(folder)
     with st.sidebar.expander("Sharing the work"):
-        choices = list(dict.fromkeys([*_LOOKS, now]))
+        choices = list(dict.fromkeys([*_ANNOTATORS_PER_PERSON, current]))
         chosen = st.selectbox(
             "Each person is seen by",
             choices,
-            index=choices.index(now),
-            format_func=lambda looks: _LOOKS.get(looks, str(looks)),
-            help="Two or more let you measure agreement. The setting holds for all annotators of this manifest.",
+            index=choices.index(current),
+            format_func=lambda number: _ANNOTATORS_PER_PERSON.get(number, str(number)),
+            help="Choose two or more to measure agreement. The setting holds for all annotators of this manifest.",
         )
-    if chosen != now:
-        write_looks(folder, chosen)
+    if chosen != current:
+        write_annotators_per_person(folder, chosen)
     return chosen
 
 
-def _sitting(desk: session.Desk, queue: Queue, looks: int) -> Sitting:
-    asked = (desk.faces.version.pinned, desk.annotator, queue, looks)
-    before: Sitting | None = st.session_state.get(_SITTING)
-    if before and asked == (before.table.faces.version.pinned, before.annotator, before.queue, before.looks):
-        return before
-    if before:
-        before.leave()
-    table = _table(desk.store, desk.faces)
-    st.session_state[_SITTING] = Sitting(table, desk.annotator, queue, looks)
-    return st.session_state[_SITTING]
+def _review_session(context: AppContext, queue: Queue, annotators_per_person: int) -> ReviewSession:
+    """Return the session of this tab, a new one if version, annotator, queue or setting have changed."""
+    version = context.manifest.version.pinned
+    old: ReviewSession | None = st.session_state.get(_SESSION)
+    if old:
+        same = (old.context.manifest.version.pinned, old.annotator, old.queue, old.annotators_per_person)
+        if same == (version, context.annotator, queue, annotators_per_person):
+            return old
+        old.leave()
+    shared = _review_context(context.store, context.manifest)
+    session = ReviewSession(shared, context.annotator, queue, annotators_per_person)
+    st.session_state[_SESSION] = session
+    return session
 
 
-def _table(store: Store, faces: Faces) -> Table:
-    return _tables(str(store.workspace.resolve()), faces.version.pinned, store, faces)
+def _review_context(store: Store, manifest: ManifestRows) -> ReviewContext:
+    return _cached_review_context(str(store.workspace.resolve()), manifest.version.pinned, store, manifest)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _tables(workspace: str, pinned: str, _store: Store, _faces: Faces) -> Table:
-    return new_table(_store, _faces)
+def _cached_review_context(workspace: str, pinned: str, _store: Store, _manifest: ManifestRows) -> ReviewContext:
+    return open_review_context(_store, _manifest)

@@ -1,4 +1,4 @@
-"""One annotator at one queue in one tab: who is on the screen, who comes next, what a message from the browser does."""
+"""One annotator's review of one queue in one browser tab."""
 
 from __future__ import annotations
 
@@ -12,244 +12,246 @@ from typing import Any
 
 import numpy as np
 
+from curation_app import shell
 from curation_app.annotations import Progress, log
-from curation_app.images import Faces
-from curation_app.review.cards import Pictures, card_of, rank_text
+from curation_app.images import ManifestRows, PersonThumbnails
+from curation_app.review.cards import card_of
 from curation_app.review.decisions import settle, take_back
-from curation_app.review.leases import EVERYBODY, Deals
-from curation_app.review.order import Queue, is_ranked, order_of, ranks
+from curation_app.review.leases import EVERYBODY, AssignmentLeases
+from curation_app.review.order import Queue, is_ranked, order_of, rank_text, ranks
 from data_manifests.corrections import append_corrections
 from data_manifests.errors import CorrectionError, ToolkitError
 from data_manifests.taxonomy import MAX_AGE
 from data_manifests.versions import Store
 
-_AHEAD = 5  # people dealt ahead: their pictures are made
-_SENT = 3  # of them, whose pictures are sent as soon as they are there
-_AT_HAND = 256  # people whose rows are kept
-_RECENT = 20  # people back to whom one can go
+_PREFETCHED = 5  # people assigned in advance, whose pictures are made
+_SENT = 3  # of them, people whose pictures are sent as soon as they are made
+_MAX_CACHED = 256  # people whose rows are kept
+_HISTORY = 20  # people to whom an annotator can return
 
 
 @dataclass(frozen=True)
-class Table:
-    """What all sittings at one version share."""
+class ReviewContext:
+    """What all review sessions on one version share."""
 
     store: Store
-    faces: Faces
+    manifest: ManifestRows
     progress: Progress
-    pictures: Pictures
-    deals: Deals
+    pictures: PersonThumbnails
+    leases: AssignmentLeases
     recent: OrderedDict[int, list[dict[str, Any]]] = field(default_factory=OrderedDict)
 
     def rows_of(self, person: int) -> list[dict[str, Any]]:
-        """A person's rows; those asked for last are at hand, for taking seven out of a million takes 5 ms."""
-        rows = self.recent.pop(person, None) or self.faces.records(self.faces.rows_of(person))
+        """Return a person's rows. The latest are cached: taking seven rows out of a million takes 5 ms."""
+        rows = self.recent.pop(person, None) or self.manifest.records(self.manifest.rows_of(person))
         self.recent[person] = rows
-        while len(self.recent) > _AT_HAND:
+        while len(self.recent) > _MAX_CACHED:
             self.recent.popitem(last=False)
         return rows
 
 
 @dataclass
-class Sitting:
-    """An annotator's place in a queue. `act` takes a message, `view` tells the browser what to show.
+class ReviewSession:
+    """An annotator's position in a queue. `act` handles a message of the browser, `view` returns what to show.
 
-    Everything that must outlive the server is in the logs: a new sitting begins where they end.
+    Everything that must survive a restart is in the logs: a new session starts where they end.
     """
 
-    table: Table
-    annotator: str  # empty: looking only
+    context: ReviewContext
+    annotator: str  # empty: read only
     queue: Queue
-    looks: int
+    annotators_per_person: int
     name: str = field(default_factory=lambda: token_hex(8))
-    now: int | None = None
-    ahead: list[int] = field(default_factory=list)
-    trail: list[int] = field(default_factory=list)
-    passed: set[int] = field(default_factory=set)
+    current: int | None = None
+    prefetched: list[int] = field(default_factory=list)
+    history: list[int] = field(default_factory=list)
+    skipped: set[int] = field(default_factory=set)
     seq: int = 0
     error: str = ""
     saved: str = ""
     have: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self.order = order_of(self.table.faces, self.queue)
-        self.ranks = ranks(self.table.faces) if is_ranked(self.table.faces) else None
+        self.order = order_of(self.context.manifest, self.queue)
+        self.ranks = ranks(self.context.manifest) if is_ranked(self.context.manifest) else None
         self.refresh()
-        self.trail = self.table.progress.trail(self.annotator)[-_RECENT:] if self.annotator else []
+        self.history = self.context.progress.trail(self.annotator)[-_HISTORY:] if self.annotator else []
         if self.queue.kind == "person":
-            self.now = int(self.order[0])
+            self.current = int(self.order[0])
         else:
             self._advance()
 
     # -- messages -----------------------------------------------------------------------------------------------
     def act(self, message: Mapping[str, Any]) -> None:
-        """Do what the browser asks, once; `error` says why it was not done."""
-        if message["sitting"] != self.name or message["seq"] <= self.seq:
-            return  # of a page before this one, or sent again
+        """Handle a message of the browser once; `error` is the reason if it failed."""
+        if message["session"] != self.name or message["seq"] <= self.seq:
+            return  # from an earlier page, or sent again
         self.seq, self.error, self.have = message["seq"], "", frozenset(message["have"])
         try:
             self.refresh()
-            acts = {"next": self._next, "back": self._back, "undo": self._undo}
-            acts.get(message["act"], self._settle)(message)
+            handlers = {"next": self._next, "previous": self._previous, "undo": self._undo}
+            handlers.get(message["act"], self._save)(message)
             if self.annotator:
-                self.table.deals.renew(self.annotator, self._holding())
+                self.context.leases.renew(self.annotator, self._held())
         except ToolkitError as error:
             self.error = str(error)
         except OSError as error:
-            self.error = f"nothing was saved: {error.strerror}. Free some space or mend the folder, then press again."
+            self.error = f"Nothing was saved: {error.strerror}. Free disk space or repair the folder, then try again."
 
     def refresh(self) -> None:
-        """Read what was added to the logs, by this annotator and by others."""
-        self.table.progress.refresh(log.paths(self.table.store, self.table.faces.version))
+        """Read the corrections that were added to the logs, by this annotator and by others."""
+        self.context.progress.refresh(log.paths(self.context.store, self.context.manifest.version))
 
     def leave(self) -> None:
-        """Give back whom this sitting holds."""
+        """Release the people assigned to this session."""
         if self.annotator:
-            self.table.deals.release(self.annotator, self._holding())
+            self.context.leases.release(self.annotator, self._held())
 
-    def _holding(self) -> list[str]:
-        held = self.ahead if self.now is None else [self.now, *self.ahead]
+    def _held(self) -> list[str]:
+        held = self.prefetched if self.current is None else [self.current, *self.prefetched]
         return [self._id(person) for person in held]
 
-    def _settle(self, message: Mapping[str, Any]) -> None:
-        person = self.table.progress.number_of(str(message["person"]))
-        if person is None or person not in {self.now, *self.trail}:
-            raise CorrectionError("this person was not dealt to you; reload the page.")
-        faces = self.table.faces
+    def _save(self, message: Mapping[str, Any]) -> None:
+        person = self.context.progress.number_of(str(message["person"]))
+        if person is None or person not in {self.current, *self.history}:
+            raise CorrectionError("This person is not assigned to you. Reload the page.")
         records = settle(
-            faces.version,
-            self.table.rows_of(person),
+            self.context.manifest.version,
+            self.context.rows_of(person),
             message["shots"],
             self.annotator,
-            self.table.progress.words(self.annotator, person),
+            self.context.progress.words(self.annotator, person),
             unsure=message["act"] == "unsure",
             note=str(message["note"]).strip(),
         )
         self._write(records)
-        if person == self.now:
+        if person == self.current:
             self._remember(person)
             self._advance()
 
     def _next(self, message: Mapping[str, Any]) -> None:
-        if self.now is not None:
-            if self.annotator and not self.table.progress.seen_by(self.annotator)[self.now]:
-                self.table.deals.release(self.annotator, [self._id(self.now)])
-            self.passed.add(self.now)
-            self._remember(self.now)
+        if self.current is not None:
+            if self.annotator and not self.context.progress.seen_by(self.annotator)[self.current]:
+                self.context.leases.release(self.annotator, [self._id(self.current)])
+            self.skipped.add(self.current)
+            self._remember(self.current)
         self._advance()
 
-    def _back(self, message: Mapping[str, Any]) -> None:
-        if not self.trail:
-            raise CorrectionError("there is nobody before this one.")
-        self._go_to(self.trail.pop())
+    def _previous(self, message: Mapping[str, Any]) -> None:
+        if not self.history:
+            raise CorrectionError("No previous person.")
+        self._go_to(self.history.pop())
 
     def _undo(self, message: Mapping[str, Any]) -> None:
-        last = self.table.progress.last(self.annotator)
+        last = self.context.progress.last(self.annotator)
         if last is None:
-            raise CorrectionError("there is nothing left to undo.")
+            raise CorrectionError("Nothing left to undo.")
         self._write(take_back(last))
-        self.trail = [person for person in self.trail if person != last.person]
+        self.history = [person for person in self.history if person != last.person]
         self._go_to(last.person)
 
     def _write(self, records: Sequence[Any]) -> None:
         if not self.annotator:
-            raise CorrectionError("type your name in the side bar: a correction carries the name of who made it.")
+            raise CorrectionError("Enter your name in the sidebar to save corrections.")
         append_corrections(self._log, records)  # returns when it is on the disk
         self.saved = f"saved {datetime.now():%H:%M:%S}"
         self.refresh()
 
     @property
     def _log(self) -> Path:
-        return log.path_of(self.table.store, self.table.faces.version, self.annotator)
+        return log.path_of(self.context.store, self.context.manifest.version, self.annotator)
 
-    # -- who is next --------------------------------------------------------------------------------------------
+    # -- the next person ----------------------------------------------------------------------------------------
     def _remember(self, person: int) -> None:
-        self.trail = [*(other for other in self.trail if other != person), person][-_RECENT:]
+        self.history = [*(other for other in self.history if other != person), person][-_HISTORY:]
 
     def _go_to(self, person: int) -> None:
-        self.ahead = [other for other in self.ahead if other != person]
-        if self.now is not None and self.now != person:
-            self.ahead.insert(0, self.now)
-        self.now = person
-        self.passed.discard(person)
-        self.table.pictures.ahead([person])
+        self.prefetched = [other for other in self.prefetched if other != person]
+        if self.current is not None and self.current != person:
+            self.prefetched.insert(0, self.current)
+        self.current = person
+        self.skipped.discard(person)
+        self.context.pictures.prefetch([person])
 
     def _advance(self) -> None:
-        if self.queue.kind != "person" and len(self.ahead) < _AHEAD:
-            self.ahead += self._deal(_AHEAD + 1 - len(self.ahead))
-        self.now = self.ahead.pop(0) if self.ahead else None
-        self.table.pictures.ahead(([] if self.now is None else [self.now]) + self.ahead)
+        if self.queue.kind != "person" and len(self.prefetched) < _PREFETCHED:
+            self.prefetched += self._assign(_PREFETCHED + 1 - len(self.prefetched))
+        self.current = self.prefetched.pop(0) if self.prefetched else None
+        self.context.pictures.prefetch(([] if self.current is None else [self.current]) + self.prefetched)
 
-    def _deal(self, count: int) -> list[int]:
-        def deal(without: set[int]) -> list[int]:
-            return self.table.deals.deal(
+    def _assign(self, count: int) -> list[int]:
+        def assign(without: set[int]) -> list[int]:
+            return self.context.leases.assign(
                 self.annotator,
                 self.order,
-                self.table.progress,
-                self.looks,
+                self.context.progress,
+                self.annotators_per_person,
                 count,
                 without=without,
                 unseen_only=self.queue.kind == "unseen",
             )
 
-        held = {*self.ahead} if self.now is None else {self.now, *self.ahead}
-        dealt = deal(held | self.passed)
-        if not dealt and not self.ahead and self.passed:  # only those are left who were passed over: round again
-            self.passed.clear()
-            dealt = deal(held)
-        return dealt
+        held = {*self.prefetched} if self.current is None else {self.current, *self.prefetched}
+        assigned = assign(held | self.skipped)
+        if not assigned and not self.prefetched and self.skipped:  # only skipped people are left: show them again
+            self.skipped.clear()
+            assigned = assign(held)
+        return assigned
 
     def _id(self, person: int) -> str:
-        return str(self.table.faces.people[person])
+        return str(self.context.manifest.people[person])
 
     # -- what is shown ------------------------------------------------------------------------------------------
     def view(self) -> dict[str, Any]:
-        """The browser's `data`: the person on the screen, those to come, and the pictures that it does not have."""
-        faces, progress = self.table.faces, self.table.progress
-        near = ([] if self.now is None else [self.now]) + self.ahead[:_SENT]
+        """Return the component's `data`: the current person, the next ones, and pictures that the browser lacks."""
+        manifest, progress = self.context.manifest, self.context.progress
+        near = ([] if self.current is None else [self.current]) + self.prefetched[:_SENT]
         wanted = [person for person in near if self._id(person) not in self.have]
-        sent = [person for person in wanted if person == self.now or self.table.pictures.ready(person)]
+        sent = [person for person in wanted if person == self.current or self.context.pictures.is_ready(person)]
         seen = progress.seen_by(self.annotator)
         done = int(seen[self.order].sum())
         today = progress.seen_on(self.annotator, datetime.now().date())
         return {
-            "sitting": self.name,
+            "session": self.name,
             "seq": self.seq,
             "annotator": self.annotator,
             "error": self.error,
             "saved": self.saved,
-            "now": None if self.now is None else self._id(self.now),
-            "ahead": [self._id(person) for person in self.ahead[:_SENT]],
+            "current": None if self.current is None else self._id(self.current),
+            "prefetched": [self._id(person) for person in self.prefetched[:_SENT]],
             "people": {self._id(person): self._card(person) for person in near},
-            "pictures": {self._id(person): self.table.pictures.of(person) for person in sent},
-            "settled": [self._id(person) for person in progress.trail(self.annotator)[-_RECENT:]],
+            "pictures": {self._id(person): self.context.pictures.of(person) for person in sent},
+            "savedPeople": [self._id(person) for person in progress.trail(self.annotator)[-_HISTORY:]],
             "progress": f"{done:,} of {len(self.order):,} seen · {today:,} today",
-            "share": done / max(1, len(self.order)),
-            "idle": self._idle(),
-            "classes": list(faces.cuts.names),
-            "cuts": [faces.cuts.middle, faces.cuts.old],
-            "oldest": MAX_AGE,
+            "shareDone": done / max(1, len(self.order)),
+            "empty": self._empty_text(),
+            "ageClasses": manifest.cuts.as_json(),
+            "maxAge": MAX_AGE,
+            "keyboard": shell.keyboard(shell.REVIEW),
         }
 
-    def _idle(self) -> str:
-        progress, own = self.table.progress, self.table.progress.seen_by(self.annotator)
+    def _empty_text(self) -> str:
+        """Return the text that stands where a person would, if the queue is empty for this annotator."""
+        progress, own = self.context.progress, self.context.progress.seen_by(self.annotator)
         left = ~own
-        if self.looks != EVERYBODY:
-            left &= progress.looks - own < self.looks
+        if self.annotators_per_person != EVERYBODY:
+            left &= progress.looks - own < self.annotators_per_person
         held = int(left[self.order].sum())
         if self.queue.kind == "person" or not held:
             return "Nobody is left in this queue."
-        return f"The last {held:,} are with other annotators. ↓ looks whether one has come back."
+        return f"The last {held:,} are assigned to other annotators. Press ↓ to check whether one is free again."
 
     def _card(self, person: int) -> dict[str, Any]:
-        progress = self.table.progress
+        progress = self.context.progress
         words = progress.words(self.annotator, person)
-        marks = [] if self.ranks is None else [rank_text(int(self.ranks[person]), len(self.table.faces.people))]
+        marks = [] if self.ranks is None else [rank_text(int(self.ranks[person]), len(self.context.manifest.people))]
         if progress.seen_by(self.annotator)[person]:
             marks.append("unsure" if words.get(("", "unsure")) == "true" else "seen by you")
-        return card_of(self.table.rows_of(person), words, [mark for mark in marks if mark])
+        return card_of(self.context.rows_of(person), words, [mark for mark in marks if mark])
 
 
-def new_table(store: Store, faces: Faces) -> Table:
-    """The table of one version. Who holds whom is shared by all versions of the manifest."""
-    deals = Deals(log.folder(store, faces.version))
-    return Table(store, faces, Progress(np.asarray(faces.people)), Pictures(store, faces), deals)
+def open_review_context(store: Store, manifest: ManifestRows) -> ReviewContext:
+    """Return the shared state of one version. All versions of the manifest share one set of leases."""
+    leases = AssignmentLeases(log.folder(store, manifest.version))
+    progress, pictures = Progress(np.asarray(manifest.people)), PersonThumbnails(store, manifest)
+    return ReviewContext(store, manifest, progress, pictures, leases)

@@ -8,10 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from curation_app.images import Faces, pictures
+from curation_app import shell
+from curation_app.images import ManifestRows, load_thumbnails
 from curation_app.runs.charts import CURVES, confusion, curve, names_of
 from curation_app.runs.training_runs import TASKS, Mistake, Run, recipe_of, runs_of, section, worst_mistakes
-from curation_app.shell import Desk, session
+from curation_app.shell import AppContext
 from curation_app.tiles import component, photos, text_of
 from data_manifests.errors import ManifestError
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, class_names
@@ -25,7 +26,7 @@ _EVERY_S = 10.0  # how often a run that is going on is looked at
 
 
 def page() -> None:
-    store = session.store()
+    store = shell.current_store()
     runs = runs_of(store)
     if not runs:
         raise ManifestError(f"there is no training run in {store.workspace / 'runs'}. Run: python -m train fit REF")
@@ -82,25 +83,25 @@ def _number(value: object) -> float | None:
 def _run(store: Store, path: Path) -> None:
     run = next((run for run in runs_of(store) if run.path == path), None)
     if run is None:
-        st.info(f"Run {session.plain(path.name)} is no longer there.")
+        st.info(f"Run {shell.escape_markdown(path.name)} is no longer there.")
         return
     palette = DARK if st.context.theme.type == "dark" else LIGHT
     _head(run)
     if run.state != "finished" and not run.has_predictions:
         if run.state == "running":
             st.info("It is going on; scores, mistakes and its report come when it has finished.")
-        with session.errors_on_the_page():
+        with shell.show_errors():
             _curves(run, palette)
         return
     scores: dict[str, Any] = {}
-    with session.errors_on_the_page():
+    with shell.show_errors():
         scores = run.scores()
         _scores(scores)
-    with session.errors_on_the_page():
+    with shell.show_errors():
         _curves(run, palette)
     if scores:
         _confusion(run, scores, palette)
-    with session.errors_on_the_page():
+    with shell.show_errors():
         _mistakes(store, run)
     _report(run)
 
@@ -113,12 +114,16 @@ def _head(run: Run) -> None:
         "seed": run.about.get("seed"),
         "device": run.about.get("device"),
     }
-    told = " · ".join(f"{name} {session.plain(str(value))}" for name, value in facts.items() if value not in (None, ""))
+    told = " · ".join(
+        f"{name} {shell.escape_markdown(str(value))}" for name, value in facts.items() if value not in (None, "")
+    )
     st.markdown(f":{_COLOURS.get(run.state, 'orange')}-badge[{run.state}] {told}")
     if run.state == "unreadable":
-        st.error(f"run.json of {session.plain(run.name)} cannot be read; train it again: `python -m train fit REF`")
+        st.error(
+            f"run.json of {shell.escape_markdown(run.name)} cannot be read; train it again: `python -m train fit REF`"
+        )
     if error := run.about.get("error"):
-        st.error(session.plain(str(error)), icon=":material/error:")
+        st.error(shell.escape_markdown(str(error)), icon=":material/error:")
     if run.state == "interrupted":
         st.warning(f"Nothing was heard of it for a while. Go on with it: `python -m train resume {run.name}`")
 
@@ -206,29 +211,29 @@ def _mistakes(store: Store, run: Run) -> None:
         "Validation pictures of which the network is surest that the label is wrong; often it is the label. "
         "Below the label: what the network says instead, and its probability. “Review” opens the person."
     )
-    faces = session.faces_of(run.manifest)
-    if faces.version.content_hash != run.about.get("content_hash"):
+    manifest = shell.load_rows(run.manifest)
+    if manifest.version.content_hash != run.about.get("content_hash"):
         raise ManifestError(f"{run.manifest} is no longer what run {run.name!r} was trained on.")
-    desk = Desk(store, faces, session.annotator())
+    context = AppContext(store, manifest, shell.current_annotator())
     key = "runs mistakes"
     page = component.Page(0, 1, 0, len(worst), len(worst), "mistakes")
     component.show(
         key,
         choice=run.name,
         page=page,
-        tiles=_tiles(desk, faces, worst, _cuts(run)),
-        manifest=faces.version.pinned,
+        tiles=_tiles(context, manifest, worst, _cuts(run)),
+        manifest=manifest.version.pinned,
         empty="",
-        look=photos.look(desk, component.looked_at(key)),
+        look=photos.look(context, component.looked_at(key)),
     )
 
 
-def _tiles(desk: Desk, faces: Faces, worst: list[Mistake], cuts: AgeCuts) -> list[component.Tile]:
-    rows = photos.rows_named(faces, [mistake.sample_id for mistake in worst])
-    made = pictures(desk.store, rows, photos.THUMBNAIL_PX)
-    said = photos.words(desk)
+def _tiles(context: AppContext, manifest: ManifestRows, worst: list[Mistake], cuts: AgeCuts) -> list[component.Tile]:
+    rows = photos.rows_named(manifest, [mistake.sample_id for mistake in worst])
+    made = load_thumbnails(context.store, rows, photos.THUMBNAIL_PX)
+    said = photos.words(context)
     return [
-        photos.tile_of(row, picture, said, desk)
+        photos.tile_of(row, picture, said, context)
         | {
             "label": _class_text(mistake.target, cuts),
             "hint": f"{_differs(mistake, cuts)} {mistake.confidence:.0%}",

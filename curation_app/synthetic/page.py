@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from curation_app import shell
 from curation_app.annotations import Words
-from curation_app.images import pictures
-from curation_app.shell import Desk, session
+from curation_app.images import load_thumbnails
+from curation_app.shell import AppContext
 from curation_app.synthetic.mask_parameters import COVERED, NO_MOVE, UNREADABLE, Recipes, read_recipes
 from curation_app.tiles import Action, Labels, Row, Tile, age_names, component, not_judged, photos
 from data_manifests.taxonomy import N_AGE_CLASSES, AgeCuts
@@ -43,18 +44,18 @@ def page() -> None:
 
 def warm(ref: str) -> None:
     """Read the recipes, for whoever comes first."""
-    _recipes_of(Desk(session.store(), session.faces_of(ref), ""))
+    _recipes_of(AppContext(shell.current_store(), shell.load_rows(ref), ""))
 
 
 @st.fragment
 def _page() -> None:
-    with session.errors_on_the_page():
-        desk = session.desk()
-        done = component.settle(KEY, lambda asked: photos.save(desk, asked, [ACCEPT, REJECT]))
-        version, labels = desk.faces.version, photos.labels(desk)
-        recipes = _recipes_of(desk)
+    with shell.show_errors():
+        context = shell.app_context()
+        done = component.settle(KEY, lambda asked: photos.save(context, asked, [ACCEPT, REJECT]))
+        version, labels = context.manifest.version, photos.labels(context)
+        recipes = _recipes_of(context)
         if not len(recipes.rows):
-            _say_where_there_are_some(desk.store, version)
+            _say_where_there_are_some(context.store, version)
             return
         if recipes.broken:
             st.warning(
@@ -70,33 +71,33 @@ def _page() -> None:
             beside = st.toggle("Beside their photos", key="synthetic beside")
             hide = st.toggle("Hide what I have judged", key="synthetic hide")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            name, at = _choose(recipes, labels, desk.faces.cuts, show)
+            name, at = _choose(recipes, labels, context.manifest.cuts, show)
             size = st.selectbox("On a page", _SIZES, key="synthetic size", width=90)
-        said = photos.words(desk)
+        said = photos.words(context)
         rows = recipes.rows[at]
         if hide:
-            kept = np.isin(rows, not_judged(desk.faces, rows, said, ()))
+            kept = np.isin(rows, not_judged(context.manifest, rows, said, ()))
             rows, at = rows[kept], at[kept]
-        choice = json.dumps([version.pinned, desk.annotator, *name, size, hide])
+        choice = json.dumps([version.pinned, context.annotator, *name, size, hide])
         page = component.page_of(KEY, choice, len(rows), size, "pictures")
         here = slice(page.first, page.first + size)
-        shown, made = photos.thumbnails(desk, rows[here], rows[here.stop :][:size])
+        shown, made = photos.thumbnails(context, rows[here], rows[here.stop :][:size])
         drawn = [
-            _tile(row, photos.tile_of(row, picture, said, desk), recipes, place, said)
+            _tile(row, photos.tile_of(row, picture, said, context), recipes, place, said)
             for row, picture, place in zip(shown, made, at[here].tolist(), strict=True)
         ]
         component.show(
             KEY,
             choice=choice,
             page=page,
-            tiles=_beside(desk, shown, drawn) if beside else drawn,
+            tiles=_beside(context, shown, drawn) if beside else drawn,
             manifest=version.pinned,
             empty="No synthetic picture is made like this." if show == "here" else "No picture has been rejected yet.",
             actions=[ACCEPT, REJECT] if show == "here" else [ACCEPT],
             done=done,
             undo=photos.undo_of(said, KEY),
-            look=photos.look(desk, component.looked_at(KEY)),
-            why_not=photos.why_not(desk),
+            look=photos.look(context, component.looked_at(KEY)),
+            why_not=photos.why_not(context),
         )
         st.caption(
             "N, M, C: how much of nose, mouth and chin is under fabric, in %. "
@@ -106,7 +107,7 @@ def _page() -> None:
 
 def _say_where_there_are_some(store: Store, version: Version) -> None:
     """In a version without synthetic pictures: the newest one that `synth` wrote, or how to make one."""
-    ref = session.plain(version.ref)
+    ref = shell.escape_markdown(version.ref)
     made = [one.number for one in store.readable(version.name)[0] if one.operation == "synth"]
     there = (
         f"Version {made[-1]} has some: choose it in the sidebar."
@@ -116,9 +117,11 @@ def _say_where_there_are_some(store: Store, version: Version) -> None:
     st.info(f"{ref} has no synthetic pictures. {there}", icon=":material/info:")
 
 
-def _recipes_of(desk: Desk) -> Recipes:
-    version = desk.faces.version
-    return _recipes(desk.store, desk.faces.cuts, str(desk.store.workspace), version.ref, version.content_hash)
+def _recipes_of(context: AppContext) -> Recipes:
+    version = context.manifest.version
+    return _recipes(
+        context.store, context.manifest.cuts, str(context.store.workspace), version.ref, version.content_hash
+    )
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the recipes …")
@@ -190,12 +193,16 @@ def _tile(row: Row, tile: Tile, recipes: Recipes, place: int, said: Words) -> Ti
     }
 
 
-def _beside(desk: Desk, rows: Sequence[Row], drawn: list[Tile]) -> list[Tile]:
+def _beside(context: AppContext, rows: Sequence[Row], drawn: list[Tile]) -> list[Tile]:
     """Tiles with the photo that each was made from at their left; alone where the version has it no more."""
-    found = photos.origins(desk.faces, rows)
+    found = photos.origins(context.manifest, rows)
     known = [origin for origin in found if origin is not None]
     made = dict(
-        zip((origin["sample_id"] for origin in known), pictures(desk.store, known, photos.THUMBNAIL_PX), strict=True)
+        zip(
+            (origin["sample_id"] for origin in known),
+            load_thumbnails(context.store, known, photos.THUMBNAIL_PX),
+            strict=True,
+        )
     )
     before = [made[origin["sample_id"]].src if origin else "" for origin in found]
     return [tile | {"before": src} if src else tile for tile, src in zip(drawn, before, strict=True)]

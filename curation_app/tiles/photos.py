@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
+from curation_app import shell
 from curation_app.annotations import Words, log
-from curation_app.images import Faces, Picture, make_ahead, pictures
-from curation_app.shell import Desk, session
+from curation_app.images import ManifestRows, Thumbnail, load_thumbnails, prefetch_thumbnails
+from curation_app.shell import AppContext
 from curation_app.tiles import component
 from curation_app.tiles.actions import Action, Row, records_of, records_of_group, text_of, verdict
 from curation_app.tiles.component import Tile
@@ -25,20 +26,24 @@ THUMBNAIL_PX = 208
 LARGE_PX = 640
 
 
-def labels(desk: Desk) -> Labels:
+def labels(context: AppContext) -> Labels:
     """The label columns of the desk's version, read once."""
-    version = desk.faces.version
-    return _labels(desk.faces, str(desk.store.workspace), version.ref, version.content_hash)
+    version = context.manifest.version
+    return _labels(context.manifest, str(context.store.workspace), version.ref, version.content_hash)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _labels(_faces: Faces, workspace: str, ref: str, content_hash: str) -> Labels:
-    return labels_of(_faces)
+def _labels(_manifest: ManifestRows, workspace: str, ref: str, content_hash: str) -> Labels:
+    return labels_of(_manifest)
 
 
-def words(desk: Desk) -> Words:
+def words(context: AppContext) -> Words:
     """What the desk's annotator has said so far; nothing without a name."""
-    path = log.path_of(desk.store, desk.faces.version, desk.annotator) if desk.annotator else Path(".nobody")
+    path = (
+        log.path_of(context.store, context.manifest.version, context.annotator)
+        if context.annotator
+        else Path(".nobody")
+    )
     said = _words(str(path))
     said.refresh()
     return said
@@ -49,34 +54,34 @@ def _words(path: str) -> Words:
     return Words(Path(path))
 
 
-def why_not(desk: Desk) -> str:
+def why_not(context: AppContext) -> str:
     """Why nothing can be said here; empty if it can."""
-    return "" if desk.annotator else "Type your name in the sidebar to change labels."
+    return "" if context.annotator else "Type your name in the sidebar to change labels."
 
 
-def save(desk: Desk, asked: Mapping[str, Any], actions: Sequence[Action]) -> str:
+def save(context: AppContext, asked: Mapping[str, Any], actions: Sequence[Action]) -> str:
     """Do what the browser asked for, and say what was done. Raises ToolkitError if nothing was.
 
     A save speaks about the version whose pictures were on the screen, whatever has been chosen since.
     """
-    if not desk.annotator:
+    if not context.annotator:
         raise CorrectionError("type your name in the sidebar first.")
-    said = words(desk)
+    said = words(context)
     if asked["action"] == "undo":
         return f"Took back {_labels_text(said.take_back(asked['ids'][0]))}."
     known = {action.name: action for action in actions}
     if asked["action"] not in known:
         raise CorrectionError(must_be_one_of("action", known, asked["action"]))
     action = known[asked["action"]]
-    faces = session.faces_of(asked["manifest"].partition("#")[0])
-    if faces.version.pinned != asked["manifest"]:
+    manifest = shell.load_rows(asked["manifest"].partition("#")[0])
+    if manifest.version.pinned != asked["manifest"]:
         raise CorrectionError(f"{asked['manifest']} is no longer in the workspace.")
-    marked = rows_named(faces, asked["ids"])
-    about = (faces.version, desk.annotator, said)
+    marked = rows_named(manifest, asked["ids"])
+    about = (manifest.version, context.annotator, said)
     if action.field == "group":
         records = [
             record
-            for group, chosen in _groups(faces, marked)
+            for group, chosen in _groups(manifest, marked)
             for record in records_of_group(action, group, chosen, *about)
         ]
     else:
@@ -92,23 +97,23 @@ def _labels_text(number: int) -> str:
     return f"{number} label{'s' * (number != 1)}"
 
 
-def _groups(faces: Faces, marked: Sequence[Row]) -> list[tuple[list[Row], list[Row]]]:
+def _groups(manifest: ManifestRows, marked: Sequence[Row]) -> list[tuple[list[Row], list[Row]]]:
     """The groups of duplicates that marked photos belong to: all of the group, and which of it are marked."""
     found = []
     for name in dict.fromkeys(row["duplicate_of"] for row in marked):
-        rows = pc.indices_nonzero(pc.fill_null(pc.equal(faces.column("duplicate_of"), name), False)).to_numpy()
-        group: list[Row] = [row for row in faces.records(rows) if not row["is_synthetic"]]
+        rows = pc.indices_nonzero(pc.fill_null(pc.equal(manifest.column("duplicate_of"), name), False)).to_numpy()
+        group: list[Row] = [row for row in manifest.records(rows) if not row["is_synthetic"]]
         found.append((group, [row for row in marked if row["duplicate_of"] == name]))
     return found
 
 
-def rows_named(faces: Faces, ids: Sequence[str]) -> list[dict[str, Any]]:
+def rows_named(manifest: ManifestRows, ids: Sequence[str]) -> list[dict[str, Any]]:
     """Rows by `sample_id`, in that order. Raises CorrectionError if one is not in the version."""
-    column = faces.column("sample_id")
+    column = manifest.column("sample_id")
     rows = pc.indices_nonzero(pc.is_in(column, pa.array(ids, pa.string()))).to_numpy()
-    found = {row["sample_id"]: row for row in faces.records(rows)}
+    found = {row["sample_id"]: row for row in manifest.records(rows)}
     if missing := [name for name in ids if name not in found]:
-        raise CorrectionError(f"sample {missing[0]!r} is not in {faces.version.ref}.")
+        raise CorrectionError(f"sample {missing[0]!r} is not in {manifest.version.ref}.")
     return [found[name] for name in ids]
 
 
@@ -122,15 +127,17 @@ def undo_of(said: Words, key: str) -> dict[str, str] | None:
     )
 
 
-def thumbnails(desk: Desk, rows: np.ndarray, ahead: np.ndarray) -> tuple[list[dict[str, Any]], list[Picture]]:
+def thumbnails(
+    context: AppContext, rows: np.ndarray, ahead: np.ndarray
+) -> tuple[list[dict[str, Any]], list[Thumbnail]]:
     """The records and thumbnails of rows (by number); those of `ahead` are begun."""
-    shown = desk.faces.records(rows)
-    made = pictures(desk.store, shown, THUMBNAIL_PX)
-    make_ahead(desk.store, desk.faces.records(ahead), THUMBNAIL_PX)
+    shown = context.manifest.records(rows)
+    made = load_thumbnails(context.store, shown, THUMBNAIL_PX)
+    prefetch_thumbnails(context.store, context.manifest.records(ahead), THUMBNAIL_PX)
     return shown, made
 
 
-def tile_of(row: Row, picture: Picture, said: Words, desk: Desk, hint: str = "") -> Tile:
+def tile_of(row: Row, picture: Thumbnail, said: Words, context: AppContext, hint: str = "") -> Tile:
     """What the page says about a photo: as labelled, what is suspicious, what this annotator made of it."""
     return {
         "id": row["sample_id"],
@@ -139,44 +146,44 @@ def tile_of(row: Row, picture: Picture, said: Words, desk: Desk, hint: str = "")
         "h": picture.height_px,
         "problem": picture.problem,
         "head": f"{row['person_id']} · {row['shot'] or '–'}",
-        "label": label_text(row, desk),
+        "label": label_text(row, context),
         "hint": hint,
-        "said": verdict(row, said, desk.faces.cuts),
+        "said": verdict(row, said, context.manifest.cuts),
         "out": said.of(row, "exclude") == "true",
-        "href": review_link(desk, row["person_id"]),
+        "href": review_link(context, row["person_id"]),
     }
 
 
-def label_text(row: Row, desk: Desk) -> str:
+def label_text(row: Row, context: AppContext) -> str:
     """Such as "female 45 · worn"; the class where the age is not known, a dash without a label."""
     age = row["age"] if row["age"] is not None else None
     if age is None and row["age_class"] is not None:
-        age = age_names(desk.faces.cuts)[row["age_class"]]
-    mask = text_of("mask", row["mask"], desk.faces.cuts) if row["mask"] else "–"
+        age = age_names(context.manifest.cuts)[row["age_class"]]
+    mask = text_of("mask", row["mask"], context.manifest.cuts) if row["mask"] else "–"
     return f"{row['gender'] or '–'} {'–' if age is None else age} · {mask}"
 
 
-def review_link(desk: Desk, person: str) -> str:
+def review_link(context: AppContext, person: str) -> str:
     """The address of a person on the review page."""
-    asked = {"manifest": desk.faces.version.ref, "by": desk.annotator, "queue": "person", "at": person}
+    asked = {"manifest": context.manifest.version.ref, "by": context.annotator, "queue": "person", "at": person}
     return "./?" + urlencode({name: value for name, value in asked.items() if value})
 
 
-def look(desk: Desk, sample: str) -> dict[str, Any] | None:
+def look(context: AppContext, sample: str) -> dict[str, Any] | None:
     """One photo large, beside the one that it was made from if the version has that; None if nothing is asked for."""
     if not sample:
         return None
     try:
-        row = rows_named(desk.faces, [sample])[0]
+        row = rows_named(context.manifest, [sample])[0]
     except CorrectionError:
         return None  # of a version that is no longer the one on the page
-    shown = [row, *(found for found in origins(desk.faces, [row]) if found)]
+    shown = [row, *(found for found in origins(context.manifest, [row]) if found)]
     captions = ["synthetic" if row["is_synthetic"] else "this photo", "made from this photo"]
-    made = pictures(desk.store, shown, LARGE_PX)
+    made = load_thumbnails(context.store, shown, LARGE_PX)
     lines = {
         "Person": row["person_id"],
         "Shot": row["shot"],
-        "Labels": label_text(row, desk),
+        "Labels": label_text(row, context),
         "Audit": row["audit_reason"],
         "Status": row["status"] + (f": {row['reason']}" if row["reason"] else ""),
         "Split": row["split"],
@@ -189,13 +196,13 @@ def look(desk: Desk, sample: str) -> dict[str, Any] | None:
             for picture, caption in zip(made, captions, strict=False)
         ],
         "lines": [[name, value] for name, value in lines.items() if value],
-        "href": review_link(desk, row["person_id"]),
+        "href": review_link(context, row["person_id"]),
     }
 
 
-def origins(faces: Faces, rows: Sequence[Row]) -> list[dict[str, Any] | None]:
+def origins(manifest: ManifestRows, rows: Sequence[Row]) -> list[dict[str, Any] | None]:
     """The photo that each synthetic picture was made from; None for a photo, or if it is no longer there."""
     asked = pa.array([row["source_id"] for row in rows if row["is_synthetic"]], pa.string())
-    at = pc.indices_nonzero(pc.is_in(faces.column("source_id"), asked)).to_numpy()
-    found = {row["source_id"]: row for row in faces.records(at) if not row["is_synthetic"]}
+    at = pc.indices_nonzero(pc.is_in(manifest.column("source_id"), asked)).to_numpy()
+    found = {row["source_id"]: row for row in manifest.records(at) if not row["is_synthetic"]}
     return [found.get(row["source_id"]) if row["is_synthetic"] else None for row in rows]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation_app.annotations import Words
-from curation_app.images import Faces
+from curation_app.images import ManifestRows
 from data_manifests.corrections import EXCLUDED_BY
 from data_manifests.schema import USABLE
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, age_class_of, split_class_id
@@ -46,9 +46,9 @@ class Labels:
         return not all(np.isnan(score).all() for score in self.scores.values())
 
 
-def labels_of(faces: Faces) -> Labels:
+def labels_of(manifest: ManifestRows) -> Labels:
     """Read the label columns of a version once."""
-    table = faces.table
+    table = manifest.table
     scores = {
         field: pc.fill_null(table[f"{field}_label_score"], np.nan).to_numpy().astype(np.float32)
         for field in ("mask", "gender", "age")
@@ -64,13 +64,13 @@ def labels_of(faces: Faces) -> Labels:
         suggested={
             "mask": _places(table["suggested_mask"], MASKS),
             "gender": _places(table["suggested_gender"], GENDERS),
-            "age": _numbers(age_class_of(table["suggested_age"], faces.cuts)),
+            "age": _numbers(age_class_of(table["suggested_age"], manifest.cuts)),
         },
         scores=scores,
         usable=_places(table["status"], USABLE) >= 0,
-        rejected=_by_a_correction(faces),
+        rejected=_by_a_correction(manifest),
         real=~table["is_synthetic"].to_numpy(),
-        by_id=faces.rows,
+        by_id=manifest.row_numbers,
     )
 
 
@@ -79,9 +79,9 @@ def by_a_correction(status: str, reason: str | None) -> bool:
     return status == "excluded" and EXCLUDED_BY in (reason or "")
 
 
-def _by_a_correction(faces: Faces) -> np.ndarray:
+def _by_a_correction(manifest: ManifestRows) -> np.ndarray:
     """`by_a_correction` of all rows (N,)."""
-    status, reason = faces.column("status"), faces.column("reason")
+    status, reason = manifest.column("status"), manifest.column("reason")
     found = np.zeros(len(status), bool)
     rows = np.flatnonzero(_places(status, ("excluded",)) == 0)
     if len(rows):
@@ -129,11 +129,11 @@ def in_order(labels: Labels, where: np.ndarray, suspicion: np.ndarray | None) ->
     return rows[np.argsort(-suspicion[rows], kind="stable")]
 
 
-def not_judged(faces: Faces, rows: np.ndarray, words: Words, fields: tuple[str, ...]) -> np.ndarray:
+def not_judged(manifest: ManifestRows, rows: np.ndarray, words: Words, fields: tuple[str, ...]) -> np.ndarray:
     """Rows (K,) without those on which this annotator has spoken about one of the fields, or excluded the photo."""
     keep = np.ones(len(rows), bool)
-    ids = faces.column("sample_id").take(pa.array(rows))
-    people = faces.column("person_id").take(pa.array(rows))
+    ids = manifest.column("sample_id").take(pa.array(rows))
+    people = manifest.column("person_id").take(pa.array(rows))
     for field in (*fields, "exclude"):
         samples, persons = words.about(field)
         spoken = _is_in(ids, samples) | _is_in(people, persons)

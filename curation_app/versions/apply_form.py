@@ -11,8 +11,9 @@ from urllib.parse import unquote
 
 import streamlit as st
 
+from curation_app import shell
 from curation_app.annotations import log, signers
-from curation_app.shell import run_command, session
+from curation_app.shell import run_command
 from data_manifests.corrections import OUTCOMES
 from data_manifests.versions import Store, Version
 
@@ -43,10 +44,12 @@ def application(store: Store, version: Version) -> None:
     own = log.paths(store, version)
     made = sorted((store.workspace / "consensus" / version.name).glob("[!.]*.csv"))
     if not own and not made:
-        st.info(f"Nobody has corrected {session.plain(version.name)} yet; that is done on the Review and Grid pages.")
+        st.info(
+            f"Nobody has corrected {shell.escape_markdown(version.name)} yet; that is done on the Review and Grid pages."
+        )
         return
     st.markdown(
-        f"Corrections applied to **{session.plain(version.ref)}** make the next version. "
+        f"Corrections applied to **{shell.escape_markdown(version.ref)}** make the next version. "
         "Conflicts are told, never guessed."
     )
     chosen = _choose(own, made)
@@ -56,7 +59,7 @@ def application(store: Store, version: Version) -> None:
         write = st.button("Make the next version", type="primary", icon=":material/save:", disabled=not chosen)
     if tried or write:
         st.session_state.pop("apply report", None)
-        with session.errors_on_the_page(), st.spinner("Applying …"):
+        with shell.show_errors(), st.spinner("Applying …"):
             _run(store, version, chosen, int(seed), write=write)
     if report := st.session_state.get("apply report"):
         _show(report)
@@ -71,7 +74,7 @@ def _choose(own: Sequence[Path], made: Sequence[Path]) -> list[Path]:
     for file in kinds[str(kind)]:
         names, problems = signers(file)
         for problem in problems:
-            st.warning(session.plain(problem), icon=":material/rule:")
+            st.warning(shell.escape_markdown(problem), icon=":material/rule:")
         if not problems:
             files[", ".join(names) or file.stem] = file
     if kinds[str(kind)] is made:

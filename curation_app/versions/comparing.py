@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from curation_app.images import pictures
-from curation_app.shell import session
+from curation_app import shell
+from curation_app.images import load_thumbnails
 from curation_app.versions.changes import MOST
 from curation_app.versions.compared import Change, compare, filtered
 from data_manifests.versions import Store, Version
@@ -38,7 +38,7 @@ def comparison(store: Store, version: Version, versions: Sequence[Version]) -> N
     if a == b:
         st.info("Choose two different versions.")
         return
-    with session.errors_on_the_page():
+    with shell.show_errors():
         found = compare(store, by_ref[a], by_ref[b])
         st.markdown(
             f"{found.rows[0]:,} → {found.rows[1]:,} rows"
@@ -72,8 +72,8 @@ def _changes(store: Store, changes: Mapping[str, Change]) -> None:
 
 def _grid(store: Store, rows: Sequence[Mapping[str, Any]], *, both: bool) -> str:
     """Pictures with old → new below, as HTML; `both` shows the old picture too."""
-    drawn = pictures(store, rows, THUMBNAIL_PX)
-    before = pictures(store, [row["before"] for row in rows], THUMBNAIL_PX) if both else [None] * len(rows)
+    drawn = load_thumbnails(store, rows, THUMBNAIL_PX)
+    before = load_thumbnails(store, [row["before"] for row in rows], THUMBNAIL_PX) if both else [None] * len(rows)
     cells = []
     for row, new, old in zip(rows, drawn, before, strict=True):
         images = "".join(

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from curation_app.shell import run_command, session
+from curation_app import shell
+from curation_app.shell import run_command
 from curation_app.versions.apply_form import application
 from curation_app.versions.comparing import comparison
 from data_manifests.errors import ManifestError
@@ -21,10 +22,10 @@ _FOLDER = re.compile(r"\w[\w .-]*")
 
 
 def page() -> None:
-    store = session.store()
-    version = store.version(session.chosen())
+    store = shell.current_store()
+    version = store.version(shell.chosen_ref())
     versions, _ = store.readable(version.name)  # what cannot be read is told in the sidebar
-    st.header(f"Versions of {session.plain(version.name)}")
+    st.header(f"Versions of {shell.escape_markdown(version.name)}")
     part = st.segmented_control(
         "Part", list(_PARTS), default="Log", required=True, label_visibility="collapsed", key="versions part",
         format_func=lambda name: f":material/{_PARTS[name]}: {name}",
@@ -60,7 +61,7 @@ def _log(store: Store, version: Version, versions: Sequence[Version]) -> None:
     st.dataframe(rows, hide_index=True, width="stretch", column_config=columns)
     left, right = st.columns(2)
     with left.container(border=True):
-        st.markdown(f"**How {session.plain(version.ref)} was made**")
+        st.markdown(f"**How {shell.escape_markdown(version.ref)} was made**")
         made = {"operation": version.operation, "seed": version.seed, "parents": list(version.parents)}
         st.code(
             json.dumps(made | {"parameters": dict(version.parameters)}, indent=2, ensure_ascii=False),
@@ -68,13 +69,13 @@ def _log(store: Store, version: Version, versions: Sequence[Version]) -> None:
             height=300,
         )
     with right.container(border=True):
-        st.markdown(f"**Tag {session.plain(version.ref)}**")
+        st.markdown(f"**Tag {shell.escape_markdown(version.ref)}**")
         st.caption("A tag names a version, such as curated. It may move to another one; versions never change.")
         with st.form("tag", border=False, clear_on_submit=True):
             name = st.text_input("Tag", placeholder="curated").strip()
             asked = st.form_submit_button("Set the tag", icon=":material/sell:")
         if asked:
-            with session.errors_on_the_page():
+            with shell.show_errors():
                 before = tags.get(name)
                 store.tag(version.ref, name)
                 st.session_state["versions told"] = f"Tag {name} → {version.ref}" + (
@@ -87,7 +88,7 @@ def _log(store: Store, version: Version, versions: Sequence[Version]) -> None:
 def _told() -> None:
     """What the last click did, after the page was drawn anew."""
     if told := st.session_state.pop("versions told", ""):
-        st.success(session.plain(told), icon=":material/check:")
+        st.success(shell.escape_markdown(told), icon=":material/check:")
 
 
 # -- export -----------------------------------------------------------------------------------------------------
@@ -95,7 +96,9 @@ def _told() -> None:
 
 def _export(store: Store, version: Version) -> None:
     """Write a version for other programs, into the workspace's exports."""
-    st.markdown(f"Writes **{session.plain(version.ref)}** for other programs, to a new folder in the workspace.")
+    st.markdown(
+        f"Writes **{shell.escape_markdown(version.ref)}** for other programs, to a new folder in the workspace."
+    )
     format_ = st.segmented_control("Format", FORMATS, default=FORMATS[0], required=True) or FORMATS[0]
     st.caption(
         "labels.csv: all rows and columns as one flat table."
@@ -107,7 +110,7 @@ def _export(store: Store, version: Version) -> None:
     )
     name = st.text_input("Folder", value=f"{version.name}-{version.number}-{format_}", width=340).strip()
     if st.button("Export", type="primary", icon=":material/output:"):
-        with session.errors_on_the_page():
+        with shell.show_errors():
             if not _FOLDER.fullmatch(name):
                 raise ManifestError(
                     f"a folder's name is letters, digits, spaces, '.', '_' and '-'. Got {name!r} instead."
@@ -116,5 +119,5 @@ def _export(store: Store, version: Version) -> None:
             with st.spinner("Writing …"):
                 words = ["data_manifests", "export", version.ref, "--format", format_, "--out", str(out.absolute())]
                 told = run_command(store, *words, *(["--link"] if link else []))
-            st.success(session.plain(f"{out}: {told.strip().splitlines()[-1]}"), icon=":material/check:")
+            st.success(shell.escape_markdown(f"{out}: {told.strip().splitlines()[-1]}"), icon=":material/check:")
             st.code(told, None)

@@ -8,9 +8,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from curation_app.annotations import log
-from data_manifests.agreement.kappa import ADJUDICATION, find_units
+from data_manifests.agreement.labels import ADJUDICATION, annotated_labels
 from data_manifests.corrections.apply import apply_to_store
-from data_manifests.corrections.record import append_corrections, read_corrections
+from data_manifests.corrections.log import append_corrections, read_corrections
 from data_manifests.versions.store import Store
 from tests.conftest import write_photos
 from tests.support.app_pages import open_page, press, texts
@@ -83,9 +83,9 @@ def test_an_annotator_who_takes_a_ruling_back_keeps_their_own_word(
     bench = press(open_page("agreement", store, "drawn@2", monkeypatch, "Bob"), "female")
     press(bench, "Undo")
     folder = store.workspace / "corrections" / "drawn"
-    units = {unit.person_id: unit for unit in find_units(read_corrections(sorted(folder.glob("*.csv"))))}
-    assert {name: word.value for name, word in units["p001"].words.items()} == {"Ann": "female", "Bob": "male"}
-    assert not units["p001"].decisions
+    labels = {label.person_id: label for label in annotated_labels(read_corrections(sorted(folder.glob("*.csv"))))}
+    assert {name: word.value for name, word in labels["p001"].annotations.items()} == {"Ann": "female", "Bob": "male"}
+    assert not labels["p001"].adjudications
 
 
 def test_a_consensus_is_written_and_applies(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_what_stays_open_is_listed(store: Store, tmp_path: Path, monkeypatch: py
     bench = open_page("agreement", store, "drawn@2", monkeypatch)
     assert "1 label stays open" in texts(bench)
     assert bench.dataframe[-1].value.to_dict("records") == [
-        {"label": "gender of p001", "words": "Ann: female; Bob: male", "why": "words differ"}
+        {"label": "gender of p001", "words": "Ann: female; Bob: male", "why": "annotations differ"}
     ]
 
 
@@ -135,7 +135,7 @@ def test_files_that_are_no_logs_and_broken_lines_are_told_and_the_rest_counts(
     told = texts(bench)
     assert "notes\\.csv is not a correction log" in told
     assert "or move it out of" in told
-    assert "torn\\.csv line 5\\: must have 12 cells" in told
+    assert "torn\\.csv line 5\\: must have 14 cells" in told
     assert metrics(bench)["Labels judged"] == "4"
 
 

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pytest
 from playwright.sync_api import Browser, expect
 
-from benchmarks._app_desk import draw_workspace
+from benchmarks._app_server import draw_workspace
 from curation_app.review.leases import write_looks
-from data_manifests.corrections.record import read_corrections
+from data_manifests.corrections.log import read_corrections
 from data_manifests.versions.store import Store
 from tests.support.app_server import ROOT, Reviewer, Server, browsing, serving, write_people
 
@@ -108,7 +108,7 @@ def test_a_whole_session(browser: Browser, store: Store) -> None:
 
 
 @pytest.mark.parametrize("wait_s", [0, 6])
-def test_a_page_that_is_left_open_goes_on_with_the_next_server(browser: Browser, store: Store, wait_s: int) -> None:
+def test_open_page_continues_with_a_new_server(browser: Browser, store: Store, wait_s: int) -> None:
     """A key that falls into the gap, or comes when the page is connected to a server that knows nothing of it."""
     write_people(store, 4)
     with serving(store.workspace) as server:
@@ -128,7 +128,7 @@ def test_a_page_that_is_left_open_goes_on_with_the_next_server(browser: Browser,
             assert {record["person_id"] for record in records(store)} == {"p000", "p001"}
 
 
-def test_fast_keys_mean_the_picture_that_was_on_the_screen(browser: Browser, store: Store) -> None:
+def test_fast_keys_refer_to_the_picture_on_the_screen(browser: Browser, store: Store) -> None:
     write_people(store, 90)
     rng = random.Random(1)
     with serving(store.workspace) as server:
@@ -180,7 +180,7 @@ window.release = () => {
 
 
 @pytest.mark.parametrize("what", ["decoding", "painting"])
-def test_a_key_before_the_next_picture_is_on_the_screen_means_nothing(
+def test_key_before_the_next_picture_is_painted_is_ignored(
     browser: Browser, store: Store, what: str
 ) -> None:
     write_people(store, 3)
@@ -204,7 +204,7 @@ def test_a_key_before_the_next_picture_is_on_the_screen_means_nothing(
     assert [record["person_id"] for record in records(store) if record["field"] == "unsure"] == ["p000", "p001"]
 
 
-def test_a_tab_that_is_closed_loses_nothing(browser: Browser, store: Store) -> None:
+def test_closed_tab_loses_nothing_saved(browser: Browser, store: Store) -> None:
     """Closed with a half-made change on the screen: what was settled is saved, what was not is not."""
     write_people(store, 6)
     people = [f"p{number:03d}" for number in range(6)]
@@ -243,7 +243,7 @@ def test_two_annotators_share_the_people(browser: Browser, store: Store) -> None
         assert {record["annotator"] for record in records(store, name)} == {name}
 
 
-def test_each_person_is_seen_by_as_many_as_was_set(browser: Browser, store: Store) -> None:
+def test_each_person_is_seen_by_the_number_set(browser: Browser, store: Store) -> None:
     write_people(store, 9)
     write_looks(store.workspace / "corrections" / "people", 2)
     with serving(store.workspace) as server:
@@ -255,7 +255,7 @@ def test_each_person_is_seen_by_as_many_as_was_set(browser: Browser, store: Stor
     assert Counter(Counter(record["person_id"] for record in marks).values()) == {2: 9}
 
 
-def test_text_from_the_manifest_is_text(browser: Browser, store: Store) -> None:
+def test_manifest_text_is_not_run_as_html(browser: Browser, store: Store) -> None:
     evil = '<img src=x onerror="window.hacked=1"> **bold** (0.90)'
     write_people(store, 1, {"p000": {"audit_reason": evil, "audit_rank": 1, "suggested_gender": "female"}})
     with serving(store.workspace) as server:
@@ -273,7 +273,7 @@ def test_text_from_the_manifest_is_text(browser: Browser, store: Store) -> None:
     assert b"'=1+1" in next((store.workspace / "corrections").glob("*/kim.csv")).read_bytes()
 
 
-def test_pictures_that_are_gone_or_changed_are_told_and_not_accepted(browser: Browser, store: Store) -> None:
+def test_missing_or_changed_pictures_are_reported_and_not_accepted(browser: Browser, store: Store) -> None:
     write_people(store, 2)
     folder = store.workspace / "photos/p000"
     (folder / "normal.png").unlink()
@@ -316,7 +316,7 @@ def test_a_million_rows(browser: Browser, million: Path) -> None:
     assert memory < 1 << 30
 
 
-def test_the_server_listens_to_this_machine_only(store: Store) -> None:
+def test_server_listens_to_localhost_only(store: Store) -> None:
     write_people(store, 1)
     with serving(store.workspace) as server:
         listening = {one.laddr.ip for one in _sockets(server)}

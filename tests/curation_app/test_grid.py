@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, expect
 
 from curation_app.annotations.annotator_log import Words
 from curation_app.annotations.log import correction, path_of
-from curation_app.grid.duplicate_groups import twins_of
-from curation_app.images.manifest_rows import Faces, load_faces
+from curation_app.grid.duplicate_groups import find_duplicate_groups
+from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
 from curation_app.tiles.actions import (
     EXCLUDE,
     KEEP,
@@ -32,7 +32,8 @@ from curation_app.tiles.actions import (
 )
 from curation_app.tiles.selection import counts, in_order, labels_of, not_judged
 from data_manifests.corrections.apply import apply_to_store
-from data_manifests.corrections.record import Correction, read_corrections
+from data_manifests.corrections.log import read_corrections
+from data_manifests.corrections.record import Correction
 from data_manifests.errors import CorrectionError
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.metadata import Version
@@ -46,20 +47,20 @@ _SEEN = Version("people", 1, "ingest", content_hash="9f86d081" * 8)
 ACTIONS = {action.name: action for action in relabelling(AgeCuts())}
 
 
-def people(store: Store, number: int = 6, **wrong: dict[str, Any]) -> Faces:
+def people(store: Store, number: int = 6, **wrong: dict[str, Any]) -> ManifestRows:
     """A version of drawn people whom the audit has looked at."""
     known = {name.replace("_", "/"): values for name, values in wrong.items()}
     everybody = {f"p{at:03d}": AUDITED | known.get(f"p{at:03d}", {}) for at in range(number)}
-    return load_faces(store, write_people(store, number, known | everybody).ref)
+    return load_manifest_rows(store, write_people(store, number, known | everybody).ref)
 
 
-def words_of(store: Store, faces: Faces, annotator: str = "Kim") -> Words:
+def words_of(store: Store, faces: ManifestRows, annotator: str = "Kim") -> Words:
     words = Words(path_of(store, faces.version, annotator))
     words.refresh()
     return words
 
 
-def rows_of(faces: Faces, *names: str) -> list[dict[str, Any]]:
+def rows_of(faces: ManifestRows, *names: str) -> list[dict[str, Any]]:
     """Rows by person/shot."""
     rows = {f"{row['person_id']}/{row['shot']}": row for row in faces.table.to_pylist()}
     return [rows[name] for name in names]
@@ -76,7 +77,7 @@ def said(store: Store) -> list[tuple[str, ...]]:
 
 
 # -- which photos -----------------------------------------------------------------------------------------------------
-def test_a_class_is_shown_with_the_most_suspect_first_and_those_without_a_score_last(store: Store) -> None:
+def test_most_suspect_first_and_unscored_last(store: Store) -> None:
     faces = people(
         store, 6, p000={"gender_label_score": 0.3}, p003={"gender_label_score": None, "age_label_score": 0.1}
     )
@@ -94,7 +95,7 @@ def test_a_class_is_shown_with_the_most_suspect_first_and_those_without_a_score_
     )
 
 
-def test_what_cannot_be_judged_is_not_shown(store: Store) -> None:
+def test_unusable_photos_are_not_shown(store: Store) -> None:
     by_us = {"status": "excluded", "reason": "apply: excluded by Kim"}
     faces = people(store, 3, p000_normal={"status": "failed"}, p001_mask1=by_us, p002_mask2={"status": "excluded"})
     labels = labels_of(faces)
@@ -103,7 +104,7 @@ def test_what_cannot_be_judged_is_not_shown(store: Store) -> None:
     assert int(labels.rejected.sum()) == 1
 
 
-def test_what_was_judged_can_be_hidden(store: Store) -> None:
+def test_annotated_photos_can_be_hidden(store: Store) -> None:
     faces = people(store, 3)
     words = words_of(store, faces)
     [row, other] = rows_of(faces, "p000/mask1", "p001/mask1")
@@ -117,7 +118,7 @@ def test_what_was_judged_can_be_hidden(store: Store) -> None:
 
 
 # -- what is written --------------------------------------------------------------------------------------------------
-def test_gender_is_said_once_for_a_person_and_the_mask_of_each_photo(store: Store) -> None:
+def test_gender_is_recorded_per_person_and_mask_per_photo(store: Store) -> None:
     faces = people(store, 3)
     words = words_of(store, faces)
     rows = rows_of(faces, "p000/normal", "p000/mask1", "p001/mask1")
@@ -135,7 +136,7 @@ def test_gender_is_said_once_for_a_person_and_the_mask_of_each_photo(store: Stor
     assert {one.image_sha256 for one in records} == {row["sha256"] for row in rows}
 
 
-def test_right_and_suggested(store: Store) -> None:
+def test_confirm_and_apply_suggestion(store: Store) -> None:
     faces = people(store, 3, p000={"suggested_age": 61, "suggested_gender": "female"}, p001={"gender": None})
     words = words_of(store, faces)
     rows = rows_of(faces, "p000/normal", "p001/normal")
@@ -151,7 +152,7 @@ def test_right_and_suggested(store: Store) -> None:
         records_of(suggested(("mask",)), rows, faces.version, "Kim", words)
 
 
-def test_a_label_of_one_copy_is_taken_for_the_others_but_not_for_all_of_another_person(store: Store) -> None:
+def test_copy_labels_within_a_group_but_not_to_all_photos_of_another_person(store: Store) -> None:
     faces = people(store, 3)
     words = words_of(store, faces)
     good, other, own = rows_of(faces, "p000/normal", "p001/normal", "p000/mask1")
@@ -170,7 +171,7 @@ def test_a_label_of_one_copy_is_taken_for_the_others_but_not_for_all_of_another_
     ]
 
 
-def test_what_was_said_shows_at_once(store: Store) -> None:
+def test_annotations_are_shown_at_once(store: Store) -> None:
     faces = people(store, 3)
     words = words_of(store, faces)
     row, brother = rows_of(faces, "p000/normal", "p000/mask1")
@@ -183,7 +184,7 @@ def test_what_was_said_shows_at_once(store: Store) -> None:
     assert (verdict(row, words, AgeCuts()), verdict(brother, words, AgeCuts())) == ("excluded", "→ ≥60")
 
 
-def test_a_save_that_arrives_twice_is_written_once_also_after_a_restart(store: Store) -> None:
+def test_repeated_save_is_written_once_also_after_a_restart(store: Store) -> None:
     faces = people(store, 3)
     [row] = rows_of(faces, "p000/mask1")
     for _ in range(2):
@@ -210,7 +211,7 @@ _SAVES = st.lists(
 
 @settings(max_examples=50, deadline=None)
 @given(_SAVES)
-def test_undoing_gives_back_what_was_said_before_step_by_step(
+def test_undo_restores_earlier_annotations_step_by_step(
     tmp_path_factory: pytest.TempPathFactory, saves: list[tuple[str, list[int]]]
 ) -> None:
     rows = [
@@ -256,7 +257,7 @@ def latest_words(log: Path, rows: list[dict[str, Any]]) -> list[str | None]:
     return [now.get((row["sample_id"], field)) or None for row in rows for field in ("mask", "gender", "age")]
 
 
-def test_a_later_word_stands_when_an_earlier_save_is_undone(store: Store) -> None:
+def test_later_annotation_stays_when_an_earlier_save_is_undone(store: Store) -> None:
     faces = people(store, 2)
     words = words_of(store, faces)
     first, second = rows_of(faces, "p000/normal", "p001/normal")
@@ -267,7 +268,7 @@ def test_a_later_word_stands_when_an_earlier_save_is_undone(store: Store) -> Non
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------
-def test_the_page_shows_a_class_and_writes_what_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_shows_a_class_and_writes_corrections(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     people(store, 3, p001={"gender": "male", "suggested_gender": "female", "gender_label_score": 0.1})
     bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
     assert [tile["label"] for tile in sheet(bench)["tiles"]] == ["male 25 · worn"] * 5  # the first of 18 classes
@@ -285,7 +286,7 @@ def test_the_page_shows_a_class_and_writes_what_is_said(store: Store, monkeypatc
     assert (report.counts["applied"], report.rows_changed, version.number) == (1, 7, 2)
 
 
-def test_undo_takes_back_the_last_save_of_this_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undo_reverts_the_last_save_of_the_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     people(store, 3)
     bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
     first = sheet(bench)["tiles"][0]["id"]
@@ -300,7 +301,7 @@ def test_undo_takes_back_the_last_save_of_this_page(store: Store, monkeypatch: p
     assert report.rows_changed == 0
 
 
-def test_nothing_is_written_where_something_is_wrong(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_save_writes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     people(store, 3)
     bench = open_page("grid", store, "people@1", monkeypatch)
     known = sheet(bench)["tiles"][0]["id"]
@@ -314,7 +315,7 @@ def test_nothing_is_written_where_something_is_wrong(store: Store, monkeypatch: 
     assert said(store) == []
 
 
-def test_a_save_is_about_the_version_whose_pictures_were_shown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_refers_to_the_version_shown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = people(store, 3)
     store.write("people", faces_table(store, "people@1", "split"), "split", parents=[faces.version])
     bench = open_page("grid", store, "people@2", monkeypatch, "Kim")
@@ -333,7 +334,7 @@ def faces_table(store: Store, ref: str, column: str) -> pa.Table:
     return table.set_column(at, column, pa.array(["train"] * table.num_rows))
 
 
-def test_a_picture_that_is_gone_is_told_and_the_rest_is_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_picture_is_reported_and_the_rest_is_shown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = people(store, 3)
     [row] = rows_of(faces, "p000/mask2")
     (store.workspace / "photos" / row["path"]).unlink()
@@ -356,7 +357,7 @@ def test_paging(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sheet(bench)["page"] == 0
 
 
-def test_without_an_audit_it_says_what_to_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_audit_names_the_command_to_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 3)
     bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
     assert len(sheet(bench)["tiles"]) == 5
@@ -369,7 +370,7 @@ def test_without_an_audit_it_says_what_to_run(store: Store, monkeypatch: pytest.
     assert sheet(bench)["empty"] == "No correction has left a photo out of this version."
 
 
-def test_what_a_network_says_otherwise_comes_surest_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_differing_predictions_are_shown_most_confident_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = people(store, 3)
     ids = faces.column("sample_id").to_pylist()
     run = store.workspace / "runs" / "people-0001"
@@ -390,7 +391,7 @@ def test_what_a_network_says_otherwise_comes_surest_first(store: Store, monkeypa
 
 
 # -- duplicates -------------------------------------------------------------------------------------------------------
-def copies(store: Store) -> Faces:
+def copies(store: Store) -> ManifestRows:
     """p000's first photo again at p001 (another gender and age); p002's mask1 again as its own mask2; a lone one."""
     faces = people(store, 4)
     first, other, twin, same = rows_of(faces, "p000/normal", "p001/normal", "p002/mask1", "p002/mask2")
@@ -402,12 +403,12 @@ def copies(store: Store) -> Faces:
     version = store.write(
         "people", table.set_column(at, "duplicate_of", pa.array(of)), "audit", parents=[faces.version]
     )
-    return load_faces(store, version.ref)
+    return load_manifest_rows(store, version.ref)
 
 
-def test_groups_of_the_same_picture_and_in_what_they_differ(store: Store) -> None:
+def test_duplicate_groups_and_their_differences(store: Store) -> None:
     faces = copies(store)
-    twins = twins_of(faces, labels_of(faces))
+    twins = find_duplicate_groups(faces, labels_of(faces))
     assert len(twins) == 2  # one that is alone is no pair
     assert twins.flags(0) == ["different people", "gender differs", "age class differs"]
     assert twins.flags(1) == []
@@ -417,7 +418,7 @@ def test_groups_of_the_same_picture_and_in_what_they_differ(store: Store) -> Non
 
 def test_a_version_without_duplicates_has_no_groups(store: Store) -> None:
     faces = people(store, 2)
-    assert len(twins_of(faces, labels_of(faces))) == 0
+    assert len(find_duplicate_groups(faces, labels_of(faces))) == 0
 
 
 def test_duplicates_on_the_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -445,7 +446,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-def test_mark_with_click_range_and_keys_relabel_kill_the_server_undo(store: Store, browser: Browser) -> None:
+def test_mark_relabel_restart_and_undo(store: Store, browser: Browser) -> None:
     hostile = "<img src=x onerror=alert(1)>"
     people(store, 9, p000={"person_id": hostile})
     with serving(store.workspace) as server:
@@ -503,7 +504,7 @@ def sample_ids(store: Store) -> list[str]:
     return read_corrections(logs(store))["sample_id"].to_pylist()
 
 
-def test_fast_saves_lose_nothing_and_mix_nothing_up(store: Store, browser: Browser) -> None:
+def test_fast_saves_are_all_written(store: Store, browser: Browser) -> None:
     people(store, 9)
     with serving(store.workspace) as server:
         page = open_grid(browser, server)
@@ -520,7 +521,7 @@ def test_fast_saves_lose_nothing_and_mix_nothing_up(store: Store, browser: Brows
     assert len(records) == 15
 
 
-def test_a_page_is_not_left_with_marks_by_one_key(store: Store, browser: Browser) -> None:
+def test_leaving_a_page_with_marks_needs_two_key_presses(store: Store, browser: Browser) -> None:
     people(store, 60)
     with serving(store.workspace) as server:
         page = open_grid(browser, server)

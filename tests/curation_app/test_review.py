@@ -8,9 +8,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from curation_app.annotations import log
-from curation_app.review.cards import picture_of
-from curation_app.review.leases import read_looks
-from curation_app.review.session import Sitting
+from curation_app.images.person_thumbnails import picture_of
+from curation_app.review.leases import read_annotators_per_person
+from curation_app.review.session import ReviewSession
 from data_manifests.versions.store import Store
 from tests.support.app_pages import open_page, texts
 from tests.support.app_server import ROOT, write_people
@@ -18,13 +18,13 @@ from tests.support.app_server import ROOT, write_people
 FRAME = str(ROOT / "curation_app" / "streamlit_app.py")
 
 
-def sitting(bench: AppTest) -> Sitting:
+def session(bench: AppTest) -> ReviewSession:
     assert not bench.exception, [one.value for one in bench.exception]
-    return bench.session_state["review_sitting"]
+    return bench.session_state["review_session"]
 
 
 def first(bench: AppTest) -> str | None:
-    return sitting(bench).view()["now"]
+    return session(bench).view()["current"]
 
 
 def open_frame(store: Store, monkeypatch: pytest.MonkeyPatch, **address: str) -> AppTest:
@@ -35,7 +35,7 @@ def open_frame(store: Store, monkeypatch: pytest.MonkeyPatch, **address: str) ->
     return bench.run()
 
 
-def test_suspects_come_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_most_suspect_people_come_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 3, {"p002": {"audit_rank": 1}})
     bench = open_page("review", store, "people@1", monkeypatch, "kim")
     assert first(bench) == "p002"
@@ -49,7 +49,7 @@ def test_without_an_audit_the_order_is_by_id(store: Store, monkeypatch: pytest.M
     assert "python -m audit run" in texts(bench)
 
 
-def test_the_queue_is_chosen_and_stands_in_the_address(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queue_is_kept_in_the_address(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 12)
     bench = open_page("review", store, "people@1", monkeypatch, "kim")
     bench.selectbox[0].set_value("id").run()
@@ -67,36 +67,36 @@ def test_one_person(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 3)
     bench = open_page("review", store, "people@1", monkeypatch, "kim")
     bench.selectbox[0].set_value("person").run()
-    assert "type the id" in texts(bench)
+    assert "enter the id" in texts(bench)
     bench.text_input[0].set_value("p9").run()
     assert "has no photo" in texts(bench)
     bench.text_input[0].set_value("p001").run()
     assert first(bench) == "p001"
 
 
-def test_another_queue_gives_the_people_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_queue_releases_the_people(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 12)
     bench = open_page("review", store, "people@1", monkeypatch, "kim")
     bench.selectbox[0].set_value("id").run()
     bench.text_input[0].set_value("p008").run()
-    other = Sitting(sitting(bench).table, "lee", sitting(bench).queue.__class__(), 1)
-    assert other.view()["now"] == "p000"
+    other = ReviewSession(session(bench).context, "lee", session(bench).queue.__class__(), 1)
+    assert other.view()["current"] == "p000"
 
 
-def test_how_many_see_each_person_is_set_for_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_annotators_per_person_is_set_for_all_annotators(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     version = write_people(store, 3)
     bench = open_page("review", store, "people@1", monkeypatch, "kim")
     bench.sidebar.selectbox[0].set_value(2).run()
-    assert read_looks(log.folder(store, version)) == 2
-    assert sitting(bench).looks == 2
+    assert read_annotators_per_person(log.folder(store, version)) == 2
+    assert session(bench).annotators_per_person == 2
 
 
-def test_a_broken_line_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_log_is_reported(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     version = write_people(store, 3)
     path = log.path_of(store, version, "lee")
     path.parent.mkdir(parents=True)
     path.write_text("no log at all\n")
-    (path.parent / "desk.json").write_text("{")
+    (path.parent / "review.json").write_text("{")
     bench = open_page("review", store, "people@1", monkeypatch, "kim")
     assert "is not a correction log" in texts(bench).replace("\\", "")
     assert first(bench) == "p000"
@@ -121,18 +121,18 @@ def test_a_broken_manifest(store: Store, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_frame_opens_the_review_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 2)
     bench = open_frame(store, monkeypatch, by="kim", manifest="people@1")
-    assert (first(bench), sitting(bench).annotator) == ("p000", "kim")
+    assert (first(bench), session(bench).annotator) == ("p000", "kim")
 
 
 @pytest.mark.parametrize("name", ["=cmd", "a;b", "(kim)"])
-def test_a_name_that_no_log_can_carry(store: Store, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_invalid_annotator_name_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     write_people(store, 2)
     bench = open_frame(store, monkeypatch, by=name)
     assert "a name begins with" in texts(bench)
-    assert sitting(bench).annotator == ""
+    assert session(bench).annotator == ""
 
 
-def test_signing_in_takes_the_place_of_a_typed_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sign_in_replaces_the_typed_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 2)
     monkeypatch.setenv("WORKSPACE", str(store.workspace))
     bench = AppTest.from_file(FRAME, default_timeout=60)
@@ -141,10 +141,10 @@ def test_signing_in_takes_the_place_of_a_typed_name(store: Store, monkeypatch: p
     bench.run()
     assert [button.label for button in bench.sidebar.button] == ["Sign in"]
     assert not bench.sidebar.text_input
-    assert sitting(bench).annotator == ""
+    assert session(bench).annotator == ""
 
 
-def test_who_is_signed_in_is_the_annotator(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signed_in_account_is_the_annotator(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 2)
     monkeypatch.setenv("WORKSPACE", str(store.workspace))
     bench = AppTest.from_file(FRAME, default_timeout=60)
@@ -153,9 +153,9 @@ def test_who_is_signed_in_is_the_annotator(store: Store, monkeypatch: pytest.Mon
         "streamlit.user_info._get_user_info", lambda: {"is_logged_in": True, "email": "kim@example.org"}
     )
     bench.run()
-    assert sitting(bench).annotator == "kim@example.org"
+    assert session(bench).annotator == "kim@example.org"
     monkeypatch.setattr("streamlit.user_info._get_user_info", lambda: {"is_logged_in": True, "name": "(Kim; Minji)"})
-    assert sitting(bench.run()).annotator == "user Kim Minji"  # what a log can carry
+    assert session(bench.run()).annotator == "user Kim Minji"  # what a log can carry
     assert (
         log.path_of(store, store.version("people"), "kim@example.org").parent == store.workspace / "corrections/people"
     )

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
+from train.training import train_and_report
 
 from curation_app.runs.training_runs import predictions_for, recipe_of, runs_of, worst_mistakes
 from curation_app.tiles.selection import UNKNOWN
@@ -25,7 +26,6 @@ from tests.support.app_server import browsing, serving
 from tests.support.app_tiles import PATIENCE_MS, sheet
 from tests.support.train_drawn import tiny_settings, write_people
 from train.reports.report import worst_mistakes as worst_of_train
-from train.training import train_and_report
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ server_metadata_url = "{provider.url}/.well-known/openid-configuration"
 """
 
 
-def test_who_signs_in_is_the_annotator(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signed_in_account_is_the_annotator(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 3)
     port, file = free_port(), tmp_path / "secrets.toml"
     monkeypatch.setenv("STREAMLIT_SECRETS_FILES", str(file))

@@ -20,7 +20,7 @@ from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.metadata import Version
 from data_manifests.versions.store import Store
 from pipeline.photos.images import save_rgb
-from synth.plan.render import MOVED, PLANNED
+from synth.plan.render_step import MOVED, PLANNED
 from tests.conftest import draw_picture
 from tests.support.app_pages import open_page, texts
 from tests.support.app_server import browsing, serving, write_people
@@ -31,7 +31,7 @@ KEY = "synthetic"
 
 
 def recipe(kind: str, wear: str, move: tuple[int, int] | None = None) -> str:
-    """A recipe with the keys of `synth.plan.render`, in their order."""
+    """A recipe with the keys of `synth.plan.render_step`, in their order."""
     planned = {"mask_type": kind, "wear": wear, "look_seed": 7, "seed": 8}
     assert tuple(planned) == PLANNED
     made: dict[str, Any] = planned | {"version": "3.2"}
@@ -70,7 +70,7 @@ def made_from(store: Store, changed: dict[str, dict[str, Any]] | None = None) ->
     return store.write("people", manifest([*photos, *rows]), "synth", parents=[store.version("people@1")])
 
 
-def test_recipes_of_synth_are_read_without_parsing_each(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mask_parameters_of_synth_are_read_without_a_json_parser(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = made_from(store).ref
     monkeypatch.setattr(mask_parameters, "_read_slowly", lambda text: pytest.fail(f"read slowly: {text}"))
     read = read_recipes(store, ref, AgeCuts())
@@ -84,7 +84,7 @@ def test_recipes_of_synth_are_read_without_parsing_each(store: Store, monkeypatc
     assert read.broken == 0
 
 
-def test_recipes_written_otherwise_are_read_and_broken_ones_counted() -> None:
+def test_mask_parameters_in_another_format_are_read_and_unreadable_ones_counted() -> None:
     texts_ = [json.dumps({"wear": "worn", "mask_type": "cup", "from_age": 30, "to_age": 70}), recipe("x", "worn")[:-9]]
     read = mask_parameters._parse(
         pa.array([*texts_, None, "[]", "null", recipe("sponge", "chin")], pa.string())
@@ -93,7 +93,7 @@ def test_recipes_written_otherwise_are_read_and_broken_ones_counted() -> None:
     assert [one["mask_type"] for one in read[1:]] == [UNREADABLE] * 4 + ["sponge"]
 
 
-def test_recipes_over_several_parts_of_a_file(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mask_parameters_over_several_batches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = made_from(store).ref
     whole = read_recipes(store, ref, AgeCuts())
     monkeypatch.setattr(mask_parameters, "_BATCH", 5)
@@ -103,7 +103,7 @@ def test_recipes_over_several_parts_of_a_file(store: Store, monkeypatch: pytest.
     np.testing.assert_array_equal(parts.covered, whole.covered)
 
 
-def test_a_version_without_any_says_which_has_some(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_without_synthetic_pictures_names_another(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 2)
     [told] = open_page(KEY, store, "people@1", monkeypatch).info
     assert "no synthetic pictures. Run: `python -m synth run people@1`" in told.value
@@ -112,7 +112,7 @@ def test_a_version_without_any_says_which_has_some(store: Store, monkeypatch: py
     assert "Version 2 has some" in told.value
 
 
-def test_the_gallery_shows_how_each_picture_was_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_show_how_each_picture_was_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made_from(store)
     bench = open_page(KEY, store, "people@2", monkeypatch, "Kim")
     shown = sheet(bench)["tiles"]
@@ -128,7 +128,7 @@ def test_the_gallery_shows_how_each_picture_was_made(store: Store, monkeypatch: 
     assert beside[0]["before"].startswith("data:image/jpeg")
 
 
-def test_chosen_by_type_wear_and_age_move_and_by_what_is_covered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filters_by_mask_placement_age_and_coverage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made_from(store)
     bench = open_page(KEY, store, "people@2", monkeypatch, "Kim")
 
@@ -148,7 +148,7 @@ def test_chosen_by_type_wear_and_age_move_and_by_what_is_covered(store: Store, m
     assert len(ids()) == 1
 
 
-def test_a_rejected_picture_leaves_the_next_version_and_its_photo_stays(
+def test_rejected_picture_is_excluded_and_its_photo_stays(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_from(store)
@@ -172,7 +172,7 @@ def logs(store: Store) -> list[Path]:
     return sorted((store.workspace / "corrections").glob("*/*.csv"))
 
 
-def test_a_broken_recipe_is_told_and_the_rest_is_shown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_mask_parameters_are_reported(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made_from(store, {"mask2": {"recipe": '{"mask_type": '}})
     bench = open_page(KEY, store, "people@2", monkeypatch)
     assert "1 recipes cannot be read" in texts(bench)

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from curation_app.annotations import log
 from data_manifests.agreement.consensus import decide, to_corrections, write_log
-from data_manifests.agreement.kappa import find_units
+from data_manifests.agreement.labels import annotated_labels
 from data_manifests.corrections.log import append_corrections, read_corrections
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.metadata import Version
@@ -169,8 +169,8 @@ def test_preview_then_apply_corrections(
 def test_a_consensus_is_applied_alone(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = males(store, tmp_path / "photos")
     logs = [say(store, version, name, "female") for name in ("Ann", "Bob")] + [say(store, version, "Cid", "male")]
-    units = find_units(read_corrections(logs))
-    made = to_corrections(decide(units, "majority", AgeCuts()), "majority")
+    labels = annotated_labels(read_corrections(logs))
+    made = to_corrections(decide(labels, "majority", AgeCuts()), "majority")
     write_log(store.workspace / "consensus" / "drawn" / "majority.csv", made)
     bench = part(open_page("versions", store, "drawn@2", monkeypatch), "Apply")
     [kind] = [one for one in bench.segmented_control if one.label == "Take"]

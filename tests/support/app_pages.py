@@ -8,9 +8,9 @@ from streamlit.testing.v1 import AppTest
 from data_manifests.versions.store import Store
 
 _SCRIPT = """
-from curation_app.shell import session
+from curation_app import shell
 from curation_app import {name}
-with session.errors_on_the_page():
+with shell.show_errors():
     {name}.page()
 """
 
