@@ -28,6 +28,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from data_manifests.errors import ManifestError, StageError
+from data_manifests.taxonomy import N_CLASSES
 from data_manifests.versions import Store, write_atomic
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 CONFIG, ABOUT, METRICS = "config.yaml", "run.json", "metrics.csv"
 PREDICTIONS, SCORES, REPORT = "predictions.parquet", "scores.json", "report.html"
+PROBABILITIES = [f"p_{class_id:02d}" for class_id in range(N_CLASSES)]  # columns of predictions.parquet
 _SERIAL = re.compile(r"(.+)-(\d{4,})")
 _MAX_QUIET_S = 600.0  # an epoch may take minutes; a run that wrote nothing for longer counts as interrupted
 

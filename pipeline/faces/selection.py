@@ -28,7 +28,7 @@ def select_face(detections: Detections, image_wh: tuple[int, int]) -> tuple[int,
     if len(detections) == 1:
         return int(order[0]), ""
     is_ambiguous = merit[order[1]] >= AMBIGUOUS_SHARE * merit[order[0]]
-    chosen = "ambiguous: two are about equally large and central" if is_ambiguous else "took the largest, most central"
+    chosen = "took one of two that are about equal" if is_ambiguous else "took the largest, most central"
     return int(order[0]), f"{len(detections)} faces, {chosen}"
 
 

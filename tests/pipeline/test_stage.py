@@ -74,7 +74,7 @@ def test_workers_follow_the_cores_and_a_few_pictures_take_none(
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     todo = store.read("drawn").table
     for number, (few, cores_each) in enumerate([(100, 1), (5, 1), (1, 1), (1, 4), (1, 16)]):
-        monkeypatch.setattr("pipeline.stage.FEW", few)
+        monkeypatch.setattr("pipeline.stage.SERIAL_BELOW", few)
         run_records("look", [measure_step(pause_s=number * 1e-6)], todo, store, cores_each=cores_each)
     assert asked == [(1, "serial"), (3, "pool"), (8, "pool"), (2, "pool"), (1, "pool")]
 
@@ -184,9 +184,9 @@ def test_an_unknown_executor_lists_the_choices(store: Store, photos: Path) -> No
 
 KILLED = """
 import sys
-from data_manifests.store import Store
+from data_manifests.versions import Store
 from pipeline.stage import run_stage
-from tests.stage_steps import INVERT, measure_step
+from tests.support.stage_steps import INVERT, measure_step
 if __name__ == "__main__":
     store = Store(sys.argv[1])
     run_stage("look", [measure_step(log=sys.argv[2], pause_s=0.05), INVERT], store.read("drawn"), store, jobs=2)

@@ -200,7 +200,7 @@ def test_a_folder_keeps_its_tree_and_tells_of_every_file(store: Store, tmp_path:
 
     again = run_folder(folder_steps(settings()), src, out, store, executor="serial")
     assert (again.reused, again.ledger) == (3, first.ledger)  # what could not be read is tried again
-    with pytest.raises(StageError, match="OUT must lie outside SRC"):
+    with pytest.raises(StageError, match="OUT must be outside SRC"):
         run_folder(folder_steps(settings()), src, src / "out", store)
 
 
