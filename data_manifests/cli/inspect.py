@@ -1,4 +1,4 @@
-"""`python -m data_manifests log | show | diff | verify | lineage`: commands that look at versions and write nothing."""
+"""The commands `log`, `show`, `diff`, `verify` and `lineage`, which read versions and write nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,17 @@ import click
 import pyarrow.compute as pc
 
 from data_manifests.command_line import echo_json, open_store
-from data_manifests.inspect import DIFF_COLUMNS, diff, diff_as_json, lineage, lineage_lines, verify
-from data_manifests.inspect import text as texts
+from data_manifests.inspect import (
+    DIFF_COLUMNS,
+    diff,
+    diff_as_json,
+    lineage,
+    lineage_lines,
+    log_lines,
+    row_lines,
+    verify,
+    version_lines,
+)
 from data_manifests.schema import STATUSES
 
 
@@ -19,26 +28,26 @@ def log_command(name: str) -> None:
     """List the versions of NAME, oldest first."""
     store = open_store()
     store.resolve(name)
-    for line in texts.log_lines(store.log(name), store.tags(name)):
+    for line in log_lines(store.log(name), store.tags(name)):
         click.echo(line)
 
 
 @click.command("show")
 @click.argument("ref")
-@click.option("--status", type=click.Choice(STATUSES), help="List the rows of this status instead, with their reasons.")
-@click.option("--limit", default=20, show_default=True, help="At most so many of them.")
+@click.option("--status", type=click.Choice(STATUSES), help="List the rows of this status with their reasons instead.")
+@click.option("--limit", default=20, show_default=True, help="List at most this many rows.")
 def show_command(ref: str, status: str | None, limit: int) -> None:
-    """Tell what a version holds.
+    """Summarise a version.
 
-    Its history, how many rows, people and synthetic pictures, the splits, and the 18 classes.
+    Print its history, the numbers of rows, people and synthetic images, the splits, and the 18 classes.
     """
     store = open_store()
     manifest = store.read(ref)
     if status:
         rows = manifest.table.filter(pc.equal(manifest.table.column("status"), status))
-        lines = texts.row_lines(rows, limit) or [f"no row of {manifest.version.ref} has status {status}"]
+        lines = row_lines(rows, limit) or [f"no row of {manifest.version.ref} has status {status}"]
     else:
-        lines = texts.version_lines(manifest, store.tags(manifest.version.name))
+        lines = version_lines(manifest, store.tags(manifest.version.name))
     click.echo("\n".join(lines))
 
 
@@ -50,7 +59,7 @@ def show_command(ref: str, status: str | None, limit: int) -> None:
 def diff_command(a: str, b: str, as_json: bool, limit: int) -> None:
     """Report what changed from version A to B.
 
-    Rows added and removed, labels, people, splits, status, bytes. A crop is compared with the photo it was made from.
+    Compare rows, labels, people, splits, status and bytes. A crop is compared with the photo from which it was made.
     """
     store = open_store()
     if as_json:
@@ -68,10 +77,10 @@ def diff_command(a: str, b: str, as_json: bool, limit: int) -> None:
 @click.command("verify")
 @click.argument("ref")
 def verify_command(ref: str) -> None:
-    """Check that all files are as recorded.
+    """Verify the files of a version.
 
-    Reads every file of a version again; tells which are missing, changed or outside of their folder. Exits with 1 if
-    any is.
+    Read every file again and list those that are missing, changed, unreadable or outside their folder. Exit with 1 if
+    there are any.
     """
     result = verify(open_store(), ref)
     click.echo("\n".join(result.lines()))
@@ -83,8 +92,8 @@ def verify_command(ref: str) -> None:
 @click.argument("ref")
 @click.argument("sample_id", metavar="SAMPLE")
 def lineage_command(ref: str, sample_id: str) -> None:
-    """Follow a row back to its photo.
+    """Trace a row back to its photo.
 
-    SAMPLE is its sample_id. Newest version first: which picture was made where, and what labels changed on the way.
+    SAMPLE is its sample_id. Print the version in which each image was made and the labels that changed, newest first.
     """
     click.echo("\n".join(lineage_lines(lineage(open_store(), ref, sample_id))))

@@ -1,4 +1,4 @@
-"""Reading a CSV that people made: any separator, a BOM, blank lines, rows of the wrong length."""
+"""Reading of hand-made CSV files: any separator, a BOM, blank lines, rows of the wrong length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_manifests.errors import ManifestError
 
 @dataclass(frozen=True)
 class CsvRow:
-    """One row. `number` is the one that a spreadsheet shows (the header is row 1); `problem` is its wrong length."""
+    """One row. `number` counts as spreadsheets do (the header is row 1); `problem` reports a wrong length."""
 
     number: int
     values: dict[str, str]
@@ -20,7 +20,7 @@ class CsvRow:
 
 
 def read_csv(path: Path) -> tuple[list[str], list[CsvRow]]:
-    """Header and rows, every value stripped text. Raises ManifestError when there is no table in the file."""
+    """Return header and rows, every value as stripped text. Raises ManifestError if the file holds no table."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             separator = _separator(file.readline())
@@ -29,7 +29,7 @@ def read_csv(path: Path) -> tuple[list[str], list[CsvRow]]:
     except FileNotFoundError:
         raise ManifestError(f"CSV {str(path)!r} does not exist.") from None
     except UnicodeDecodeError as error:
-        raise ManifestError(f"CSV {path.name!r} must be text in UTF-8: byte {error.start} is not.") from None
+        raise ManifestError(f"CSV {path.name!r} must be UTF-8 text. Byte {error.start} is not.") from None
     except (csv.Error, OSError) as error:
         raise ManifestError(f"CSV {path.name!r} cannot be read: {error}.") from None
     lines = [(number, [cell.strip() for cell in cells]) for number, cells in lines if any(map(str.strip, cells))]
@@ -38,14 +38,14 @@ def read_csv(path: Path) -> tuple[list[str], list[CsvRow]]:
             f"CSV {path.name!r} must have a header and at least one row. Got {len(lines)} rows instead."
         )
     header = lines[0][1]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise ManifestError(f"CSV {path.name!r} row 1: column {twice[0]!r} stands there more than once.")
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise ManifestError(f"CSV {path.name!r} row 1: column names must be unique. {repeated[0]!r} repeats.")
     return header, [_row(number, header, cells) for number, cells in lines[1:]]
 
 
 def require_columns(path: Path, header: list[str], needed: Iterable[str], hint: str = "") -> None:
-    """Raise ManifestError that names the first absent column and those there are."""
+    """Raise ManifestError with the first missing column and the columns present; `hint` follows the message."""
     for name in needed:
         if name not in header:
             raise ManifestError(f"CSV {path.name!r} row 1: no column {name!r} among {{{', '.join(header)}}}.{hint}")
@@ -59,5 +59,5 @@ def _row(number: int, header: list[str], cells: list[str]) -> CsvRow:
 
 
 def _separator(header: str) -> str:
-    """The separator that the header has most of; spreadsheets write `;` in half of the world."""
+    """Return the most frequent separator of the header; spreadsheets write `;` in many locales."""
     return max(",;\t", key=header.count)

@@ -1,4 +1,4 @@
-"""Layout `folder`: pictures in folders that are named after their labels."""
+"""Layout `folder`: images in folders that are named after their labels."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ import numpy as np
 import pyarrow as pa
 
 from data_manifests.errors import ManifestError
-from data_manifests.ingest.photos import Photo, found_photo, photos_to_table, walk_images
+from data_manifests.ingest.photo_rows import Photo, photo_from_file, photos_to_table, walk_images
 from data_manifests.taxonomy import GENDERS, MASKS, N_CLASSES, AgeCuts, split_class_id
 
 _log = logging.getLogger(__name__)
 
 
 def ingest_folder(source: Path, *, root_name: str, cuts: AgeCuts, cache: Path | None = None) -> pa.Table:
-    """Read all pictures below `source`, labels from the folders on their way, at any depth and in any order.
+    """Read all images below `source`, with labels from the names of their folders, at any depth and in any order.
 
     A folder is a class id (`0` to `17`, also `class_07`), or words joined by spaces, `_` or `,`, each of which is a
     mask (`worn`, `incorrect`, `none`), a gender (`male`, `female`) or an age class (for the cuts 30 and 60: `<30`,
     `under30`; `30-59`; `>=60`, `60+`). So `worn male <30/a.jpg`, `worn_male_under30/a.jpg`, `worn/male/under30/a.jpg`
-    and `0/a.jpg` say the same. Other folders (`train`, `part1`) say nothing.
+    and `0/a.jpg` give the same labels. Other folders (`train`, `part1`) give none.
 
-    A label that no folder gives is null; `age` always is (a folder knows the class only). The names do not say who is
-    who: every photo is a person of its own. A photo without any label, or with two different ones, fails. Raises
-    ManifestError when no folder gives a label.
+    A label that no folder gives is null; `age` is always null, because folders give the class only. File names do not
+    identify people, so every photo is its own person. A photo without any label, or with two different ones, fails.
+    Raises ManifestError if no folder gives a label.
     """
     paths, strays = walk_images(source)
     if strays:
-        _log.warning("ignored %d files that are no pictures", strays)
+        _log.warning("ignored %d files that are not images", strays)
     words = _words(cuts)
     photos = [_photo(path, words) for path in paths]
     if photos and all(photo.mask is photo.gender is photo.age_class is None for photo in photos):
         names = sorted({PurePosixPath(path).parts[0] for path in paths if "/" in path}) or ["no folders"]
         raise ManifestError(
-            f"no folder of {str(source)!r} is named after a label. Found {{{', '.join(names[:5])}}}; "
-            f"allowed are 0 to {N_CLASSES - 1} and words such as {', '.join(list(words)[:7])}."
+            f"a folder of {str(source)!r} must be named after a label: 0 to {N_CLASSES - 1}, or words such as "
+            f"{', '.join(list(words)[:7])}. Got {{{', '.join(names[:5])}}} instead."
         )
     return photos_to_table(photos, source, root_name, cuts, cache)
 
 
 def _words(cuts: AgeCuts) -> dict[str, dict[str, str | int]]:
-    """Word → the label that it gives."""
+    """Return the label of each word that a folder name may contain."""
     ages = [
         (f"<{cuts.middle}", f"under{cuts.middle}"),
         (f"{cuts.middle}-{cuts.old - 1}",),
@@ -55,7 +55,7 @@ def _words(cuts: AgeCuts) -> dict[str, dict[str, str | int]]:
 
 
 def _labels_of(folder: str, words: dict[str, dict[str, str | int]]) -> dict[str, str | int]:
-    """The labels that one folder's name gives; none if it holds any other word."""
+    """Return the labels in one folder's name; empty if it contains any other word."""
     number = re.fullmatch(r"(?:class[ _-]?)?(\d{1,2})", folder.lower())
     if number and int(number[1]) < N_CLASSES:
         mask, gender, age_class = (int(part) for part in split_class_id(np.array(int(number[1]))))
@@ -67,7 +67,7 @@ def _labels_of(folder: str, words: dict[str, dict[str, str | int]]) -> dict[str,
 
 
 def _photo(listed: str, words: dict[str, dict[str, str | int]]) -> Photo:
-    photo = found_photo(listed)
+    photo = photo_from_file(listed)
     given: dict[str, str | int] = {}
     for folder in Path(listed).parts[:-1]:
         for name, value in _labels_of(folder, words).items():

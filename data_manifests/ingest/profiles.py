@@ -12,56 +12,56 @@ import pyarrow as pa
 
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.csv_rows import CsvRow, read_csv, require_columns
-from data_manifests.ingest.photos import Photo, extra_name, photos_to_table, read_age, read_gender, storable_path
-from data_manifests.ingest.probe import is_image_name
+from data_manifests.ingest.image_info import is_image_name
+from data_manifests.ingest.photo_rows import Photo, extra_name, photos_to_table, read_age, read_gender, storable_path
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
 
 _log = logging.getLogger(__name__)
 _NEEDED = ("id", "gender", "age", "path")
-_PERSON = "person_id"  # optional; our own export writes it, so that synthetic profiles stay with their person
+_PERSON = "person_id"  # optional; written by export, so that synthetic profiles keep their person
 _LABELS: dict[str, Callable[[str], str | int]] = {"gender": read_gender, "age": read_age}
-_JUNK = ("thumbs.db", "desktop.ini")
+_SYSTEM_FILES = ("thumbs.db", "desktop.ini")
 
 
 def ingest_profiles(source: Path, *, root_name: str, cuts: AgeCuts, cache: Path | None = None) -> pa.Table:
-    """Read `source/train.csv` and the seven shots of each of its rows; seven rows (or more) per profile.
+    """Read `source/train.csv` and the seven shots of each of its rows; seven rows or more per profile.
 
-    `person_id` and `profile_id` are the column `id`; where the CSV has a column `person_id` too, that is the person.
-    Further columns are kept as `x_…`. A missing shot is a failed row; of two files for one shot both are.
-    Raises ManifestError when there is no train.csv or it lacks a column.
+    `person_id` and `profile_id` are taken from the column `id`; a column `person_id` in the CSV takes precedence for
+    the person. Further columns are kept as `x_…`. A missing shot is a failed row; two files for one shot are two failed
+    rows. Raises ManifestError if train.csv or one of its columns is missing.
     """
     path = source / "train.csv"
     if not path.is_file():
-        raise ManifestError(f"layout 'profiles' must have a train.csv, but {str(source)!r} has none. See --layout.")
+        raise ManifestError(f"layout 'profiles' must have a train.csv. {str(source)!r} has none; see --layout.")
     header, rows = read_csv(path)
     require_columns(path, header, _NEEDED)
     photos: list[Photo] = []
-    strays: list[str] = []
+    unlisted: list[str] = []
     first_with: dict[tuple[str, str], int] = {}
     for row in rows:
         found, others = _profile(row, source, first_with)
         photos += found
-        strays += others
-    strays += _unlisted(source, {row.values["path"].replace("\\", "/").split("/")[0] for row in rows})
-    if strays:
+        unlisted += others
+    unlisted += _unlisted_folders(source, {row.values["path"].replace("\\", "/").split("/")[0] for row in rows})
+    if unlisted:
         _log.warning(
-            "ignored %d files or folders that train.csv does not speak of, such as %s",
-            len(strays),
-            ", ".join(strays[:3]),
+            "ignored %d files or folders that train.csv does not list, such as %s",
+            len(unlisted),
+            ", ".join(unlisted[:3]),
         )
     return photos_to_table(photos, source, root_name, cuts, cache)
 
 
 def _profile(row: CsvRow, source: Path, first_with: dict[tuple[str, str], int]) -> tuple[list[Photo], list[str]]:
-    """The photos of one row, and the names of files in its folder that are none."""
-    common = _what_all_shots_share(row, first_with)
+    """Return the photos of one row, and the paths of other files in its folder."""
+    common = _common_fields(row, first_with)
     folder, problem = storable_path("images/" + row.values["path"])
     if not row.values["path"]:
         problem = "path is empty"
     if problem:
         common.problems.append(f"{problem} in row {row.number}")
-    here = source / folder
-    shots, strays = _shots_of(here) if not problem else ({}, [])
+    directory = source / folder
+    shots, unlisted = _shots_of(directory) if not problem else ({}, [])
     photos = []
     for shot in SHOTS:
         files = shots.get(shot, [])
@@ -69,7 +69,7 @@ def _profile(row: CsvRow, source: Path, first_with: dict[tuple[str, str], int]) 
         if len(files) > 1:
             problems.append(f"{len(files)} files for one shot: {', '.join(files)}")
         if not files and not problem:
-            problems.append(f"shot {shot} is missing" if here.is_dir() else f"folder {folder} does not exist")
+            problems.append(f"shot {shot} is missing" if directory.is_dir() else f"folder {folder} does not exist")
         photos += [
             replace(
                 common,
@@ -83,11 +83,11 @@ def _profile(row: CsvRow, source: Path, first_with: dict[tuple[str, str], int]) 
             )
             for file in files or [shot]
         ]
-    return photos, [f"{folder}/{name}" for name in strays]
+    return photos, [f"{folder}/{name}" for name in unlisted]
 
 
-def _what_all_shots_share(row: CsvRow, first_with: dict[tuple[str, str], int]) -> Photo:
-    """Person and labels of one row, with the problems that fail all of its shots."""
+def _common_fields(row: CsvRow, first_with: dict[tuple[str, str], int]) -> Photo:
+    """Return person and labels of one row, with the problems that fail all of its shots."""
     profile, person = row.values["id"], row.values.get(_PERSON, row.values["id"])
     extras = {extra_name(name): value or None for name, value in row.values.items() if name not in (*_NEEDED, _PERSON)}
     photo = Photo("", person, profile, extras=extras, problems=[row.problem] if row.problem else [])
@@ -107,24 +107,24 @@ def _what_all_shots_share(row: CsvRow, first_with: dict[tuple[str, str], int]) -
 
 
 def _shots_of(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
-    """Shot → its file names, and the names of other files."""
+    """Return the file names of each shot, and the names of other files."""
     shots: dict[str, list[str]] = {}
-    strays = []
+    unlisted = []
     for name in sorted(os.listdir(folder)) if folder.is_dir() else []:
         shot = Path(name).stem.lower()
         if is_image_name(name) and shot in SHOTS:
             shots.setdefault(shot, []).append(name)
-        elif not name.startswith(".") and name.lower() not in _JUNK:
-            strays.append(name)
-    return shots, strays
+        elif not name.startswith(".") and name.lower() not in _SYSTEM_FILES:
+            unlisted.append(name)
+    return shots, unlisted
 
 
-def _unlisted(source: Path, listed: set[str]) -> list[str]:
-    """What lies in images/ with no row in train.csv."""
+def _unlisted_folders(source: Path, listed: set[str]) -> list[str]:
+    """Return the entries of images/ without a row in train.csv."""
     folder = source / "images"
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     return [
         f"images/{name}"
         for name in names
-        if not name.startswith(".") and name.lower() not in _JUNK and name not in listed
+        if not name.startswith(".") and name.lower() not in _SYSTEM_FILES and name not in listed
     ]

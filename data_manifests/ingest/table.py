@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from data_manifests.errors import ManifestError, must_be_one_of
 from data_manifests.ingest.csv_rows import CsvRow, read_csv, require_columns
-from data_manifests.ingest.photos import (
+from data_manifests.ingest.photo_rows import (
     Photo,
     extra_name,
     photos_to_table,
@@ -37,16 +37,16 @@ def ingest_table(
 ) -> pa.Table:
     """Read a CSV that lists photos below the folder `source`.
 
-    csv: its file name; may be left out when the folder has only one.
-    columns: field → CSV column, such as {"path": "file"}; a field that is not named is read from the column of its own
-        name. Only `path` must be there. Without `person_id` every photo is a person of its own. Columns that are no
-        field are kept as `x_…`.
-    words: (field, word in the CSV) → our word, such as {("mask", "Masked"): "worn"}.
-    images: the folder below `source` that the CSV's paths start from.
-    mask: how the mask is worn where the CSV has neither mask nor shot; None for unknown.
+    csv: file name of the CSV; may be omitted if the folder has only one.
+    columns: CSV column of each field, such as {"path": "file"}; other fields are read from the column of the same
+        name. Only `path` is required. Without `person_id` every photo is its own person. Further columns are kept as
+        `x_…`.
+    words: schema value of (field, word in the CSV), such as {("mask", "Masked"): "worn"}.
+    images: folder below `source` to which the CSV's paths are relative.
+    mask: label of photos where the CSV has neither mask nor shot; None for unknown.
 
-    An empty label is null and remarked; a bad one is null and fails the row. Raises ManifestError when the CSV cannot
-    be read, has no such column, or a setting is not allowed.
+    An empty label is null with a remark; an invalid one is null and fails the row. Raises ManifestError if the CSV
+    cannot be read or lacks a column, or if an argument is not allowed.
     """
     if mask is not None and mask not in MASKS:
         raise ManifestError(must_be_one_of("mask", MASKS, mask))
@@ -58,8 +58,8 @@ def ingest_table(
     require_columns(path, header, (columns or {}).values())
     mapping = {name: name for name in FIELDS if name in header} | dict(columns or {})
     if "path" not in mapping:
-        require_columns(path, header, ["path"], " Say which one it is: --map path=COLUMN")
-    reader = _Reader(source, mapping, words or {}, images, mask)
+        require_columns(path, header, ["path"], " Name the column of the paths: --map path=COLUMN")
+    reader = _RowReader(source, mapping, words or {}, images, mask)
     return photos_to_table([reader.photo(row) for row in rows], source, root_name, cuts, cache)
 
 
@@ -69,12 +69,12 @@ def _only_csv(source: Path) -> Path:
     found = sorted(path for path in source.iterdir() if path.suffix.lower() == ".csv" and not path.name.startswith("."))
     if len(found) != 1:
         names = ", ".join(path.name for path in found)
-        raise ManifestError(f"{str(source)!r} must hold one CSV. Got {{{names}}} instead; say which: --csv FILE")
+        raise ManifestError(f"{str(source)!r} must contain one CSV. Got {{{names}}} instead; use --csv FILE.")
     return found[0]
 
 
-class _Reader:
-    """Turns rows into photos, remembering which path came first where."""
+class _RowReader:
+    """Conversion of CSV rows to photos; it records the first row of each path to find duplicates."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class _Reader:
         if not text:
             return storable_path("")
         file = Path(text)
-        if file.is_absolute():  # fine as long as it lies in the folder
+        if file.is_absolute():  # allowed inside the folder
             root = self.source.resolve()
             return storable_path(file.relative_to(root).as_posix() if file.is_relative_to(root) else text)
         return storable_path(f"{self.images}/{text}" if self.images else text)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from data_manifests.errors import ManifestError, must_be_one_of
-from data_manifests.ingest.photos import Photo, found_photo, photos_to_table, read_age, walk_images
+from data_manifests.ingest.photo_rows import Photo, photo_from_file, photos_to_table, read_age, walk_images
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
 
 _log = logging.getLogger(__name__)
@@ -18,21 +18,21 @@ _PARTS = ("age", "gender", "race", "date")
 def ingest_utkface(
     source: Path, *, root_name: str, cuts: AgeCuts, mask: str | None = "none", cache: Path | None = None
 ) -> pa.Table:
-    """Read all pictures below `source`, labels from their names: gender 0 is male, 1 female; race and date are kept.
+    """Read all images below `source`, with labels from file names: gender 0 is male, 1 female; race and date are kept.
 
-    The names do not say who is who: every photo is a person of its own. `mask` is what all photos are labelled with
-    (None for unknown). Raises ManifestError when there is no picture.
+    File names do not identify people, so every photo is its own person. `mask` is the label of all photos (None for
+    unknown). Raises ManifestError if there is no image.
     """
     if mask is not None and mask not in MASKS:
         raise ManifestError(must_be_one_of("mask", MASKS, mask))
     paths, strays = walk_images(source)
     if strays:
-        _log.warning("ignored %d files that are no pictures", strays)
+        _log.warning("ignored %d files that are not images", strays)
     return photos_to_table([_photo(path, mask) for path in paths], source, root_name, cuts, cache)
 
 
 def _photo(listed: str, mask: str | None) -> Photo:
-    photo = found_photo(listed, mask)
+    photo = photo_from_file(listed, mask)
     name = photo.path.split("/")[-1]
     parts = name.split(".")[0].split("_")  # some copies end in .jpg.chip.jpg
     if len(parts) != len(_PARTS):

@@ -1,8 +1,23 @@
-"""Read-only views of versions: differences, the lineage of a row, checks of files, text for a terminal."""
+"""Read-only views of versions: differences, the lineage of a row, verification of files, summaries as text."""
 
-from data_manifests.inspect.diff import FIELDS, Diff, diff
-from data_manifests.inspect.diff_json import DIFF_COLUMNS, diff_as_json
+from data_manifests.inspect.diff import DIFF_COLUMNS, FIELDS, Diff, diff, diff_as_json
 from data_manifests.inspect.lineage import lineage, lineage_lines
+from data_manifests.inspect.summary import class_lines, failure_lines, log_lines, row_lines, split_lines, version_lines
 from data_manifests.inspect.verify import verify
 
-__all__ = ["DIFF_COLUMNS", "FIELDS", "Diff", "diff", "diff_as_json", "lineage", "lineage_lines", "verify"]
+__all__ = [
+    "DIFF_COLUMNS",
+    "FIELDS",
+    "Diff",
+    "class_lines",
+    "diff",
+    "diff_as_json",
+    "failure_lines",
+    "lineage",
+    "lineage_lines",
+    "log_lines",
+    "row_lines",
+    "split_lines",
+    "verify",
+    "version_lines",
+]

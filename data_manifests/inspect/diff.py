@@ -1,18 +1,19 @@
-"""What changed from one table to another: rows, labels, bytes, splits, status. Columnar: a million rows take seconds.
+"""Differences between two tables: rows, labels, bytes, splits, status. Columnar: a million rows take seconds.
 
-A row of `b` is matched with a row of `a` by the first of these that finds one:
+A row of `b` is matched with a row of `a` by the first of these keys that finds one:
 
     sample_id                      the same file
-    source_id, profile_id, shot    another picture made from the same photo for the same place: a crop and its photo
-    root, path                     the same place with other bytes, where a photo was replaced and ingested again
+    source_id, profile_id, shot    another image made from the same photo for the same shot: a crop and its photo
+    root, path                     the same path with other bytes: a photo was replaced and ingested again
 
-The last two count only where they name one row on either side.
+The last two match only if they identify exactly one row on either side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +21,17 @@ import pyarrow.compute as pc
 
 LABEL_FIELDS = ("mask", "gender", "age", "age_class")
 FIELDS = (*LABEL_FIELDS, "person_id", "split", "fold", "status", "sha256")
+DIFF_COLUMNS = ("sample_id", "source_id", "root", "profile_id", "shot", "path", *FIELDS)
+"""The columns that a table needs for `diff` and `diff_as_json`; the others need not be read."""
+
 _FALLBACK_KEYS = (("source_id", "profile_id", "shot"), ("root", "path"))
+_ROW_COLUMNS = ("sample_id", "root", "path", "sha256", "person_id", "shot")
+_MAX_TRANSITIONS = {"text": 6, "json": 12}
 
 
 @dataclass(frozen=True)
 class Diff:
-    """Row numbers into two tables. `changed[field]` is (rows of a, rows of b), equally long, where it differs."""
+    """The difference of two tables as row numbers. `changed[field]` is (rows of a, rows of b) of equal length."""
 
     a: pa.Table
     b: pa.Table
@@ -34,18 +40,18 @@ class Diff:
     changed: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Whether anything differs."""
+        """Return whether anything differs."""
         return bool(len(self.added) or len(self.removed) or any(len(rows) for rows, _ in self.changed.values()))
 
     def changes(self, name: str, most: int | None = None) -> pa.Table:
-        """One row per change of a field, at most `most`: sample_id, person_id and path (as in b), old, new."""
+        """Return one row per change of a field, at most `most`: sample_id, person_id and path (in b), old, new."""
         in_a, in_b = (rows[:most] for rows in self.changed[name])
-        about = self.b.select(["sample_id", "person_id", "path"]).take(in_b)
-        about = about.append_column("old", self.a.column(name).take(in_a))
-        return about.append_column("new", self.b.column(name).take(in_b))
+        rows = self.b.select(["sample_id", "person_id", "path"]).take(in_b)
+        rows = rows.append_column("old", self.a.column(name).take(in_a))
+        return rows.append_column("new", self.b.column(name).take(in_b))
 
     def lines(self, examples: int = 3) -> list[str]:
-        """The summary as text."""
+        """Return the summary as text lines."""
         moved = f"{len(self.added):,} added, {len(self.removed):,} removed"
         shown = [f"{'rows':10} {self.a.num_rows:,} → {self.b.num_rows:,}: {moved}"]
         for name in FIELDS:
@@ -55,40 +61,44 @@ class Diff:
             if name == "sha256":
                 shown.append(f"{'bytes':10} {count:,} changed")
                 continue
-            shown.append(f"{name:10} {count:,} changed: {self._transitions(name)}")
+            shown.append(f"{name:10} {count:,} changed: {self._transition_text(name)}")
             if name in LABEL_FIELDS:
                 shown += self._examples(name, examples)
-        return [*(shown if self else ["no row, label, split or picture differs"]), *self.column_lines()]
+        return [*(shown if self else ["no row, label, split or image differs"]), *self.column_lines()]
 
     def column_lines(self) -> list[str]:
-        """Columns in which only one of the two has values, such as an audit's scores; the values are not compared."""
-        a, b = _with_values(self.a), _with_values(self.b)
+        """Return lines for columns with values in one table only, such as audit scores; values are not compared."""
+        a, b = _filled_columns(self.a), _filled_columns(self.b)
         only = {"added": [name for name in b if name not in a], "removed": [name for name in a if name not in b]}
-        return [f"{'columns':10} {what}: {', '.join(names)}" for what, names in only.items() if names]
+        return [f"{'columns':10} {change}: {', '.join(names)}" for change, names in only.items() if names]
 
-    def _transitions(self, name: str, most: int = 6) -> str:
-        """The most frequent old → new with their counts."""
+    def transitions(self, name: str, most: int) -> tuple[list[tuple[Any, Any, int]], int]:
+        """Return the most frequent (old, new, rows) of a field, and the number of further ones."""
         in_a, in_b = self.changed[name]
         pairs = pa.table({"old": self.a.column(name).take(in_a), "new": self.b.column(name).take(in_b)})
         counts = pairs.group_by(["old", "new"]).aggregate([([], "count_all")])
         counts = counts.sort_by([("count_all", "descending"), ("old", "ascending"), ("new", "ascending")])
-        rows = counts.slice(0, most).to_pylist()
-        text = ", ".join(f"{_shown(row['old'])} → {_shown(row['new'])} ({row['count_all']:,})" for row in rows)
-        return text + (f", {counts.num_rows - most} more" if counts.num_rows > most else "")
+        frequent = counts.slice(0, most).to_pylist()
+        return [(row["old"], row["new"], row["count_all"]) for row in frequent], max(0, counts.num_rows - most)
+
+    def _transition_text(self, name: str) -> str:
+        frequent, more = self.transitions(name, _MAX_TRANSITIONS["text"])
+        text = ", ".join(f"{_text(old)} → {_text(new)} ({rows:,})" for old, new, rows in frequent)
+        return text + (f", {more} more" if more else "")
 
     def _examples(self, name: str, most: int) -> list[str]:
         total = len(self.changed[name][0])
         rows = self.changes(name, most).to_pylist()
-        lines = [f"           {row['path']}: {_shown(row['old'])} → {_shown(row['new'])}" for row in rows]
+        lines = [f"           {row['path']}: {_text(row['old'])} → {_text(row['new'])}" for row in rows]
         return lines + ([f"           … and {total - most:,} more"] if total > most else [])
 
 
-def _with_values(table: pa.Table) -> list[str]:
+def _filled_columns(table: pa.Table) -> list[str]:
     return [name for name in table.column_names if table.column(name).null_count < table.num_rows]
 
 
 def diff(a: pa.Table, b: pa.Table) -> Diff:
-    """Compare two conformed tables; only the columns of FIELDS, the ids and the paths are looked at."""
+    """Compare two tables. Only the columns of DIFF_COLUMNS are needed and compared."""
     match = _match(a, b)  # row of a for each row of b, -1 where there is none
     in_b = np.flatnonzero(match >= 0)
     in_a = match[in_b]
@@ -99,6 +109,36 @@ def diff(a: pa.Table, b: pa.Table) -> Diff:
         differs = _differs(_take(a.column(name), in_a), _take(b.column(name), in_b))
         changed[name] = in_a[differs], in_b[differs]
     return Diff(a, b, np.flatnonzero(match < 0), np.flatnonzero(missing), changed)
+
+
+def diff_as_json(found: Diff, limit: int) -> dict[str, Any]:
+    """Return the numbers of rows and the changes by field as plain values, for `diff --json`.
+
+    `rows` is [rows of a, rows of b]. `changes[field]` has `count`, `transitions` ([old, new, rows], the most frequent
+    first) and `rows`: at most `limit` of them, each with the columns that identify its image, `old`, `new`, and
+    `before`, the same columns in a. Rows in b or in a only are the fields `added` and `removed`.
+    """
+    changes = {name: _change_as_json(found, name, limit) for name in FIELDS if len(found.changed[name][0])}
+    for name, table, rows in (("added", found.b, found.added), ("removed", found.a, found.removed)):
+        if len(rows):
+            changes[name] = {"count": len(rows), "transitions": [], "rows": _rows(table, rows, limit)}
+    return {"rows": [found.a.num_rows, found.b.num_rows], "changes": changes}
+
+
+def _change_as_json(found: Diff, name: str, limit: int) -> dict[str, Any]:
+    in_a, in_b = (rows[:limit] for rows in found.changed[name])
+    # Every pair of hashes is different, so their transitions carry no information.
+    frequent = found.transitions(name, _MAX_TRANSITIONS["json"])[0] if name != "sha256" else []
+    old, new = found.a[name].take(in_a).to_pylist(), found.b[name].take(in_b).to_pylist()
+    rows = _rows(found.b, in_b, limit)
+    for row, before, was, is_now in zip(rows, _rows(found.a, in_a, limit), old, new, strict=True):
+        row |= {"old": _text(was), "new": _text(is_now), "before": before}
+    transitions = [[_text(was), _text(is_now), count] for was, is_now, count in frequent]
+    return {"count": len(found.changed[name][0]), "transitions": transitions, "rows": rows}
+
+
+def _rows(table: pa.Table, rows: np.ndarray, limit: int) -> list[dict[str, Any]]:
+    return table.select(list(_ROW_COLUMNS)).take(pa.array(rows[:limit])).to_pylist()
 
 
 def _match(a: pa.Table, b: pa.Table) -> np.ndarray:
@@ -119,7 +159,7 @@ def _match(a: pa.Table, b: pa.Table) -> np.ndarray:
 
 
 def _index_in(values: pa.ChunkedArray, among: pa.ChunkedArray) -> np.ndarray:
-    """Position of each value among the others, (N,) int64, -1 where absent."""
+    """Return the position of each value in `among`, (N,) int64, -1 where absent."""
     return pc.fill_null(pc.index_in(values, among), -1).to_numpy().astype(np.int64)
 
 
@@ -129,7 +169,7 @@ def _key(table: pa.Table, names: Sequence[str], rows: np.ndarray) -> pa.ChunkedA
 
 
 def _uses(positions: np.ndarray) -> np.ndarray:
-    """How often the position at each place stands in the array, (N,) int64."""
+    """Return for each position the number of its occurrences in the array, (N,) int64."""
     return np.bincount(positions)[positions] if len(positions) else positions
 
 
@@ -139,11 +179,11 @@ def _take(values: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:
 
 
 def _differs(old: pa.ChunkedArray, new: pa.ChunkedArray) -> np.ndarray:
-    """Where two columns differ, (N,) bool; null equals null."""
+    """Return where two columns differ, (N,) bool; null equals null."""
     unequal = pc.fill_null(pc.not_equal(old, new), False)
     one_null = pc.xor(pc.is_null(old), pc.is_null(new))
     return pc.or_(unequal, one_null).to_numpy()
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
     return "empty" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Where a row came from: its steps through the versions, back to the ingested photo."""
+"""The lineage of a row: its steps through the versions, back to the ingested photo."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from data_manifests.errors import ManifestError
 from data_manifests.schema import BY_NAME
 from data_manifests.versions import Store, Version
 
-_TOLD = ("mask", "gender", "age", "split", "fold", "status", "reason")
+_COMPARED = ("mask", "gender", "age", "split", "fold", "status", "reason")
 
 
 @dataclass(frozen=True)
 class LineageStep:
-    """The row as one version holds it. `changes` is field → (before, after) against the next step, its origin."""
+    """A row in one version. `changes` has the (before, after) of each field that differs from the next, older step."""
 
     version: Version
     row: Mapping[str, Any]
-    is_new_picture: bool  # made in this version; else its row was taken over from the parent
+    is_new_image: bool  # made in this version; otherwise the row was copied from the parent version
     changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
 def lineage(store: Store, ref: str, sample_id: str) -> list[LineageStep]:
-    """The steps of a row, newest first; the last one is the photo's ingest.
+    """Return the steps of a row, newest first; the last one is the ingest of its photo.
 
-    A picture that was made from one which no version keeps is followed by its photo. Raises ManifestError when the row
-    is not in the version, or when a version on the way is gone.
+    An image whose parent is in no version is followed directly by its photo. Raises ManifestError if the row is not in
+    the version, or if a version of its history no longer exists.
     """
     row = _find(store, ref, sample_id)
     if row is None:
-        raise ManifestError(f"sample {sample_id!r} is not in {ref}; ids stand in its column sample_id.")
+        raise ManifestError(f"sample {sample_id!r} is not in {ref}. Take an id from its column sample_id.")
     steps: list[LineageStep] = []
     seen = {(ref, sample_id)}
     while True:
         origin = _origin(store, ref, row)
         before = origin[1] if origin else row
-        changes = {name: (before[name], row[name]) for name in _TOLD if before[name] != row[name]}
+        changes = {name: (before[name], row[name]) for name in _COMPARED if before[name] != row[name]}
         is_new = not origin or before["sample_id"] != row["sample_id"]
         steps.append(LineageStep(store.version(ref), row, is_new, changes))
         if not origin:
@@ -51,7 +51,7 @@ def lineage(store: Store, ref: str, sample_id: str) -> list[LineageStep]:
 
 
 def _origin(store: Store, ref: str, row: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """The version and row that a row came from; None for a photo where it was ingested."""
+    """Return the version and row from which a row was made; None for a photo in the version of its ingest."""
     parents = _parents(store, ref)
     for parent in parents:
         if found := _find(store, parent, row["sample_id"]):
@@ -66,7 +66,7 @@ def _origin(store: Store, ref: str, row: Mapping[str, Any]) -> tuple[str, dict[s
 
 
 def _ancestors(store: Store, ref: str) -> list[str]:
-    """All versions that a version goes back to, nearest first."""
+    """Return all versions from which a version descends, nearest first."""
     found: list[str] = []
     level = [ref]
     while level:
@@ -80,7 +80,7 @@ def _parents(store: Store, ref: str) -> list[str]:
     for parent in store.version(ref).parents:
         name, _, content = parent.partition("#")
         if not store.version(name).content_hash.startswith(content):
-            raise ManifestError(f"{name} is not the one that {ref} was made from: its content should be {content}….")
+            raise ManifestError(f"{name} is not the parent of {ref}: its content hash must begin with {content}.")
         parents.append(name)
     return parents
 
@@ -92,16 +92,16 @@ def _find(store: Store, ref: str, sample_id: str) -> dict[str, Any] | None:
 
 
 def lineage_lines(steps: list[LineageStep]) -> list[str]:
-    """The steps as text, newest first."""
+    """Return the steps as text lines, newest first."""
     lines = []
     for step in steps:
-        what = "picture made" if step.is_new_picture else "row kept"
-        what = "photo" if step.row["parent_id"] is None and step is steps[-1] else what
+        origin = "image made" if step.is_new_image else "row kept"
+        origin = "photo" if step.row["parent_id"] is None and step is steps[-1] else origin
         file = f"{step.row['root']}/{step.row['path']}"
-        lines.append(f"{step.version.ref}  {step.version.operation}: {what}, {file} ({step.row['sample_id']})")
-        lines += [f"    {name}: {_shown(old)} → {_shown(new)}" for name, (old, new) in step.changes.items()]
+        lines.append(f"{step.version.ref}  {step.version.operation}: {origin}, {file} ({step.row['sample_id']})")
+        lines += [f"    {name}: {_text(old)} → {_text(new)}" for name, (old, new) in step.changes.items()]
     return lines
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
     return "empty" if value is None else str(value)

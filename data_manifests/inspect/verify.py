@@ -1,4 +1,4 @@
-"""Whether the files of a version are still the ones it was made from."""
+"""Verification that the files of a version are present and unchanged."""
 
 from __future__ import annotations
 
@@ -18,26 +18,30 @@ PROBLEMS = ("missing", "changed", "outside", "unreadable")
 
 
 @dataclass(frozen=True)
-class Verified:
-    """`problems` has a row per file that is not as recorded: sample_id, root, path, problem (one of PROBLEMS)."""
+class FileCheck:
+    """The result of verifying files. `problems` has one row per bad file: sample_id, root, path, problem."""
 
     checked: int
-    without_hash: int  # rows that never had a readable file
+    without_hash: int  # rows whose file could not be read at ingest
     problems: pa.Table
 
     def lines(self, most: int = 20) -> list[str]:
-        """The report as text."""
+        """Return the result as text lines."""
         rows = self.problems.slice(0, most).to_pylist()
         lines = [f"{row['problem']:10} {row['root']}/{row['path']} ({row['sample_id']})" for row in rows]
         if self.problems.num_rows > most:
             lines.append(f"… and {self.problems.num_rows - most} more")
         counts = {name: pc.sum(pc.equal(self.problems.column("problem"), name)).as_py() or 0 for name in PROBLEMS}
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
-        return [*lines, f"{self.checked} files checked: {told}; {self.without_hash} rows have no file"]
+        summary = ", ".join(f"{name} {count}" for name, count in counts.items())
+        return [*lines, f"{self.checked} files checked: {summary}; {self.without_hash} rows have no file"]
 
 
-def verify(store: Store, ref: str) -> Verified:
-    """Hash every file of a version again. Raises ManifestError for an unknown root."""
+def verify(store: Store, ref: str) -> FileCheck:
+    """Hash every file of a version again and compare it with the recorded hash.
+
+    A file is missing, changed, unreadable, or outside its root after links are resolved (see PROBLEMS). Raises
+    ManifestError for an unknown root.
+    """
     table = store.read(ref, ["sample_id", "root", "path", "sha256"]).table
     rows = table.filter(pc.is_valid(table.column("sha256")))
     folders = {name: store.file_of(name, "") for name in rows.column("root").unique().to_pylist()}
@@ -47,7 +51,9 @@ def verify(store: Store, ref: str) -> Verified:
         found = pool.map(lambda row: _problem(folders, real, *row), listed)
         answers = list(tqdm(found, total=len(listed), desc="verify", unit="img"))
     problems = rows.drop_columns("sha256").append_column("problem", pa.array(answers, pa.string()))
-    return Verified(len(listed), table.num_rows - len(listed), problems.filter(pc.is_valid(problems.column("problem"))))
+    return FileCheck(
+        len(listed), table.num_rows - len(listed), problems.filter(pc.is_valid(problems.column("problem")))
+    )
 
 
 def _problem(folders: Mapping[str, Path], real: Mapping[str, str], root: str, path: str, sha256: str) -> str | None:

@@ -1,8 +1,7 @@
-"""TODO data_manifests.splits."""
+"""Splits and folds of people, and the balance of strata."""
 
-from data_manifests.splits.assign import assign_splits
+from data_manifests.splits.assign import assign_splits, count_people, keep_splits, newest_with_splits, without_splits
 from data_manifests.splits.balance import check_no_leak, shortfall, stratum_counts
-from data_manifests.splits.inherit import count_people, keep_splits, newest_with_splits, without_splits
 
 __all__ = [
     "assign_splits",

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from data_manifests.cli.main import cli
-from data_manifests.corrections.record import Correction, append_correction
+from data_manifests.corrections.log import append_correction
+from data_manifests.corrections.record import Correction
 from data_manifests.errors import ToolkitError
 from data_manifests.schema import as_markdown
 from data_manifests.versions.store import Store
@@ -126,17 +127,18 @@ def test_people_keep_their_split_when_photos_are_added(photos: Path) -> None:
             file.write(f"\n{number}.png,p{number},male,{20 + number}")
     ingest(photos)
     lines = call("split", "faces@photos")
-    assert lines[0] == "10 people keep the split that they have; --anew deals again"
+    assert lines[0] == "10 people keep their split; use --reassign to assign all again"
     table = the_store().read("faces@4").table
     after = dict(zip(*(table[name].to_pylist() for name in ("person_id", "split")), strict=True))
     assert {name: after[name] for name in before} == before
     assert table["split"].null_count == 0
     assert [parent.split("#")[0] for parent in the_store().version("faces@4").parents] == ["faces@3", "faces@2"]
-    call("split", "faces@4", "--anew", "--seed", 9)
-    anew = dict(
+    call("split", "faces@4", "--anew", "--seed", 9)  # the name of --reassign in 0.1.0
+    reassigned = dict(
         zip(*(the_store().read("faces").table[name].to_pylist() for name in ("person_id", "split")), strict=True)
     )
-    assert anew != after
+    assert reassigned != after
+    assert call("split", "faces@4", "--reassign", "--seed", 9)[-2].startswith("nothing changed")
 
 
 def test_photos_read_again_after_corrections_say_so(photos: Path, tmp_path: Path) -> None:
@@ -148,7 +150,10 @@ def test_photos_read_again_after_corrections_say_so(photos: Path, tmp_path: Path
     append_correction(log, Correction(pinned, row["sample_id"], row["person_id"], "sample", "age", "20", "21", "me"))
     call("apply", "faces", log)
     (photos / "9.png").unlink()
-    hint = "corrections of earlier versions are not in it; next: python -m data_manifests apply faces CSV…"
+    hint = (
+        "the new version does not contain the corrections of earlier versions; "
+        "next: python -m data_manifests apply faces CSV…"
+    )
     assert ingest(photos)[-2] == hint
     call("apply", "faces", log)
     assert the_store().read("faces").table["age"].to_pylist()[0] == 21
@@ -179,11 +184,11 @@ def test_diff_and_apply_print_json_for_programs(photos: Path, tmp_path: Path) ->
     assert change["rows"][0]["before"]["path"] == row["path"]
 
 
-def test_failed_rows_are_told_by_kind(photos: Path) -> None:
+def test_failed_rows_are_listed_by_kind(photos: Path) -> None:
     with (photos / "labels.csv").open("a") as file:
         file.write("\nx1.png,a,male,30\nx2.png,b,male,30\n0.png,c,male,900\n")
     lines = ingest(photos)
-    assert lines[0] == "3 of 13 rows failed; of each kind the first:"
+    assert lines[0] == "3 of 13 rows failed. First row of each kind of reason:"
     assert lines[1] == "      2 × x1.png: ingest: file does not exist"
     assert lines[-1] == "faces@1: 13 rows (ok 10, fallback 0, failed 3, excluded 0)"
     shown = call("show", "faces", "--status", "failed", "--limit", 1)
@@ -210,7 +215,7 @@ def test_verify_exits_with_1_when_a_file_is_gone(photos: Path) -> None:
 def test_another_folder_under_a_known_name_is_refused_until_it_is_moved(photos: Path) -> None:
     ingest(photos)
     moved = photos.rename(photos.with_name("moved"))
-    with pytest.raises(ToolkitError, match=rf"Choose another --name; or, .* data_manifests root faces {moved}"):
+    with pytest.raises(ToolkitError, match=rf"choose another --name, or, .* data_manifests root faces {moved}"):
         ingest(moved)
     assert call("root", "faces", moved) == [f"faces  {moved}"]
     assert ingest(moved)[-1].startswith("faces@1: ")
@@ -223,13 +228,13 @@ def test_another_folder_under_a_known_name_is_refused_until_it_is_moved(photos: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--layout", "profiles", "--csv", "a"], "--csv belongs to --layout table. Got --layout profiles instead."),
-        (["--layout", "folder", "--mask", "none"], "--mask belongs to --layout table or utkface. Got --layout folder"),
-        (["--layout", "table", "--map", "file"], "an option must be written --map FIELD=COLUMN. Got 'file' instead."),
-        (["--layout", "table", "--value", "x=y"], "--value is written FIELD:WORD=OURS, such as mask:Masked=worn"),
+        (["--layout", "profiles", "--csv", "a"], "--csv requires --layout table. Got --layout profiles instead."),
+        (["--layout", "folder", "--mask", "none"], "--mask requires --layout table or utkface. Got --layout folder"),
+        (["--layout", "table", "--map", "file"], "an option must have the form --map FIELD=COLUMN. Got 'file' instead."),
+        (["--layout", "table", "--value", "x=y"], "--value must be FIELD:WORD=VALUE, such as mask:Masked=worn"),
         (["--layout", "table", "--age-cuts", "60,30"], "age cuts must rise within 0 to 116, such as 30,60. Got 60,30"),
         (["--layout", "table", "--age-cuts", "30"], "age cuts must be two whole numbers such as 30,60. Got '30'"),
-        (["--layout", "table"], "Say which one it is: --map path=COLUMN"),
+        (["--layout", "table"], "Name the column of the paths: --map path=COLUMN"),
         (["--layout", "profiles"], "must have a train.csv"),
     ],
 )

@@ -45,7 +45,7 @@ def test_equal_tables_in_another_order_have_no_difference() -> None:
     a = table(ids(5))
     found = diff(a, a.take([3, 1, 0, 4, 2]))
     assert not found
-    assert found.lines() == ["no row, label, split or picture differs"]
+    assert found.lines() == ["no row, label, split or image differs"]
 
 
 def test_each_kind_of_change_is_seen_once() -> None:
@@ -169,5 +169,5 @@ def test_diff_with_itself_is_empty_in_any_order(rows: list[dict[str, Any]], rand
 def test_columns_that_an_audit_adds_are_told() -> None:
     old = table(ids(2))
     new = table([row | {"audit_rank": rank} for rank, row in enumerate(ids(2))])
-    assert diff(old, new).lines() == ["no row, label, split or picture differs", "columns    added: audit_rank"]
+    assert diff(old, new).lines() == ["no row, label, split or image differs", "columns    added: audit_rank"]
     assert diff(new, old).lines()[-1] == "columns    removed: audit_rank"

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_manifests.errors import ManifestError
-from data_manifests.ingest import ingest_profiles, probe
-from data_manifests.ingest.photos import storable_path
+from data_manifests.ingest import image_info, ingest_profiles
+from data_manifests.ingest.photo_rows import storable_path
 from data_manifests.schema import conform
 from data_manifests.taxonomy import SHOTS, AgeCuts
 from data_manifests.versions.store import Store
@@ -138,7 +138,7 @@ def test_a_format_that_cannot_be_read_is_not_called_missing(profiles: Path) -> N
 
 
 def test_a_file_over_the_byte_limit_is_not_read(profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(image_info, "MAX_BYTES", 2**20)
     with (profiles / "images" / "000002_dir" / "normal.jpg").open("r+b") as file:
         file.truncate(2**20 + 1)
     row = failed(read_profiles(profiles))[0]
@@ -212,8 +212,8 @@ def test_an_exported_person_column_is_the_person(profiles: Path) -> None:
         (b"", "must have a header and at least one row. Got 0 rows"),
         (b"id,gender,race,age,path\n", "Got 1 rows instead"),
         (b"id,gender,race,years,path\n1,male,x,3,a\n", "row 1: no column 'age' among {id, gender, race, years, path}"),
-        (b"id,gender,age,age,path\n1,male,3,3,a\n", "row 1: column 'age' stands there more than once"),
-        (b"id,gender,age,path\n1,m\xe4le,3,a\n", "must be text in UTF-8: byte 22 is not"),
+        (b"id,gender,age,age,path\n1,male,3,3,a\n", "row 1: column names must be unique. 'age' repeats"),
+        (b"id,gender,age,path\n1,m\xe4le,3,a\n", "must be UTF-8 text. Byte 22 is not."),
         (b'id,gender,age,path\n1,"male,3,a\n', "cannot be read: unexpected end of data"),
     ],
 )
@@ -231,7 +231,7 @@ def test_size_is_as_shown_when_exif_turns_the_picture(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 30)).save(tmp_path / "turned.jpg", exif=exif)
-    found = probe.probe_file(tmp_path / "turned.jpg")
+    found = image_info.read_image_info(tmp_path / "turned.jpg")
     assert (found.width_px, found.height_px, found.problem) == (30, 40, None)
 
 
@@ -245,7 +245,7 @@ def test_damaged_files_are_answered_never_raised(tmp_path: Path, data: st.DataOb
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     file = tmp_path / "x"
     file.write_bytes(raw[: data.draw(st.integers(1, len(raw)))])
-    found = probe.probe_file(file)
+    found = image_info.read_image_info(file)
     assert (found.problem is None) == (found.width_px is not None)
 
 
@@ -275,7 +275,7 @@ def test_any_text_in_a_csv_gives_rows_or_one_clear_error(tmp_path: Path, cells: 
     assert "\n" not in error
 
 
-# -- kept probes ------------------------------------------------------------------------------------------------
+# -- the cache --------------------------------------------------------------------------------------------------
 
 
 def test_unchanged_files_are_not_read_twice_and_changed_ones_are(
@@ -285,11 +285,11 @@ def test_unchanged_files_are_not_read_twice_and_changed_ones_are(
     first = ingest_profiles(profiles, root_name="r", cuts=CUTS, cache=cache)
     read: list[str] = []
 
-    def spy(path: Path) -> probe.Probe:
+    def spy(path: Path) -> image_info.ImageInfo:
         read.append(path.name)
         return ORIGINAL(path)
 
-    monkeypatch.setattr(probe, "probe_file", spy)
+    monkeypatch.setattr(image_info, "read_image_info", spy)
     assert ingest_profiles(profiles, root_name="r", cuts=CUTS, cache=cache).equals(first)
     assert read == []
     path = profiles / "images" / "000001_dir" / "mask1.png"
@@ -301,7 +301,7 @@ def test_unchanged_files_are_not_read_twice_and_changed_ones_are(
     assert pc.sum(pc.not_equal(changed["sha256"], first["sha256"])).as_py() == 1
 
 
-ORIGINAL = probe.probe_file
+ORIGINAL = image_info.read_image_info
 
 
 def test_an_unchanged_folder_gives_the_same_version_again(profiles: Path, store: Store) -> None:

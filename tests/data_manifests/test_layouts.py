@@ -105,7 +105,7 @@ def test_windows_and_absolute_paths_within_the_folder_are_fine(flat: Path) -> No
 
 def test_errors_about_the_table_itself(flat: Path) -> None:
     with pytest.raises(
-        ManifestError, match=r"no column 'path' among \{file\}\. Say which one it is: --map path=COLUMN"
+        ManifestError, match=r"no column 'path' among \{file\}\. Name the column of the paths: --map path=COLUMN"
     ):
         read_table(flat, "file\na.jpg\n")
     with pytest.raises(ManifestError, match=r"no column 'photo' among \{path\}"):
@@ -113,7 +113,7 @@ def test_errors_about_the_table_itself(flat: Path) -> None:
     with pytest.raises(ManifestError, match=r"field must be one of \{path, person_id.*Got 'sex' instead"):
         read_table(flat, "path\na.jpg\n", columns={"sex": "path"})
     (flat / "more.csv").write_text("path\n")
-    with pytest.raises(ManifestError, match=r"must hold one CSV\. Got \{labels.csv, more.csv\} instead"):
+    with pytest.raises(ManifestError, match=r"must contain one CSV\. Got \{labels.csv, more.csv\} instead"):
         read_table(flat, "path\npics/0.jpg\n")
     assert read_table(flat, "path\npics/0.jpg\n", csv="labels.csv").num_rows == 1
 
@@ -139,11 +139,11 @@ def test_utkface_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
     assert [rows[name]["x_race"] for name in good] == ["2", "0"]
     assert [rows[name]["person_id"] for name in good] == good
     assert {name: rows[name]["reason"] for name in bad} == {name: f"ingest: {why}" for name, why in bad.items()}
-    assert "ignored 1 files that are no pictures" in caplog.text
+    assert "ignored 1 files that are not images" in caplog.text
 
 
 def test_an_empty_or_absent_folder_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="there is no photo in"):
+    with pytest.raises(ManifestError, match="contains no photo"):
         ingest_utkface(tmp_path, root_name="r", cuts=CUTS)
     with pytest.raises(ManifestError, match="does not exist"):
         ingest_folder(tmp_path / "absent", root_name="r", cuts=CUTS)
@@ -194,7 +194,7 @@ def test_folders_with_some_labels_leave_the_rest_null(tmp_path: Path) -> None:
     assert "two labels for mask: incorrect and none" in rows["b.jpg"]["reason"]
     assert "no folder on its way" in rows["c.jpg"]["reason"]
     shutil.rmtree(tmp_path / "incorrect")
-    with pytest.raises(ManifestError, match=r"no folder of .* named after a label\. Found \{holiday\}"):
+    with pytest.raises(ManifestError, match=r"a folder of .* must be named after a label: .* Got \{holiday\} instead"):
         ingest_folder(tmp_path, root_name="r", cuts=CUTS)
 
 

@@ -43,7 +43,7 @@ def crop(store: Store) -> Version:
 
 
 def walk(store: Store, ref: str, sample_id: str) -> list[tuple[str, str, bool]]:
-    return [(step.version.ref, step.row["sample_id"], step.is_new_picture) for step in lineage(store, ref, sample_id)]
+    return [(step.version.ref, step.row["sample_id"], step.is_new_image) for step in lineage(store, ref, sample_id)]
 
 
 def test_a_crop_leads_back_to_its_photo(store: Store, crop: Version) -> None:
@@ -83,7 +83,7 @@ def test_a_picture_whose_parent_no_version_keeps_is_followed_by_its_photo(store:
 def test_lines_tell_the_story(store: Store, crop: Version) -> None:
     lines = lineage_lines(lineage(store, "faces@3", "ca"))
     assert lines == [
-        "faces@3  preprocess: picture made, r/ca.jpg (ca)",
+        "faces@3  preprocess: image made, r/ca.jpg (ca)",
         "    status: ok → fallback",
         "    reason: empty → crop: no face",
         "faces@2  apply: row kept, r/a.jpg (a)",
@@ -107,7 +107,7 @@ def test_a_parent_with_other_content_is_refused(store: Store) -> None:
     path.unlink()
     write(store, "ingest", [row("b")])  # takes number 3
     path.write_bytes(store.resolve("faces@3").read_bytes())
-    with pytest.raises(ManifestError, match="faces@1 is not the one that faces@2 was made from"):
+    with pytest.raises(ManifestError, match="faces@1 is not the parent of faces@2"):
         lineage(store, second.ref, "a")
 
 

@@ -68,7 +68,7 @@ def test_disjoint_exact_and_free_of_row_order(
     assert_exact(table, "split", {name: ratios.get(name, 0) for name in ("train", "val", "test")})
     shuffled = assign_splits(manifest(data.draw(st.permutations(rows))), ratios=ratios, seed=seed)
     assert by_person(shuffled) == by_person(table)
-    assert assign_splits(table, ratios=ratios, seed=seed + 1).equals(table), "everyone has a split: nothing to deal"
+    assert assign_splits(table, ratios=ratios, seed=seed + 1).equals(table), "everyone has a split: nothing to assign"
 
 
 @settings(deadline=None, max_examples=60)
@@ -172,9 +172,9 @@ def test_settings_that_are_refused(options: dict[str, Any], message: str) -> Non
 
 def test_a_person_in_two_splits_or_folds_is_refused() -> None:
     rows = [photo("a", split="train", fold=0), photo("a", "mask1", split="val", fold=1)]
-    with pytest.raises(ManifestError, match=r"person 'a' stands in splits train and val \(1 persons in two\)"):
+    with pytest.raises(ManifestError, match=r"Got 'a' in splits train and val \(1 people in two\)"):
         assign_splits(manifest(rows))
-    with pytest.raises(ManifestError, match=r"person 'a' stands in folds 0 and 1"):
+    with pytest.raises(ManifestError, match=r"must have one fold\. Got 'a' in folds 0 and 1"):
         assign_splits(manifest([row | {"split": "train"} for row in rows]), folds=3)
-    with pytest.raises(ManifestError, match=r"fold 4 exists, but folds is 3: drop the column"):
+    with pytest.raises(ManifestError, match=r"folds must be more than 4, .* Got 3 instead; use --reassign"):
         assign_splits(manifest([photo("a", fold=4)]), folds=3)

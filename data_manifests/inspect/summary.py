@@ -1,4 +1,4 @@
-"""Versions as text for a terminal."""
+"""Summaries of versions and rows as text lines for a terminal."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from data_manifests.versions import Manifest, Version, count_values
 
 
 def log_lines(versions: Sequence[Version], tags: Mapping[str, int]) -> list[str]:
-    """One line per version: ref, time, hash, rows, operation, parents, tags."""
+    """Return one line per version: reference, time, hash, rows, operation, parents, tags."""
     lines = []
     for version in versions:
         own = [tag for tag, number in tags.items() if number == version.number]
         parents = f" from {', '.join(version.parents)}" if version.parents else ""
         mark = f"  [{', '.join(own)}]" if own else ""
         time = version.created[:16].replace("T", " ")
-        what = f"{version.content_hash[:8]}  {version.rows:>9,} rows  {version.operation}"
-        lines.append(f"{version.ref:12} {time}  {what}{parents}{mark}")
+        content = f"{version.content_hash[:8]}  {version.rows:>9,} rows  {version.operation}"
+        lines.append(f"{version.ref:12} {time}  {content}{parents}{mark}")
     return lines
 
 
 def version_lines(manifest: Manifest, tags: Mapping[str, int]) -> list[str]:
-    """What a version is made of: history, ledger, people, splits, and the 18 classes as a table."""
+    """Return history, ledger, people, splits and the table of the 18 classes of a version."""
     version, table = manifest.version, manifest.table
     own = [tag for tag, number in tags.items() if number == version.number]
     parameters = ", ".join(f"{name}={value}" for name, value in version.parameters.items())
@@ -47,7 +47,7 @@ def version_lines(manifest: Manifest, tags: Mapping[str, int]) -> list[str]:
 
 
 def class_lines(manifest: Manifest) -> list[str]:
-    """How many usable rows each of the 18 classes has; a row per mask and gender, a column per age class."""
+    """Return the usable rows of the 18 classes: one line per mask and gender, one column per age class."""
     counts, ages = manifest.version.classes, manifest.cuts.names
     lines = [f"{'usable':18}" + "".join(f"{age:>10}" for age in ages)]
     for m, mask in enumerate(MASKS):
@@ -58,7 +58,7 @@ def class_lines(manifest: Manifest) -> list[str]:
 
 
 def split_lines(table: pa.Table) -> list[str]:
-    """People and rows of each split."""
+    """Return one line per split: its people and rows."""
     lines = []
     for name, rows in count_values(table, "split").items():
         people = pc.count_distinct(table.column("person_id").filter(pc.equal(table.column("split"), name))).as_py()
@@ -67,7 +67,7 @@ def split_lines(table: pa.Table) -> list[str]:
 
 
 def row_lines(table: pa.Table, most: int) -> list[str]:
-    """Rows with what one wants to know first: id, path, labels, status, reason."""
+    """Return one line per row, at most `most`: id, path, labels, status, reason."""
     columns = ("sample_id", "path", "mask", "gender", "age", "status", "reason")
     rows = table.select(columns).slice(0, most).to_pylist()
     lines = []
@@ -80,16 +80,18 @@ def row_lines(table: pa.Table, most: int) -> list[str]:
 
 
 def failure_lines(table: pa.Table, most: int = 8) -> list[str]:
-    """The reasons of failed rows, alike ones together: how many, and the first of each kind."""
+    """Return the reasons of failed rows grouped by kind: the number of rows and the first row of each kind.
+
+    Two reasons are of one kind if they differ only in quoted values and numbers.
+    """
     failed = table.filter(pc.equal(table.column("status"), "failed")).select(["path", "reason"]).to_pylist()
     kinds: dict[str, list[str]] = {}
     for row in failed:
-        # Alike means: the same but for quoted values and numbers.
         kind = re.sub(r"'[^']*'|\d+", "…", row["reason"])
         kinds.setdefault(kind, []).append(f"{row['path']}: {row['reason']}")
     ranked = sorted(kinds.values(), key=len, reverse=True)
     lines = [f"{len(rows):7,} × {rows[0]}" for rows in ranked[:most]]
     rest = sum(map(len, ranked[most:]))
     if lines:
-        lines.insert(0, f"{len(failed):,} of {table.num_rows:,} rows failed; of each kind the first:")
+        lines.insert(0, f"{len(failed):,} of {table.num_rows:,} rows failed. First row of each kind of reason:")
     return lines + ([f"{rest:7,} × other reasons"] if rest else [])

@@ -1,4 +1,4 @@
-"""What the layouts share: photos as they are listed, and the table that they become."""
+"""Photos as a source lists them, their labels and paths, and their conversion to a manifest table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from data_manifests.errors import ManifestError
-from data_manifests.ingest.probe import Probe, is_image_name, probe_files
+from data_manifests.ingest.image_info import ImageInfo, is_image_name, read_image_infos
 from data_manifests.schema import BY_NAME, EXTRA_PREFIX, conform
 from data_manifests.taxonomy import GENDERS, MASKS, MAX_AGE, MIN_AGE, AgeCuts, age_class_of, class_id_of
 from data_manifests.versions import is_inside, sample_id
@@ -25,7 +25,7 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,9}(\.0*)?")
 
 @dataclass
 class Photo:
-    """One file as its source lists it. `path` is relative to the source; `problems` collects what is wrong."""
+    """One file as its source lists it. `path` is relative to the source; any of `problems` fails the row."""
 
     path: str
     person_id: str
@@ -34,10 +34,10 @@ class Photo:
     mask: str | None = None
     gender: str | None = None
     age: int | None = None
-    age_class: int | None = None  # given only by a source that knows no ages
+    age_class: int | None = None  # set only by sources that give no age in years
     extras: Mapping[str, str | None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)  # worth knowing, but no reason to leave the photo out
+    remarks: list[str] = field(default_factory=list)  # written to `reason` without failing the row
     has_file: bool = True
 
 
@@ -45,7 +45,7 @@ class Photo:
 
 
 def read_age(text: str) -> int:
-    """Age in years from text such as "37" or "37.0". Raises ManifestError."""
+    """Return the age in years of a text such as "37" or "37.0". Raises ManifestError."""
     if not _WHOLE_NUMBER.fullmatch(text.strip()):
         raise ManifestError(f"age must be a whole number of years, got {text!r}")
     age = int(text.strip().split(".")[0])
@@ -55,12 +55,12 @@ def read_age(text: str) -> int:
 
 
 def read_gender(text: str) -> str:
-    """Gender from a word such as "male", "Female" or "F". Raises ManifestError."""
+    """Return the gender of a word such as "male", "Female" or "F". Raises ManifestError."""
     return _read_word("gender", text, _GENDER_WORDS)
 
 
 def read_mask(text: str) -> str:
-    """How the mask is worn, from one of the three words. Raises ManifestError."""
+    """Return the mask label of one of its three words, in any case. Raises ManifestError."""
     return _read_word("mask", text, _MASK_WORDS)
 
 
@@ -75,10 +75,10 @@ def _read_word(what: str, text: str, words: Mapping[str, str]) -> str:
 
 
 def storable_path(text: str) -> tuple[str, str | None]:
-    """A listed path → the path that a manifest can hold, and the problem if it points out of its root.
+    """Return a listed path in the form that a manifest allows, and the problem if it points outside its root.
 
-    What may not stand in a manifest (a leading `/`, a drive, `..`, bytes that are not UTF-8) is percent-encoded: the
-    row keeps a readable name that no file can have by accident, and the problem quotes the original.
+    Parts that a manifest does not allow (a leading `/`, a drive, `..`, bytes that are not UTF-8) are percent-encoded:
+    the row keeps a readable name that matches no file by accident, and the problem quotes the original.
     """
     shown = text.encode("utf8", "backslashreplace").decode()
     if "\0" in text or shown != text:
@@ -96,26 +96,26 @@ def storable_path(text: str) -> tuple[str, str | None]:
 
 
 def walk_images(source: Path) -> tuple[list[str], int]:
-    """Paths (relative, POSIX, sorted) of all picture files below a folder, and how many other files lie there.
+    """Return the paths (relative, POSIX, sorted) of all image files below a folder, and the number of other files.
 
-    Hidden files and folders are passed over. Linked folders are not entered: they could lead round in circles.
+    Hidden files and folders are skipped, and linked folders are not followed, because links can form a cycle.
+    Raises ManifestError if the folder does not exist.
     """
     if not source.is_dir():
         raise ManifestError(f"photo folder {str(source)!r} does not exist.")
-    images, strays = [], 0
+    images, others = [], 0
     for folder, folders, names in os.walk(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = Path(folder).relative_to(source)
         images += [(below / name).as_posix() for name in names if is_image_name(name)]
-        strays += sum(not name.startswith(".") and not is_image_name(name) for name in names)
-    return sorted(images), strays
+        others += sum(not name.startswith(".") and not is_image_name(name) for name in names)
+    return sorted(images), others
 
 
-def found_photo(listed: str, mask: str | None = None) -> Photo:
-    """A photo that was found on disk, by its name alone: nobody says who it is, so it is a person of its own."""
-    path, problem = storable_path(
-        listed.replace("\\", "%5C")
-    )  # legal in a name, but in a manifest / is the only separator
+def photo_from_file(listed: str, mask: str | None = None) -> Photo:
+    """Return a photo known by its path only. Nothing identifies the person, so it is its own person."""
+    # POSIX allows a backslash in a file name, but in a manifest / is the only separator.
+    path, problem = storable_path(listed.replace("\\", "%5C"))
     if "\\" in listed:
         problem = f"file name {listed!r} holds a backslash"
     return Photo(path, path, path, mask=mask, problems=[problem] if problem else [], has_file=problem is None)
@@ -127,20 +127,23 @@ def found_photo(listed: str, mask: str | None = None) -> Photo:
 def photos_to_table(
     photos: Sequence[Photo], source: Path, root_name: str, cuts: AgeCuts, cache: Path | None = None
 ) -> pa.Table:
-    """Read the files of the photos and make the conformed table, one row per photo, in their order."""
+    """Read the image files of the photos and return the conformed table, one row per photo, in their order.
+
+    `cache` is a file that keeps what was read of unchanged images. Raises ManifestError if there are no photos.
+    """
     if not photos:
-        raise ManifestError(f"there is no photo in {str(source)!r}.")
+        raise ManifestError(f"{str(source)!r} contains no photo. Check the folder and --layout.")
     real_root = os.path.realpath(source)
     for photo in photos:
         if photo.has_file and not is_inside(real_root, source / photo.path):
             photo.problems.append("path leads out of the photo folder through a link")
             photo.has_file = False
     with_file = [photo for photo in photos if photo.has_file]
-    probes = iter(probe_files([source / photo.path for photo in with_file], cache))
-    found = [next(probes) if photo.has_file else Probe() for photo in photos]
-    for photo, probe in zip(photos, found, strict=True):
-        if probe.problem:
-            photo.problems.append(probe.problem)
+    infos = iter(read_image_infos([source / photo.path for photo in with_file], cache))
+    found = [next(infos) if photo.has_file else ImageInfo() for photo in photos]
+    for photo, info in zip(photos, found, strict=True):
+        if info.problem:
+            photo.problems.append(info.problem)
     age = pa.array([photo.age for photo in photos], BY_NAME["age"].type)
     mask, gender = (pa.array([getattr(photo, name) for photo in photos], pa.string()) for name in ("mask", "gender"))
     given = pa.array([photo.age_class for photo in photos], pa.int8())
@@ -151,9 +154,9 @@ def photos_to_table(
         "source_id": ids,
         "root": [root_name] * len(photos),
         "path": [photo.path for photo in photos],
-        "sha256": [probe.sha256 for probe in found],
-        "width_px": [probe.width_px for probe in found],
-        "height_px": [probe.height_px for probe in found],
+        "sha256": [info.sha256 for info in found],
+        "width_px": [info.width_px for info in found],
+        "height_px": [info.height_px for info in found],
         "person_id": [photo.person_id for photo in photos],
         "profile_id": [photo.profile_id for photo in photos],
         "shot": [photo.shot for photo in photos],
@@ -172,14 +175,14 @@ def photos_to_table(
     return conform(pa.table({**columns, **extras}))
 
 
-def _sample_ids(photos: Iterable[Photo], found: Iterable[Probe]) -> list[str]:
-    """Ids of the photos. A file that is listed again is a row of its own, told apart by its count."""
+def _sample_ids(photos: Iterable[Photo], found: Iterable[ImageInfo]) -> list[str]:
+    """Return the ids of the photos. A file that is listed repeatedly gets distinct ids, by its count."""
     seen: Counter[str] = Counter()
     ids = []
-    for photo, probe in zip(photos, found, strict=True):
+    for photo, info in zip(photos, found, strict=True):
         seen[photo.path] += 1
         again = f"#{seen[photo.path]}" if seen[photo.path] > 1 else ""
-        ids.append(sample_id(photo.path + again, probe.sha256 or ""))
+        ids.append(sample_id(photo.path + again, info.sha256 or ""))
     return ids
 
 
@@ -188,5 +191,5 @@ def _reason(photo: Photo) -> str | None:
 
 
 def extra_name(column: str) -> str:
-    """The name under which a user's own column is kept."""
+    """Return the manifest name of a user's column."""
     return column if column.startswith(EXTRA_PREFIX) else EXTRA_PREFIX + column

@@ -1,0 +1,118 @@
+"""The commands `apply`, `split` and `tag`: they derive a version from another one, or name it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from data_manifests.cli.ingest import echo_version, move_photos_tag
+from data_manifests.command_line import echo_json, ledger_line, open_store
+from data_manifests.corrections import apply_to_store
+from data_manifests.errors import ConfigError
+from data_manifests.inspect import split_lines
+from data_manifests.splits import assign_splits, count_people, keep_splits, newest_with_splits, without_splits
+from data_manifests.versions import table_sha256
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("apply")
+@click.argument("ref")
+@click.argument("csvs", nargs=-1, required=True, type=_PATH, metavar="CSV...")
+@click.option("--seed", default=0, show_default=True, help="Seed the ages drawn for corrections to an age class.")
+@click.option("--report", type=_PATH, metavar="FILE", help="Write the outcome of each correction to a CSV.")
+@click.option("--tag", help="Tag the resulting version.")
+@click.option("--dry-run", is_flag=True, help="Report the outcome without writing a version.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--limit", default=500, show_default=True, help="List at most this many open corrections (--json).")
+def apply_command(
+    ref: str,
+    csvs: tuple[Path, ...],
+    seed: int,
+    report: Path | None,
+    tag: str | None,
+    dry_run: bool,
+    as_json: bool,
+    limit: int,
+) -> None:
+    """Apply correction CSVs to a version.
+
+    Conflicts and corrections that match no row are reported and left open; applying a CSV twice changes nothing.
+    """
+    store = open_store()
+    version, outcome = apply_to_store(store, ref, csvs, seed=seed, dry_run=dry_run)
+    if report:
+        outcome.write_csv(report)
+    if tag and not dry_run:
+        store.tag(version.ref, tag)
+    if as_json:
+        if not dry_run:
+            move_photos_tag(store, version)
+        result = {"ref": version.ref, "is_new": version.is_new, "dry_run": dry_run, "ledger": dict(version.ledger)}
+        echo_json(result | outcome.as_json(limit) | {"report": str(report) if report else None})
+        return
+    click.echo("\n".join(outcome.lines()))
+    if report:
+        click.echo(f"report: {report}")
+    if dry_run:
+        click.echo("dry run: no version was written")
+        return
+    echo_version(store, version)
+
+
+@click.command("split")
+@click.argument("ref")
+@click.option("--ratios", default="train=8,val=2", show_default=True, help="Set the shares of train, val and test.")
+@click.option("--folds", type=click.IntRange(min=2), help="Assign K cross-validation folds as well.")
+@click.option("--seed", default=0, show_default=True, help="Seed the order in which people are assigned.")
+@click.option(
+    "--reassign", "--anew", "reassign", is_flag=True, help="Assign everyone again, including people with a split."
+)
+def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign: bool) -> None:
+    """Assign every person to a split.
+
+    Splits are stratified by gender and age class. People who have a split, in this or an earlier version of the
+    manifest, keep it, so photos that are added later move nobody.
+    """
+    store = open_store()
+    manifest = store.read(ref)
+    shares = _shares(ratios)
+    parents = [manifest.version]
+    table = without_splits(manifest.table) if reassign else manifest.table
+    if not reassign and (earlier := newest_with_splits(store, manifest.version)):
+        table = keep_splits(table, store.read(earlier.ref, ["person_id", "split", "fold"]).table)
+        parents.append(earlier)
+    kept = count_people(table)
+    if kept:
+        click.echo(f"{kept:,} people keep their split; use --reassign to assign all again")
+    table = assign_splits(table, ratios=shares, folds=folds, seed=seed)
+    click.echo("\n".join(split_lines(table)))
+    if table_sha256(table) == manifest.version.content_hash:
+        echo_version(store, manifest.version)
+        return
+    # The key `anew` is from 0.1.0: with another name, a repeated split would not be recognised.
+    parameters = {"ratios": shares, "folds": folds, "anew": reassign}
+    name = manifest.version.name
+    version = store.write(name, table, "split", parents=parents, parameters=parameters, seed=seed)
+    echo_version(store, version)
+
+
+def _shares(text: str) -> dict[str, float]:
+    """Return the shares in "train=8,val=2", scaled to a sum of 1. Raises ConfigError."""
+    try:
+        shares = {name.strip(): float(share) for name, share in (part.split("=") for part in text.split(","))}
+        total = sum(shares.values())
+        return {name: share / total for name, share in shares.items()}
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(f"--ratios must be shares such as train=8,val=2. Got {text!r} instead.") from None
+
+
+@click.command("tag")
+@click.argument("ref")
+@click.argument("tag")
+def tag_command(ref: str, tag: str) -> None:
+    """Point TAG at a version. A tag may be moved; versions do not change."""
+    version = open_store().tag(ref, tag)
+    click.echo(f"tag {tag} → {version.ref}")
+    click.echo(ledger_line(version))
