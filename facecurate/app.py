@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from facecurate.lazy_group import resolve
+
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option(
@@ -25,9 +27,8 @@ def app(workspace: Path, streamlit_options: tuple[str, ...]) -> None:
 
     Further options go to `streamlit run`, such as --server.port 8600 or --server.headless false.
     """
-    from streamlit.web.cli import main as streamlit
-
     os.environ["WORKSPACE"] = str(workspace.absolute())
+    streamlit = resolve("streamlit.web.cli:main")  # by name, as any other program: only curation_app imports streamlit
     streamlit(["run", str(app_folder()), *streamlit_options], prog_name="facecurate app")
 
 
