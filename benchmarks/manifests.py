@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_manifests.corrections.apply import apply_corrections
-from data_manifests.corrections.record import COLUMNS, read_corrections, to_line
+from data_manifests.corrections.log import read_corrections, to_line
+from data_manifests.corrections.record import COLUMNS
 from data_manifests.inspect.diff import diff
 from data_manifests.schema import conform
 from data_manifests.splits.assign import assign_splits
@@ -88,7 +89,7 @@ def draw_log(table: pa.Table, path: Path, rng: np.random.Generator) -> list[dict
         made = {"correction_id": f"c{number}", "manifest": "faces@1#00000000", "field": field, "old": old, "new": new}
         made |= {"scope": scope, "annotator": "ann", "time": f"2026-11-20T12:00:00.{number:06d}Z", "note": ""}
         records.append(made | {key: row[key] for key in ("sample_id", "person_id")} | {"image_sha256": row["sha256"]})
-    path.write_text("".join([to_line(COLUMNS), *(to_line([row[name] for name in COLUMNS]) for row in records)]))
+    path.write_text("".join([to_line(COLUMNS), *(to_line([row.get(name, "") for name in COLUMNS]) for row in records)]))
     return records
 
 

@@ -1,205 +1,222 @@
-"""Labels on which annotators differ: each with its picture, and a button for whoever settles it."""
+"""Labels with conflicting annotations: each with its pictures, and buttons that adjudicate it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import streamlit as st
 
 from curation_app import shell
-from curation_app.annotations import Judged, log
+from curation_app.annotations import AnnotationSet, log
 from curation_app.images import ManifestRows
-from data_manifests.agreement import ADJUDICATION, Unit, conflicts
-from data_manifests.corrections import CHOICES, FIELDS, Correction, append_correction
+from data_manifests.agreement import ADJUDICATION, AnnotatedLabel, conflicts
+from data_manifests.corrections import CHOICES, FIELDS, Correction, append_correction, read_corrections
 from data_manifests.errors import ToolkitError
 from data_manifests.versions import Store, Version
 from reporting.thumbnails import thumbnail
 
 THUMBNAIL_PX = 168
-_A_PAGE = 10
-_STRIP = 3  # photos of a person
-_WIDTH_PX, _STRIP_WIDTH_PX = 136, 100
+_PAGE_SIZE = 10
+_MAX_PHOTOS = 3  # of a person
+_WIDTH_PX, _SEVERAL_WIDTH_PX = 136, 100
 
 
 @st.fragment
-def conflict_list(store: Store, version: Version, said: Judged) -> None:
-    """The list, each with its picture and the choices. A click saves and redraws the list alone."""
-    ruled = _clicked(said)
-    found = conflicts(said.units, said.cuts)
-    settled = [unit for unit in found if _ruling(unit, ruled)]
-    st.subheader("Where they differ")
+def conflict_list(store: Store, version: Version, annotations: AnnotationSet) -> None:
+    """Draw the conflicts, each with its pictures and values. A click saves and redraws the list alone."""
+    clicked = _clicked(annotations)
+    found = conflicts(annotations.labels, annotations.cuts)
+    adjudicated = [label for label in found if _adjudication(label, clicked)]
+    st.subheader("Conflicts")
     if not found:
-        st.success("Nowhere: no two annotators gave a label different values.", icon=":material/check:")
+        st.success("No two annotators gave a label different values.", icon=":material/check:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        fields = [name for name in FIELDS if any(unit.field == name for unit in found)]
+        fields = [name for name in FIELDS if any(label.field == name for label in found)]
         field = st.segmented_control("Field", ["all", *fields], default="all", required=True, key="conflict field")
-        all_of_them = st.toggle(f"Show settled ones ({len(settled)})", key="conflict settled")
-    shown = [unit for unit in found if field in ("all", unit.field)]
-    if not all_of_them:
-        just_now = st.session_state.get("just ruled", "")  # it stays until the next one, so that it can be undone
-        shown = [unit for unit in shown if not _ruling(unit, ruled) or _key(unit) == just_now]
-    st.caption(f"{len(found)} label{'s' if len(found) != 1 else ''} in conflict, {len(settled)} settled.")
+        show_all = st.toggle(f"Show adjudicated labels ({len(adjudicated)})", key="conflict settled")
+    shown = [label for label in found if field in ("all", label.field)]
+    if not show_all:
+        latest = st.session_state.get("latest adjudication", "")  # stays on the page, so that it can be undone
+        shown = [label for label in shown if not _adjudication(label, clicked) or _key(label) == latest]
+    st.caption(f"{len(found)} label{'s' if len(found) != 1 else ''} in conflict, {len(adjudicated)} adjudicated.")
     if not shell.current_annotator():
-        st.info("To settle one, write your name in the sidebar.", icon=":material/edit:")
-    pages = max(1, -(-len(shown) // _A_PAGE))
+        st.info("Enter your name in the sidebar to adjudicate.", icon=":material/edit:")
+    pages = max(1, -(-len(shown) // _PAGE_SIZE))
     at = st.pagination(pages, key=f"conflict page {pages}") if pages > 1 else 1
     columns = st.columns(2)
-    for i, unit in enumerate(shown[(at - 1) * _A_PAGE : at * _A_PAGE]):
+    for i, label in enumerate(shown[(at - 1) * _PAGE_SIZE : at * _PAGE_SIZE]):
         with columns[i % 2]:
-            _card(store, version, unit, ruled)
+            _card(store, version, label, clicked)
     if not shown:
-        st.success("All of them are settled.", icon=":material/check:")
+        st.success("All conflicts are adjudicated.", icon=":material/check:")
 
 
-def _card(store: Store, version: Version, unit: Unit, ruled: dict[str, str]) -> None:
+def _card(store: Store, version: Version, label: AnnotatedLabel, clicked: dict[str, str]) -> None:
     manifest = shell.load_rows(version.ref)
-    rows = rows_of(manifest, unit)
+    rows = rows_of(manifest, label)
+    row = rows[0] if rows else None
     with st.container(border=True):
-        several = len(rows) > 1
-        if several:
-            _strip(store, rows)
-        pictures, words = (None, st.container()) if several else st.columns([2, 5])
-        if pictures:
+        if len(rows) > 1:
+            _photos(store, rows)
+            text = st.container()
+        else:
+            pictures, text = st.columns([2, 5])
             with pictures:
-                _strip(store, rows)
-        with words:
-            st.markdown(f"**{unit.field.capitalize()}** · {shell.escape_markdown(_whose(unit, rows))}")
-            st.html(_words(unit, log.value_of(rows[0], unit.field) if rows else ""))
-            ruling = _ruling(unit, ruled)
-            choices = _choices(unit)
+                _photos(store, rows)
+        with text:
+            st.markdown(f"**{label.field.capitalize()}** · {shell.escape_markdown(_owner(label, rows))}")
+            st.html(_values(label, log.value_of(row, label.field) if row else ""))
+            chosen = _adjudication(label, clicked)
             with st.container(horizontal=True, gap="small"):
-                for choice in choices:
+                for choice in _choices(label):
                     st.button(
                         choice,
-                        key=f"rule {_key(unit)} {choice}",
-                        type="primary" if choice == ruling else "secondary",
+                        key=f"rule {_key(label)} {choice}",
+                        type="primary" if choice == chosen else "secondary",
                         disabled=not shell.current_annotator(),
-                        on_click=_rule,
-                        args=(store, version, unit, rows[0] if rows else None, choice, ruled),
+                        on_click=_adjudicate,
+                        args=(store, version, label, row, choice, clicked),
                     )
-                if ruling and _own_ruling(unit, ruled):
+                if chosen and _is_own_adjudication(label, clicked):
                     st.button(
-                        "Undo", key=f"undo {_key(unit)}", icon=":material/undo:", type="tertiary",
-                        on_click=_rule, args=(store, version, unit, rows[0] if rows else None, "", ruled),
+                        "Undo", key=f"undo {_key(label)}", icon=":material/undo:", type="tertiary",
+                        on_click=_adjudicate, args=(store, version, label, row, "", clicked),
                     )  # fmt: skip
-            if failed := st.session_state.pop(f"failed {_key(unit)}", ""):
+            if failed := st.session_state.pop(f"failed {_key(label)}", ""):
                 st.error(shell.escape_markdown(failed), icon=":material/error:")
 
 
-def _clicked(said: Judged) -> dict[str, str]:
-    """What was clicked since these logs were read: rulings by unit, an empty one where it was taken back."""
-    files, ruled = st.session_state.get("ruled", (None, {}))
-    if files != said.files:
-        ruled = {}
-        st.session_state["ruled"] = said.files, ruled
-    return ruled
+def _clicked(annotations: AnnotationSet) -> dict[str, str]:
+    """Return the adjudications made since these logs were read, by label; an empty value was undone."""
+    files, clicked = st.session_state.get("adjudications", (None, {}))
+    if files != annotations.files:
+        clicked = {}
+        st.session_state["adjudications"] = annotations.files, clicked
+    return clicked
 
 
-def _whose(unit: Unit, rows: Sequence[Mapping[str, Any]]) -> str:
-    if unit.scope == "person" or not rows:
-        return unit.person_id if unit.scope == "person" else unit.sample_id
+def _owner(label: AnnotatedLabel, rows: Sequence[Mapping[str, Any]]) -> str:
+    if label.scope == "person" or not rows:
+        return label.person_id if label.scope == "person" else label.sample_id
     return f"{rows[0]['shot'] or 'photo'} of {rows[0]['person_id']}"
 
 
-def _words(unit: Unit, filed: str) -> str:
-    """Who said what, as HTML."""
-    said = [("in this version", filed or "–"), *((name, word.value) for name, word in unit.words.items())]
-    said += [(f"{name} settles it", word.value) for name, word in unit.decisions.items()]
-    lines = (f"<span>{escape(name)}</span><b>{escape(value)}</b>" for name, value in said)
-    return f"{_STYLE}<div class='said'>{''.join(lines)}</div>"
+def _values(label: AnnotatedLabel, given: str) -> str:
+    """Return the value in this version and each annotator's as HTML."""
+    values = [("in this version", given or "–"), *((name, one.value) for name, one in label.annotations.items())]
+    values += [(f"adjudicated by {name}", one.value) for name, one in label.adjudications.items()]
+    lines = (f"<span>{escape(name)}</span><b>{escape(value)}</b>" for name, value in values)
+    return f"{_STYLE}<div class='values'>{''.join(lines)}</div>"
 
 
 _STYLE = """<style>
-.said { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; font-size: 14px; line-height: 1.45; }
-.said span { opacity: 0.7; } .said b { font-weight: 600; }
+.values { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; font-size: 14px; line-height: 1.45; }
+.values span { opacity: 0.7; } .values b { font-weight: 600; }
 </style>"""
 
 
-def rows_of(manifest: ManifestRows, unit: Unit) -> list[dict[str, Any]]:
-    """The photos that a unit speaks about in a version: one, or a person's first few; none if it has none of them."""
-    if unit.scope == "person":
-        place = manifest.people.searchsorted(unit.person_id)
-        if place < len(manifest.people) and manifest.people[place] == unit.person_id:
-            return manifest.records(manifest.rows_of(int(place))[:_STRIP])
+def rows_of(manifest: ManifestRows, label: AnnotatedLabel) -> list[dict[str, Any]]:
+    """Return the photos of a label in a version: one, or a person's first few; none if it has none of them."""
+    if label.scope == "person":
+        number = manifest.people.searchsorted(label.person_id)
+        if number < len(manifest.people) and manifest.people[number] == label.person_id:
+            return manifest.records(manifest.rows_of(int(number))[:_MAX_PHOTOS])
         return []
     for name in ("sample_id", "source_id"):  # itself, or what was made from it
-        at = pc.index(manifest.column(name), unit.sample_id).as_py()
+        at = pc.index(manifest.column(name), label.sample_id).as_py()
         if at >= 0:
             return manifest.records([at])  # type: ignore[arg-type]
     return []
 
 
-def _strip(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
+def _photos(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         st.caption("This version has no such photo.")
         return
-    files, troubles = [], []
+    files, problems = [], []
     for row in rows:
         try:
             files.append(str(thumbnail(store, row, THUMBNAIL_PX)))
         except ToolkitError as error:
-            troubles.append(str(error))
+            problems.append(str(error))
     with st.container(horizontal=True, gap="small"):
         for file in files:
-            st.image(file, width=_WIDTH_PX if len(files) == 1 else _STRIP_WIDTH_PX)
-    for trouble in troubles:
-        st.caption(f":material/broken_image: {shell.escape_markdown(trouble)}")
+            st.image(file, width=_WIDTH_PX if len(files) == 1 else _SEVERAL_WIDTH_PX)
+    for problem in problems:
+        st.caption(f":material/broken_image: {shell.escape_markdown(problem)}")
 
 
-def _choices(unit: Unit) -> list[str]:
-    """What can be chosen: what was said, then the other values of the field."""
-    said = list(dict.fromkeys(word.value for word in unit.words.values()))
-    return sorted(said) if unit.field == "age" else list(CHOICES[unit.field])
+def _choices(label: AnnotatedLabel) -> list[str]:
+    """Return the values to choose from: all of the field, or of an age those given."""
+    given = {one.value for one in label.annotations.values()}
+    return sorted(given) if label.field == "age" else list(CHOICES[label.field])
 
 
-def _key(unit: Unit) -> str:
-    return f"{unit.field} {unit.scope} {unit.person_id if unit.scope == 'person' else unit.sample_id}"
+def _key(label: AnnotatedLabel) -> str:
+    return f"{label.field} {label.scope} {label.person_id if label.scope == 'person' else label.sample_id}"
 
 
-def _ruling(unit: Unit, ruled: Mapping[str, str]) -> str:
-    """What a unit was adjudicated to, empty if it is open; what was clicked since the logs were read comes first."""
-    if _key(unit) in ruled:
-        return ruled[_key(unit)]
-    latest = max(unit.decisions.values(), key=lambda word: word.time, default=None)
+def _adjudication(label: AnnotatedLabel, clicked: Mapping[str, str]) -> str:
+    """Return the value that a label was adjudicated to, empty if it is open; what was clicked since comes first."""
+    if _key(label) in clicked:
+        return clicked[_key(label)]
+    latest = max(label.adjudications.values(), key=lambda one: one.order, default=None)
     return latest.value if latest else ""
 
 
-def _own_ruling(unit: Unit, ruled: Mapping[str, str]) -> bool:
-    return _key(unit) in ruled or shell.current_annotator() in unit.decisions
+def _is_own_adjudication(label: AnnotatedLabel, clicked: Mapping[str, str]) -> bool:
+    return _key(label) in clicked or shell.current_annotator() in label.adjudications
 
 
-def _rule(
-    store: Store, version: Version, unit: Unit, row: Mapping[str, Any] | None, choice: str, ruled: dict[str, str]
+def _adjudicate(
+    store: Store,
+    version: Version,
+    label: AnnotatedLabel,
+    row: Mapping[str, Any] | None,
+    choice: str,
+    clicked: dict[str, str],
 ) -> None:
-    """Write one record to the annotator's own log: a ruling, or with no choice what takes it back."""
+    """Write one record to the annotator's own log: an adjudication, or with no choice its undoing."""
     annotator = shell.current_annotator()
+    path = log.path_of(store, version, annotator)
     try:
-        record = ruling_record(version, unit, row, choice, annotator)
-        append_correction(log.path_of(store, version, annotator), record)
+        record = adjudication_record(version, label, row, choice, annotator)
+        if not choice:
+            record = replace(record, undoes=_latest_adjudication(path, record))
+        append_correction(path, record)
     except ToolkitError as error:
-        st.session_state[f"failed {_key(unit)}"] = str(error)
+        st.session_state[f"failed {_key(label)}"] = str(error)
         return
-    ruled[_key(unit)] = choice
-    st.session_state["just ruled"] = _key(unit)
+    clicked[_key(label)] = choice
+    st.session_state["latest adjudication"] = _key(label)
 
 
-def ruling_record(
-    version: Version, unit: Unit, row: Mapping[str, Any] | None, choice: str, annotator: str
+def _latest_adjudication(path: Path, record: Correction) -> str:
+    """Return the value for `undoes` of the latest adjudication of a record's label in a log; empty if there is none."""
+    found = [row for row in read_corrections([path]).to_pylist() if row["note"].startswith(ADJUDICATION)]
+    found = [row for row in found if (row["field"], row["scope"]) == (record.field, record.scope)]
+    owner = f"{record.scope}_id"
+    return next((row["correction_id"] for row in reversed(found) if row[owner] == getattr(record, owner)), "")
+
+
+def adjudication_record(
+    version: Version, label: AnnotatedLabel, row: Mapping[str, Any] | None, choice: str, annotator: str
 ) -> Correction:
-    """An adjudication. An empty choice takes it back: what the same person had said as an annotator is said again."""
-    note = f"{ADJUDICATION} {unit.said()}"
+    """Return the record of an adjudication; an empty choice states the adjudicator's own annotation again."""
+    note = f"{ADJUDICATION} {label.summary()}"
     if not choice:
-        own = unit.words.get(annotator)
-        choice, note = (own.value if own else ""), "adjudication taken back"
+        own = label.annotations.get(annotator)
+        choice, note = (own.value if own else ""), ""
     if row is not None:
-        return log.correction(version, row, unit.field, choice, annotator, person=unit.scope == "person", note=note)
-    last = unit.records[-1]  # the version at hand lacks the photo: it is named as it was named before
+        return log.correction(version, row, label.field, choice, annotator, person=label.scope == "person", note=note)
+    last = label.records[-1]  # this version lacks the photo: name it as the latest record does
     return Correction(
-        manifest=last["manifest"], sample_id=last["sample_id"], person_id=unit.person_id, scope=unit.scope,
-        field=unit.field, old=last["old"], new=choice, annotator=annotator, note=note,
-        image_sha256=last["image_sha256"],
+        manifest=last.manifest, sample_id=last.sample_id, person_id=label.person_id, scope=label.scope,
+        field=label.field, old=last.old, new=choice, annotator=annotator, note=note, image_sha256=last.image_sha256,
     )  # fmt: skip

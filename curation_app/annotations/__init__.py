@@ -1,8 +1,14 @@
-"""TODO curation_app.annotations."""
+"""Annotations in the app: the logs of a manifest, all annotators' labels, and the progress of the review."""
 
-from curation_app.annotations.annotation_set import Judged, judged, signers
-from curation_app.annotations.annotator_log import Words
+from curation_app.annotations.annotation_set import AnnotationSet, annotators_in, read_annotation_set
 from curation_app.annotations.log import correction, value_of
-from curation_app.annotations.review_progress import UNDO, Label, Progress, Saved
+from curation_app.annotations.review_progress import ReviewProgress
 
-__all__ = ["UNDO", "Judged", "Label", "Progress", "Saved", "Words", "correction", "judged", "signers", "value_of"]
+__all__ = [
+    "AnnotationSet",
+    "ReviewProgress",
+    "annotators_in",
+    "correction",
+    "read_annotation_set",
+    "value_of",
+]

@@ -1,4 +1,4 @@
-"""Duplicates on the Grid page: photos that are the same picture side by side, and in what their labels differ."""
+"""The duplicates on the Grid page: photos that are the same picture side by side, with the labels that differ."""
 
 from __future__ import annotations
 
@@ -9,58 +9,60 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from curation_app import tiles
 from curation_app.grid.duplicate_groups import DuplicateGroups, find_duplicate_groups
 from curation_app.images import ManifestRows
 from curation_app.shell import AppContext
-from curation_app.tiles import EXCLUDE, KEEP, SAME, component, labels_of, not_judged, photos
+from curation_app.tiles import EXCLUDE, KEEP, SAME, labels_of, without_annotations
 
 ACTIONS = (SAME, KEEP, EXCLUDE)
-_GROUPS_A_PAGE = 24
+_GROUPS_PER_PAGE = 24
 
 
-def show(context: AppContext, key: str, *, hide: bool, done: Mapping[str, Any]) -> None:
-    """Draw the groups with the component `key`; `hide` those that were judged."""
-    twins = _twins(context.manifest, context.manifest.version.pinned, str(context.store.workspace))
-    differs = twins.any_differs
-    kinds = {
-        "all": f"All  ({len(twins):,})",
+def draw_duplicates(context: AppContext, key: str, *, hide: bool, results: Mapping[str, Any]) -> None:
+    """Draw the groups with the component `key`. With `hide`, groups that the annotator has finished are left out."""
+    version = context.manifest.version
+    groups = _duplicate_groups(context.manifest, version.pinned, str(context.store.workspace))
+    differs = groups.any_differs
+    filters = {
+        "all": f"All  ({len(groups):,})",
         "differ": f"Labels or people differ  ({int(differs.sum()):,})",
         "same": f"Nothing differs  ({int((~differs).sum()):,})",
     }
-    kind = st.selectbox("Which", list(kinds), format_func=kinds.__getitem__, key="grid twins", width=260)
-    numbers = np.flatnonzero({"all": np.ones_like(differs), "differ": differs, "same": ~differs}[kind])
-    said = photos.words(context)
+    chosen = st.selectbox("Groups", list(filters), format_func=filters.__getitem__, key="grid duplicates", width=260)
+    numbers = np.flatnonzero({"all": np.ones_like(differs), "differ": differs, "same": ~differs}[chosen])
+    annotations = tiles.annotator_log(context)
     if hide:
-        spoken = {int(row) for row in not_judged(context.manifest, twins.rows, said, ())}
-        numbers = np.array([at for at in numbers.tolist() if spoken.issuperset(twins.group(at).tolist())], int)
-    name = json.dumps([context.manifest.version.pinned, context.annotator, "duplicates", kind, hide])
-    page = component.page_of(key, name, len(numbers), _GROUPS_A_PAGE, "groups")
-    here, ahead = (
-        [twins.group(at) for at in numbers[page.first + start :][:_GROUPS_A_PAGE].tolist()]
-        for start in (0, _GROUPS_A_PAGE)
+        open_rows = {int(row) for row in without_annotations(context.manifest, groups.rows, annotations, ())}
+        open_groups = [number for number in numbers.tolist() if open_rows.issuperset(groups.group(number).tolist())]
+        numbers = np.array(open_groups, int)
+    selection = json.dumps([version.pinned, context.annotator, "duplicates", chosen, hide])
+    page = tiles.current_page(key, selection, len(numbers), _GROUPS_PER_PAGE, "groups")
+    shown, following = (
+        [groups.group(number) for number in numbers[page.first + start :][:_GROUPS_PER_PAGE].tolist()]
+        for start in (0, _GROUPS_PER_PAGE)
     )
-    rows, made = photos.thumbnails(context, _joined(here), _joined(ahead))
-    group = np.repeat(np.arange(len(here)), [len(part) for part in here]).tolist()
-    shown = [
-        photos.tile_of(row, picture, said, context) | {"group": at}
-        for row, picture, at in zip(rows, made, group, strict=True)
-    ]
-    component.show(
+    rows, pictures = tiles.thumbnails(context, _joined(shown), _joined(following))
+    group_of_row = np.repeat(np.arange(len(shown)), [len(group) for group in shown]).tolist()
+    tiles.show_tiles(
         key,
-        choice=name,
+        selection=selection,
         page=page,
-        tiles=shown,
-        groups=[
-            component.Group(f"{len(twins.group(at))} times the same picture", twins.flags(at))
-            for at in numbers[page.first :][: page.shown].tolist()
+        tiles=[
+            tiles.tile_of(row, picture, annotations, context) | {"group": group}
+            for row, picture, group in zip(rows, pictures, group_of_row, strict=True)
         ],
-        manifest=context.manifest.version.pinned,
-        empty="The audit found no two photos that are the same picture.",
+        groups=[
+            tiles.Group(f"{len(groups.group(number))} photos of the same picture", groups.flags(number))
+            for number in numbers[page.first :][: page.shown].tolist()
+        ],
+        manifest=version.pinned,
+        empty="The audit found no duplicates.",
         actions=ACTIONS,
-        done=done,
-        undo=photos.undo_of(said, key),
-        look=photos.look(context, component.looked_at(key)),
-        why_not=photos.why_not(context),
+        results=results,
+        undo=tiles.undo_of(annotations, key),
+        enlarged=tiles.enlarged_picture(context, tiles.enlarged_sample(key)),
+        why_not=tiles.why_not(context),
     )
 
 
@@ -69,5 +71,5 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the duplicates …")
-def _twins(_manifest: ManifestRows, pinned: str, workspace: str) -> DuplicateGroups:
+def _duplicate_groups(_manifest: ManifestRows, pinned: str, workspace: str) -> DuplicateGroups:
     return find_duplicate_groups(_manifest, labels_of(_manifest))

@@ -15,13 +15,13 @@ from data_manifests.versions import Store, Version
 
 COLUMNS = (
     "sample_id", "source_id", "root", "path", "sha256", "person_id", "profile_id", "shot", "mask", "gender", "age",
-    "age_class", "class_id", "split", "status", "reason", "gender_label_score", "age_label_score", "mask_label_score",
-    "identity_score", "suggested_gender", "suggested_age", "suggested_mask", "duplicate_of", "audit_rank",
-    "audit_reason", "is_synthetic",
+    "age_class", "class_id", "split", "status", "reason", "excluded_by", "gender_label_score", "age_label_score",
+    "mask_label_score", "identity_score", "suggested_gender", "suggested_age", "suggested_mask", "duplicate_of",
+    "audit_rank", "audit_reason", "is_synthetic",
 )  # fmt: skip
 _DICTIONARY_COLUMNS = (  # few different texts in many rows
-    "root", "person_id", "profile_id", "shot", "mask", "gender", "split", "status", "reason", "suggested_gender",
-    "suggested_mask", "audit_reason",
+    "root", "person_id", "profile_id", "shot", "mask", "gender", "split", "status", "reason", "excluded_by",
+    "suggested_gender", "suggested_mask", "audit_reason",
 )  # fmt: skip
 
 

@@ -6,17 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curation_app.annotations import Label, value_of
+from curation_app.annotations import value_of
 from curation_app.review.decisions import LABELS, labels_of
+from data_manifests.corrections import LabelKey
 
 _IDENTITY_MISMATCH = 0.5  # an identity score below this: more likely another person
 _BETWEEN = re.compile(r"(?<=\d\)); ")  # reasons end with their probability, "(0.98)", and may hold a semicolon
 
 
-def card_of(rows: Sequence[Mapping[str, Any]], words: Mapping[Label, str], marks: Sequence[str]) -> dict[str, Any]:
+def card_of(rows: Sequence[Mapping[str, Any]], changes: Mapping[LabelKey, str], marks: Sequence[str]) -> dict[str, Any]:
     """Return a person for the browser, without pictures.
 
-    `words` are the annotator's own labels. `marks` are short facts about the person, such as the audit's rank.
+    `changes` are the annotator's own labels. `marks` are short facts about the person, such as the audit's rank.
     """
     suggest = {field: found for field in ("gender", "age") if (found := _suggestion(rows, field))}
     return {
@@ -29,7 +30,7 @@ def card_of(rows: Sequence[Mapping[str, Any]], words: Mapping[Label, str], marks
                 "name": (row["shot"] or row["path"].rsplit("/", 1)[-1]).replace("_", " "),
                 "file": {"sample_id": row["sample_id"], "sha256": row["sha256"] or ""},
                 "given": {field: value_of(row, field) for field in LABELS},
-                "labels": labels_of(row, words),
+                "labels": labels_of(row, changes),
                 "suggest": {"mask": row["suggested_mask"] or ""},
                 "notes": (notes := _notes(row)),
                 "suspect": bool(row["suggested_mask"] or notes),

@@ -5,8 +5,8 @@ The page gives it `data` (see `ReviewSession.view`) and gets back two values, ea
     act   {act: accept | unsure | next | previous | undo, seq, session, person, shots, note, have}
     more  {have}: the pictures of the people who come next are wanted
 
-`shots` is each shot as shown on the screen: sample_id, sha256, seen, mask, gender, age, exclude. `have` lists the people
-whose pictures the browser holds.
+`shots` is each shot as shown on the screen: sample_id, sha256, seen, mask, gender, age, exclude. `have` lists the
+people whose pictures the browser holds.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The logs state who has been seen. The people that an annotator has on the screen or next are leased in a small database
 beside the logs, so that two servers on one workspace never assign the same person twice. A lease expires, so a closed
-tab or a killed server blocks nobody for longer. It outlives the save: a server that has not read the newest lines of
+tab or a killed server blocks no person for longer. It outlives the save: a server that has not read the newest lines of
 the logs yet does not assign the person again.
 """
 
@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from curation_app.annotations import Progress
-from data_manifests.errors import CorrectionError, disk_trouble
+from curation_app.annotations import ReviewProgress
+from data_manifests.errors import CorrectionError, disk_error_message
 from data_manifests.versions import write_atomic
 
 LEASE_S = 900.0  # long enough for a difficult case or a break
-EVERYBODY = 0  # each annotator sees each person
+ALL_ANNOTATORS = 0  # each annotator sees each person
 _FILE = ".held.sqlite"
 _TABLE = "CREATE TABLE IF NOT EXISTS held (person TEXT, annotator TEXT, until REAL, PRIMARY KEY (person, annotator))"
 _TIMEOUT_S = 10
@@ -40,7 +40,7 @@ class AssignmentLeases:
         self,
         annotator: str,
         order: np.ndarray,
-        progress: Progress,
+        progress: ReviewProgress,
         annotators_per_person: int,
         count: int,
         *,
@@ -49,9 +49,10 @@ class AssignmentLeases:
     ) -> list[int]:
         """Return and lease the next `count` people (numbers) of an order for an annotator.
 
-        Left out are people whom the annotator has seen, whom `annotators_per_person` others have seen or hold, and
-        `without`; with `unseen_only`, those whom anybody has seen. EVERYBODY sets no limit. A visitor without a name
-        leases nobody and may see people whom others hold. Raises CorrectionError if the database cannot be written.
+        Left out are people that the annotator has seen, people that `annotators_per_person` others have seen or hold,
+        and `without`; with `unseen_only`, people that any annotator has seen. ALL_ANNOTATORS sets no limit. A visitor
+        without a name leases no people and may see people that others hold. Raises CorrectionError if the database
+        cannot be written.
         """
         if not annotator:
             return _next(annotator, order, progress, annotators_per_person, count, without, unseen_only, [])
@@ -92,7 +93,7 @@ class AssignmentLeases:
             finally:
                 connection.close()  # rolls back what was not committed
         except (OSError, sqlite3.Error) as error:
-            trouble = disk_trouble(error, self._folder)
+            trouble = disk_error_message(error, self._folder)
             if trouble is None:
                 raise
             raise CorrectionError(trouble) from None
@@ -101,7 +102,7 @@ class AssignmentLeases:
 def _next(
     annotator: str,
     order: np.ndarray,
-    progress: Progress,
+    progress: ReviewProgress,
     annotators_per_person: int,
     count: int,
     without: Collection[int],
@@ -110,8 +111,8 @@ def _next(
 ) -> list[int]:
     own = progress.seen_by(annotator)
     free = ~own
-    if annotators_per_person != EVERYBODY or unseen_only:
-        taken = progress.looks - own
+    if annotators_per_person != ALL_ANNOTATORS or unseen_only:
+        taken = progress.review_counts - own
         for person_id, name in held:
             number = progress.number_of(person_id)
             if number is not None and not progress.seen_by(name)[number]:
@@ -126,7 +127,7 @@ def read_annotators_per_person(folder: Path) -> int:
     """Return how many annotators should see each person, a setting in the folder of a manifest's logs; 1 by default."""
     for name, key in _SETTINGS:
         try:
-            return max(EVERYBODY, int(json.loads((folder / name).read_text("utf8"))[key]))
+            return max(ALL_ANNOTATORS, int(json.loads((folder / name).read_text("utf8"))[key]))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return 1

@@ -15,7 +15,7 @@ KINDS = {
     "suspicion": "Most suspect first",
     "id": "By id",
     "class": "One class",
-    "unseen": "Not yet seen by anybody",
+    "unseen": "Not seen by any annotator",
     "person": "One person",
 }
 _UNRANKED = np.iinfo(np.int32).max

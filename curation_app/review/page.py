@@ -10,7 +10,7 @@ from curation_app import shell
 from curation_app.annotations import log
 from curation_app.images import ManifestRows
 from curation_app.review.component import review_component
-from curation_app.review.leases import EVERYBODY, read_annotators_per_person, write_annotators_per_person
+from curation_app.review.leases import ALL_ANNOTATORS, read_annotators_per_person, write_annotators_per_person
 from curation_app.review.order import KINDS, Queue, is_ranked
 from curation_app.review.session import ReviewContext, ReviewSession, open_review_context
 from curation_app.shell import AppContext
@@ -20,7 +20,7 @@ from data_manifests.versions import Store
 
 _COMPONENT = "review"
 _SESSION = "review_session"
-_ANNOTATORS_PER_PERSON = {1: "one annotator", 2: "two", 3: "three", EVERYBODY: "all annotators"}
+_ANNOTATORS_PER_PERSON = {1: "one annotator", 2: "two", 3: "three", ALL_ANNOTATORS: "all annotators"}
 _MAX_PROBLEMS = 5
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from curation_app import shell
-from curation_app.annotations import Progress, log
+from curation_app.annotations import ReviewProgress, log
 from curation_app.images import ManifestRows, PersonThumbnails
 from curation_app.review.cards import card_of
-from curation_app.review.decisions import settle, take_back
-from curation_app.review.leases import EVERYBODY, AssignmentLeases
+from curation_app.review.decisions import review_records
+from curation_app.review.leases import ALL_ANNOTATORS, AssignmentLeases
 from curation_app.review.order import Queue, is_ranked, order_of, rank_text, ranks
 from data_manifests.corrections import append_corrections
 from data_manifests.errors import CorrectionError, ToolkitError
@@ -36,7 +36,7 @@ class ReviewContext:
 
     store: Store
     manifest: ManifestRows
-    progress: Progress
+    progress: ReviewProgress
     pictures: PersonThumbnails
     leases: AssignmentLeases
     recent: OrderedDict[int, list[dict[str, Any]]] = field(default_factory=OrderedDict)
@@ -75,7 +75,7 @@ class ReviewSession:
         self.order = order_of(self.context.manifest, self.queue)
         self.ranks = ranks(self.context.manifest) if is_ranked(self.context.manifest) else None
         self.refresh()
-        self.history = self.context.progress.trail(self.annotator)[-_HISTORY:] if self.annotator else []
+        self.history = self.context.progress.history(self.annotator)[-_HISTORY:] if self.annotator else []
         if self.queue.kind == "person":
             self.current = int(self.order[0])
         else:
@@ -115,12 +115,12 @@ class ReviewSession:
         person = self.context.progress.number_of(str(message["person"]))
         if person is None or person not in {self.current, *self.history}:
             raise CorrectionError("This person is not assigned to you. Reload the page.")
-        records = settle(
+        records = review_records(
             self.context.manifest.version,
             self.context.rows_of(person),
             message["shots"],
             self.annotator,
-            self.context.progress.words(self.annotator, person),
+            self.context.progress.changes(self.annotator, person),
             unsure=message["act"] == "unsure",
             note=str(message["note"]).strip(),
         )
@@ -143,10 +143,10 @@ class ReviewSession:
         self._go_to(self.history.pop())
 
     def _undo(self, message: Mapping[str, Any]) -> None:
-        last = self.context.progress.last(self.annotator)
+        last = self.context.progress.last_save(self.annotator)
         if last is None:
             raise CorrectionError("Nothing left to undo.")
-        self._write(take_back(last))
+        self._write(self.context.progress.undo_records(self.annotator, last))
         self.history = [person for person in self.history if person != last.person]
         self._go_to(last.person)
 
@@ -221,7 +221,7 @@ class ReviewSession:
             "prefetched": [self._id(person) for person in self.prefetched[:_SENT]],
             "people": {self._id(person): self._card(person) for person in near},
             "pictures": {self._id(person): self.context.pictures.of(person) for person in sent},
-            "savedPeople": [self._id(person) for person in progress.trail(self.annotator)[-_HISTORY:]],
+            "savedPeople": [self._id(person) for person in progress.history(self.annotator)[-_HISTORY:]],
             "progress": f"{done:,} of {len(self.order):,} seen · {today:,} today",
             "shareDone": done / max(1, len(self.order)),
             "empty": self._empty_text(),
@@ -234,24 +234,24 @@ class ReviewSession:
         """Return the text that stands where a person would, if the queue is empty for this annotator."""
         progress, own = self.context.progress, self.context.progress.seen_by(self.annotator)
         left = ~own
-        if self.annotators_per_person != EVERYBODY:
-            left &= progress.looks - own < self.annotators_per_person
+        if self.annotators_per_person != ALL_ANNOTATORS:
+            left &= progress.review_counts - own < self.annotators_per_person
         held = int(left[self.order].sum())
         if self.queue.kind == "person" or not held:
-            return "Nobody is left in this queue."
+            return "No people are left in this queue."
         return f"The last {held:,} are assigned to other annotators. Press ↓ to check whether one is free again."
 
     def _card(self, person: int) -> dict[str, Any]:
         progress = self.context.progress
-        words = progress.words(self.annotator, person)
+        changes = progress.changes(self.annotator, person)
         marks = [] if self.ranks is None else [rank_text(int(self.ranks[person]), len(self.context.manifest.people))]
         if progress.seen_by(self.annotator)[person]:
-            marks.append("unsure" if words.get(("", "unsure")) == "true" else "seen by you")
-        return card_of(self.context.rows_of(person), words, [mark for mark in marks if mark])
+            marks.append("unsure" if changes.get(("", "unsure")) == "true" else "seen by you")
+        return card_of(self.context.rows_of(person), changes, [mark for mark in marks if mark])
 
 
 def open_review_context(store: Store, manifest: ManifestRows) -> ReviewContext:
     """Return the shared state of one version. All versions of the manifest share one set of leases."""
     leases = AssignmentLeases(log.folder(store, manifest.version))
-    progress, pictures = Progress(np.asarray(manifest.people)), PersonThumbnails(store, manifest)
+    progress, pictures = ReviewProgress(np.asarray(manifest.people)), PersonThumbnails(store, manifest)
     return ReviewContext(store, manifest, progress, pictures, leases)

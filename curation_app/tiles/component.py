@@ -1,10 +1,10 @@
-"""Many small photos on a page, to be marked and settled together: a Streamlit component and what it is told.
+"""A page of small pictures in the browser, a Streamlit component: pictures are marked, and one action applies to all.
 
 The browser gives back three values that stay until it changes them:
 
-    saves  [{name, manifest, action, ids}]   what was done and is not confirmed yet; see `settle`
-    page   {of, page}                        which page of which choice
-    look   sample_id                         which photo to show large, or null
+    saves     [{name, manifest, action, ids}]   actions that are not confirmed yet; see `handle_saves`
+    page      {of, page}                        the page of a selection of pictures
+    enlarged  sample_id                         the picture to show large, or null
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from typing import Any
 
 import streamlit as st
 
+from curation_app import shell
 from curation_app.tiles.actions import Action
 from data_manifests.errors import ToolkitError
 
-_HERE = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 
 _component = st.components.v2.component(
-    "tiles", css=(_HERE / "tiles.css").read_text("utf8"), js=(_HERE / "tiles.js").read_text("utf8")
+    "tiles", css=(_FOLDER / "tiles.css").read_text("utf8"), js=shell.browser_script(_FOLDER / "tiles.js")
 )
 
 Tile = dict[str, Any]
-"""id; src or problem; w, h of the picture; texts head, label, hint, more, said; perhaps before (a second picture), out
-(is excluded), group (number), href."""
+"""id; src or problem; w, h of the picture; texts head, label, hint, more, verdict; optional: origin (a second picture),
+excluded, group (number), href."""
 
 
 @dataclass(frozen=True)
@@ -44,71 +45,77 @@ class Page:
 
 @dataclass(frozen=True)
 class Group:
-    """Tiles that belong together."""
+    """A frame around tiles that belong together."""
 
     title: str
     flags: list[str]
 
 
-def page_of(key: str, choice: str, total: int, size: int, noun: str) -> Page:
-    """The page that the browser is at; the first one of a new choice."""
+def current_page(key: str, selection: str, total: int, size: int, noun: str) -> Page:
+    """Return the page that the browser asks for; the first page of a new selection."""
     asked = _state(key).get("page") or {}
     pages = -(-total // size)
-    number = int(asked["page"]) if asked.get("of") == choice else 0
+    number = int(asked["page"]) if asked.get("of") == selection else 0
     number = max(0, min(number, pages - 1))
     return Page(number, pages, number * size, min(size, total - number * size), total, noun)
 
 
-def settle(key: str, do: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
-    """Do what the browser has asked for and not been told about; `do` returns what to say when it is on the disk.
+def handle_saves(key: str, save: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
+    """Call `save` for each action that the browser asks for, once, and return the results by name.
 
-    To be called before the page is read, so that it shows what was saved.
+    `save` returns the message to show once the action is on the disk. To be called before the page is read, so that
+    the page shows the saved state.
     """
-    known = st.session_state.get(f"{key}: done", {})
-    asked = {save["name"]: save for save in _state(key).get("saves") or []}
-    done = {name: known[name] for name in asked if name in known}
-    for name, save in asked.items():
-        if name not in done:
+    known = st.session_state.get(f"{key}: results", {})
+    asked = {action["name"]: action for action in _state(key).get("saves") or []}
+    results = {name: known[name] for name in asked if name in known}
+    for name, action in asked.items():
+        if name not in results:
             try:
-                done[name] = {"text": do(save), "error": False}
+                results[name] = {"text": save(action), "error": False}
             except ToolkitError as error:
-                done[name] = {"text": f"Nothing was saved: {error}", "error": True}
+                results[name] = {"text": f"Nothing was saved: {error}", "error": True}
             except OSError as error:
-                done[name] = {"text": f"Nothing was saved: {error.strerror} ({error.filename}).", "error": True}
-    st.session_state[f"{key}: done"] = done
-    return done
+                text = f"Nothing was saved: {error.strerror} ({error.filename})."
+                results[name] = {"text": text, "error": True}
+    st.session_state[f"{key}: results"] = results
+    return results
 
 
-def kind_of(key: str) -> str:
-    """The letter with which the names of this page's saves begin."""
+def save_prefix(key: str) -> str:
+    """Return the letter with which the names of a page's saves begin."""
     return key[0]
 
 
-def looked_at(key: str) -> str:
-    """The photo that is to be shown large; empty if none is."""
-    return str(_state(key).get("look") or "")
+def enlarged_sample(key: str) -> str:
+    """Return the `sample_id` of the picture to show large; empty if there is none."""
+    return str(_state(key).get("enlarged") or "")
 
 
-def show(
+def show_tiles(
     key: str,
     *,
-    choice: str,
+    selection: str,
     page: Page,
     tiles: Sequence[Tile],
     manifest: str,
     empty: str,
     actions: Sequence[Action] = (),
     groups: Sequence[Group] | None = None,
-    done: Mapping[str, Any] | None = None,
+    results: Mapping[str, Any] | None = None,
     undo: Mapping[str, str] | None = None,
-    look: Mapping[str, Any] | None = None,
+    enlarged: Mapping[str, Any] | None = None,
     why_not: str = "",
 ) -> None:
-    """Draw the page. `why_not` says why nothing can be said, `undo` (name, text) what undoing would take back."""
+    """Draw a page of pictures with the component `key`.
+
+    `selection` identifies the list that `page` belongs to, `manifest` the version. `why_not` is the reason why the
+    actions are disabled, `undo` (name, text) the save that undo would revert.
+    """
     data = {
-        "choice": choice,
-        "token": f"{choice} {page.number}",
-        "kind": kind_of(key),
+        "selection": selection,
+        "token": f"{selection} {page.number}",
+        "prefix": save_prefix(key),
         "manifest": manifest,
         "tiles": list(tiles),
         "groups": None if groups is None else [{"title": group.title, "flags": group.flags} for group in groups],
@@ -122,18 +129,19 @@ def show(
         "shown": page.shown,
         "total": page.total,
         "noun": page.noun,
-        "may": not why_not,
-        "why": why_not,
-        "done": dict(done or {}),
+        "enabled": not why_not,
+        "whyNot": why_not,
+        "results": dict(results or {}),
         "undo": dict(undo) if undo else None,
-        "look": look,
+        "enlarged": enlarged,
         "empty": empty,
+        "keyboard": shell.keyboard(shell.TILES),
     }
-    _component(key=key, data=data, on_saves_change=_nothing, on_page_change=_nothing, on_look_change=_nothing)
+    _component(key=key, data=data, on_saves_change=_ignore, on_page_change=_ignore, on_enlarged_change=_ignore)
 
 
-def _nothing() -> None:
-    """A value is read where the page is made; Streamlit wants a function for each."""
+def _ignore() -> None:
+    """Do nothing: the values are read when the page is drawn, but Streamlit asks for a callback of each."""
 
 
 def _state(key: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What the pages with many photos share: what is kept between reruns, how a save is done, how a photo is described."""
+"""The parts that pages with many photos share: cached labels and logs, saves, and the description of a photo."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from curation_app import shell
-from curation_app.annotations import Words, log
+from curation_app.annotations import log
 from curation_app.images import ManifestRows, Thumbnail, load_thumbnails, prefetch_thumbnails
 from curation_app.shell import AppContext
-from curation_app.tiles import component
-from curation_app.tiles.actions import Action, Row, records_of, records_of_group, text_of, verdict
-from curation_app.tiles.component import Tile
-from curation_app.tiles.selection import Labels, age_names, labels_of
+from curation_app.tiles.actions import Action, Row, action_records, group_action_records, text_of, verdict
+from curation_app.tiles.component import Tile, save_prefix
+from curation_app.tiles.selection import Labels, labels_of
+from data_manifests.corrections import AnnotatorLog
 from data_manifests.errors import CorrectionError, must_be_one_of
 
 THUMBNAIL_PX = 208
@@ -27,7 +27,7 @@ LARGE_PX = 640
 
 
 def labels(context: AppContext) -> Labels:
-    """The label columns of the desk's version, read once."""
+    """Return the labels of the chosen version, read once."""
     version = context.manifest.version
     return _labels(context.manifest, str(context.store.workspace), version.ref, version.content_hash)
 
@@ -37,38 +37,35 @@ def _labels(_manifest: ManifestRows, workspace: str, ref: str, content_hash: str
     return labels_of(_manifest)
 
 
-def words(context: AppContext) -> Words:
-    """What the desk's annotator has said so far; nothing without a name."""
-    path = (
-        log.path_of(context.store, context.manifest.version, context.annotator)
-        if context.annotator
-        else Path(".nobody")
-    )
-    said = _words(str(path))
-    said.refresh()
-    return said
+def annotator_log(context: AppContext) -> AnnotatorLog:
+    """Return the annotator's log, read up to its end; an empty one without a name."""
+    annotator = context.annotator
+    path = log.path_of(context.store, context.manifest.version, annotator) if annotator else Path(".none")
+    found = _annotator_log(str(path))
+    found.refresh()
+    return found
 
 
-@st.cache_resource(show_spinner="Reading what you said so far …")
-def _words(path: str) -> Words:
-    return Words(Path(path))
+@st.cache_resource(show_spinner="Reading your annotations …")
+def _annotator_log(path: str) -> AnnotatorLog:
+    return AnnotatorLog(Path(path))
 
 
 def why_not(context: AppContext) -> str:
-    """Why nothing can be said here; empty if it can."""
-    return "" if context.annotator else "Type your name in the sidebar to change labels."
+    """Return the reason why labels cannot be changed; empty if they can."""
+    return "" if context.annotator else "Enter your name in the sidebar to change labels."
 
 
 def save(context: AppContext, asked: Mapping[str, Any], actions: Sequence[Action]) -> str:
-    """Do what the browser asked for, and say what was done. Raises ToolkitError if nothing was.
+    """Do a save that the browser asks for and return a message. Raises ToolkitError if nothing was saved.
 
-    A save speaks about the version whose pictures were on the screen, whatever has been chosen since.
+    A save is about the version whose pictures were on the screen, whatever was chosen since.
     """
     if not context.annotator:
-        raise CorrectionError("type your name in the sidebar first.")
-    said = words(context)
+        raise CorrectionError("Enter your name in the sidebar to save corrections.")
+    own = annotator_log(context)
     if asked["action"] == "undo":
-        return f"Took back {_labels_text(said.take_back(asked['ids'][0]))}."
+        return f"Undid {_labels_text(own.undo(asked['ids'][0]))}."
     known = {action.name: action for action in actions}
     if asked["action"] not in known:
         raise CorrectionError(must_be_one_of("action", known, asked["action"]))
@@ -77,19 +74,19 @@ def save(context: AppContext, asked: Mapping[str, Any], actions: Sequence[Action
     if manifest.version.pinned != asked["manifest"]:
         raise CorrectionError(f"{asked['manifest']} is no longer in the workspace.")
     marked = rows_named(manifest, asked["ids"])
-    about = (manifest.version, context.annotator, said)
+    target = (manifest.version, context.annotator, own)
     if action.field == "group":
         records = [
             record
             for group, chosen in _groups(manifest, marked)
-            for record in records_of_group(action, group, chosen, *about)
+            for record in group_action_records(action, group, chosen, *target)
         ]
     else:
-        records = records_of(action, marked, *about)
-    said.save(asked["name"], records)
+        records = action_records(action, marked, *target)
+    own.save(asked["name"], records)
     many = f"{len(marked)} picture{'s' * (len(marked) != 1)}"
-    if not records and not said.is_saved(asked["name"]):
-        return f"{many}: you had said so already."
+    if not records and not own.history.has_save(asked["name"]):
+        return f"{many}: already annotated so."
     return f"Saved · {action.text} · {many}"
 
 
@@ -98,7 +95,7 @@ def _labels_text(number: int) -> str:
 
 
 def _groups(manifest: ManifestRows, marked: Sequence[Row]) -> list[tuple[list[Row], list[Row]]]:
-    """The groups of duplicates that marked photos belong to: all of the group, and which of it are marked."""
+    """Return the groups of duplicates that marked photos belong to: all photos of each, and the marked ones."""
     found = []
     for name in dict.fromkeys(row["duplicate_of"] for row in marked):
         rows = pc.indices_nonzero(pc.fill_null(pc.equal(manifest.column("duplicate_of"), name), False)).to_numpy()
@@ -108,7 +105,7 @@ def _groups(manifest: ManifestRows, marked: Sequence[Row]) -> list[tuple[list[Ro
 
 
 def rows_named(manifest: ManifestRows, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows by `sample_id`, in that order. Raises CorrectionError if one is not in the version."""
+    """Return rows by `sample_id`, in that order. Raises CorrectionError if one is not in the version."""
     column = manifest.column("sample_id")
     rows = pc.indices_nonzero(pc.is_in(column, pa.array(ids, pa.string()))).to_numpy()
     found = {row["sample_id"]: row for row in manifest.records(rows)}
@@ -117,28 +114,26 @@ def rows_named(manifest: ManifestRows, ids: Sequence[str]) -> list[dict[str, Any
     return [found[name] for name in ids]
 
 
-def undo_of(said: Words, key: str) -> dict[str, str] | None:
-    """What the undo button of a page would take back."""
-    name, records = said.last_save(component.kind_of(key))
-    return (
-        {"name": name, "text": f"Take back {_labels_text(len(records))}, said at {records[0].time[:16]}"}
-        if name
-        else None
-    )
+def undo_of(own: AnnotatorLog, key: str) -> dict[str, str] | None:
+    """Return the save that a page's undo button would undo, with the button's text; None if there is none."""
+    save_id, records = own.last_save(save_prefix(key))
+    if not save_id:
+        return None
+    return {"name": save_id, "text": f"Undo {_labels_text(len(records))}, saved at {records[0].time[:16]}"}
 
 
 def thumbnails(
     context: AppContext, rows: np.ndarray, ahead: np.ndarray
 ) -> tuple[list[dict[str, Any]], list[Thumbnail]]:
-    """The records and thumbnails of rows (by number); those of `ahead` are begun."""
+    """Return rows (by number) as dictionaries, with their thumbnails; start making those of `ahead`."""
     shown = context.manifest.records(rows)
     made = load_thumbnails(context.store, shown, THUMBNAIL_PX)
     prefetch_thumbnails(context.store, context.manifest.records(ahead), THUMBNAIL_PX)
     return shown, made
 
 
-def tile_of(row: Row, picture: Thumbnail, said: Words, context: AppContext, hint: str = "") -> Tile:
-    """What the page says about a photo: as labelled, what is suspicious, what this annotator made of it."""
+def tile_of(row: Row, picture: Thumbnail, own: AnnotatorLog, context: AppContext, hint: str = "") -> Tile:
+    """Return a photo for the browser: its labels, a hint, and this annotator's latest annotation."""
     return {
         "id": row["sample_id"],
         "src": picture.src,
@@ -148,35 +143,35 @@ def tile_of(row: Row, picture: Thumbnail, said: Words, context: AppContext, hint
         "head": f"{row['person_id']} · {row['shot'] or '–'}",
         "label": label_text(row, context),
         "hint": hint,
-        "said": verdict(row, said, context.manifest.cuts),
-        "out": said.of(row, "exclude") == "true",
+        "verdict": verdict(row, own, context.manifest.cuts),
+        "excluded": own.latest_of(row, "exclude") == "true",
         "href": review_link(context, row["person_id"]),
     }
 
 
 def label_text(row: Row, context: AppContext) -> str:
-    """Such as "female 45 · worn"; the class where the age is not known, a dash without a label."""
+    """Return labels such as "female 45 · worn"; the class where the age is not known, a dash without a label."""
     age = row["age"] if row["age"] is not None else None
     if age is None and row["age_class"] is not None:
-        age = age_names(context.manifest.cuts)[row["age_class"]]
+        age = context.manifest.cuts.display_names[row["age_class"]]
     mask = text_of("mask", row["mask"], context.manifest.cuts) if row["mask"] else "–"
     return f"{row['gender'] or '–'} {'–' if age is None else age} · {mask}"
 
 
 def review_link(context: AppContext, person: str) -> str:
-    """The address of a person on the review page."""
+    """Return the address of a person on the review page."""
     asked = {"manifest": context.manifest.version.ref, "by": context.annotator, "queue": "person", "at": person}
     return "./?" + urlencode({name: value for name, value in asked.items() if value})
 
 
-def look(context: AppContext, sample: str) -> dict[str, Any] | None:
-    """One photo large, beside the one that it was made from if the version has that; None if nothing is asked for."""
+def enlarged_picture(context: AppContext, sample: str) -> dict[str, Any] | None:
+    """Return a photo enlarged, beside the one that it was made from if the version has it; None without a sample."""
     if not sample:
         return None
     try:
         row = rows_named(context.manifest, [sample])[0]
     except CorrectionError:
-        return None  # of a version that is no longer the one on the page
+        return None  # a sample of another version than the chosen one
     shown = [row, *(found for found in origins(context.manifest, [row]) if found)]
     captions = ["synthetic" if row["is_synthetic"] else "this photo", "made from this photo"]
     made = load_thumbnails(context.store, shown, LARGE_PX)
@@ -201,7 +196,7 @@ def look(context: AppContext, sample: str) -> dict[str, Any] | None:
 
 
 def origins(manifest: ManifestRows, rows: Sequence[Row]) -> list[dict[str, Any] | None]:
-    """The photo that each synthetic picture was made from; None for a photo, or if it is no longer there."""
+    """Return the photo that each synthetic picture was made from; None for a photo, or if it is not in the version."""
     asked = pa.array([row["source_id"] for row in rows if row["is_synthetic"]], pa.string())
     at = pc.indices_nonzero(pc.is_in(manifest.column("source_id"), asked)).to_numpy()
     found = {row["source_id"]: row for row in manifest.records(at) if not row["is_synthetic"]}

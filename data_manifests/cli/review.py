@@ -1,4 +1,4 @@
-"""`python -m data_manifests agreement | consensus | report`: what reviewing needs beside the app."""
+"""`python -m data_manifests agreement | consensus`: what reviewing needs beside the app."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from data_manifests.agreement import (
     RULES,
     SIGNATURE,
     Agreement,
-    Unit,
+    AnnotatedLabel,
     agreement,
+    annotated_labels,
     conflicts,
     decide,
-    find_units,
     read_sources,
     to_corrections,
     write_log,
 )
-from data_manifests.command_line import ledger_line, open_store
+from data_manifests.command_line import open_store
 from data_manifests.corrections import FIELDS, read_corrections
 from data_manifests.errors import ConfigError
 from data_manifests.taxonomy import AgeCuts
@@ -39,18 +39,18 @@ def agreement_command(csvs: tuple[Path, ...], limit: int) -> None:
     then the labels on which they differ. A record that accepts a label (new is old) is a word too. Ages are compared by
     class.
     """
-    units, cuts = _read(csvs)
+    labels, cuts = _read(csvs)
     for name in FIELDS:
-        found = agreement(units, name, cuts)
-        if found.units:
+        found = agreement(labels, name, cuts)
+        if found.labels:
             click.echo("\n".join([*agreement_lines(found), ""]))
-    open_ = conflicts(units, cuts)
-    for unit in open_[:limit]:
-        click.echo(f"{unit.name}: {unit.said()}")
+    open_ = conflicts(labels, cuts)
+    for label in open_[:limit]:
+        click.echo(f"{label.name}: {label.summary()}")
     if len(open_) > limit:
         click.echo(f"… and {len(open_) - limit} more; --limit shows them")
-    settled = sum(bool(unit.decisions) for unit in open_)
-    click.echo(f"{len(units)} labels judged, {len(open_)} conflicts, {settled} of them adjudicated")
+    settled = sum(bool(label.adjudications) for label in open_)
+    click.echo(f"{len(labels)} labels judged, {len(open_)} conflicts, {settled} of them adjudicated")
 
 
 @click.command("consensus")
@@ -73,26 +73,26 @@ def consensus_command(csvs: tuple[Path, ...], rule: str, adjudicator: str, out: 
     """
     if out in csvs:
         raise ConfigError(f"--out must be a new file, not one of the logs that are read. Got {str(out)!r} instead.")
-    units, cuts = _read(csvs)
-    likeliest = None
+    labels, cuts = _read(csvs)
+    most_likely = None
     if rule == "cleanlab":
-        from data_manifests.agreement import likeliest as weigh
+        from data_manifests.agreement import most_likely as weight
 
-        likeliest = weigh(open_store(), units, cuts)
-    decisions = decide(units, rule, cuts, adjudicator=adjudicator, likeliest=likeliest)
+        most_likely = weight(open_store(), labels, cuts)
+    decisions = decide(labels, rule, cuts, adjudicator=adjudicator, most_likely=most_likely)
     open_ = [one for one in decisions if not one.value]
     for one in open_[:limit]:
-        click.echo(f"open: {one.unit.name}: {one.unit.said()} ({one.why})")
+        click.echo(f"open: {one.label.name}: {one.label.summary()} ({one.reason})")
     if len(open_) > limit:
         click.echo(f"… and {len(open_) - limit} more; --limit shows them")
-    unused = sum(bool(unit.decisions) for unit in units) if rule != "adjudicator" else 0
+    unused = sum(bool(label.adjudications) for label in labels) if rule != "adjudicator" else 0
     if unused:
         click.echo(f"{unused} adjudicated labels: this rule counts words only; --rule adjudicator --adjudicator NAME")
     write_log(out, to_corrections(decisions, rule, adjudicator))
     click.echo(f"{out}: {len(decisions) - len(open_)} labels decided ({rule}), {len(open_)} open")
 
 
-def _read(csvs: tuple[Path, ...]) -> tuple[list[Unit], AgeCuts]:
+def _read(csvs: tuple[Path, ...]) -> tuple[list[AnnotatedLabel], AgeCuts]:
     """Units of the logs, and the age cuts of the versions that they name."""
     corrections = read_corrections(csvs)
     for row in corrections.to_pylist():
@@ -104,13 +104,13 @@ def _read(csvs: tuple[Path, ...]) -> tuple[list[Unit], AgeCuts]:
     if cuts is None:
         cuts = AgeCuts()
         click.echo(f"no version that the logs name is in this workspace: age cuts {cuts.middle},{cuts.old} are taken")
-    return find_units(corrections, sources), cuts
+    return annotated_labels(corrections, sources), cuts
 
 
 def agreement_lines(found: Agreement) -> list[str]:
     """One field as text."""
     same = f"{found.same} alike ({_share(found.same, found.shared)})" if found.shared else "nothing to compare"
-    lines = [f"{found.field:10} {found.units} labels judged, {found.shared} by two or more: {same}"]
+    lines = [f"{found.field:10} {found.labels} labels judged, {found.shared} by two or more: {same}"]
     if found.shared:
         lines.append(f"{'':10} Fleiss' kappa {_kappa(found.fleiss)}")
     for pair in found.pairs:
@@ -126,19 +126,3 @@ def _share(part: int, whole: int) -> str:
 
 def _kappa(value: float) -> str:
     return "not defined: one value only" if math.isnan(value) else f"{value:.3f}"
-
-
-@click.command("report")
-@click.argument("ref")
-@click.option("--out", required=True, type=_PATH, metavar="FILE", help="The HTML file to write.")
-def report_command(ref: str, out: Path) -> None:
-    """Draw what a version holds.
-
-    One HTML file, for each split and for all: classes, strata, ages, masks, colours, mean images, sizes, and how the
-    versions went. Mean images and colours are measured on up to 300 pictures of each class.
-    """
-    from reporting.dataset import write_report
-
-    manifest = write_report(open_store(), ref, out)
-    click.echo(f"report: {out}")
-    click.echo(ledger_line(manifest.version))

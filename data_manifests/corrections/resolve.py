@@ -1,7 +1,7 @@
-"""What a correction log, taken together, says about each row: one new value, or a conflict.
+"""One new value, or a conflict, for each row that corrections are about.
 
-For one row and field an annotator's latest word counts, and all annotators must agree. A correction that is in
-conflict on one of its rows is applied on none.
+An annotator's latest annotation of a row and field counts, and all annotators must agree. A correction that is in
+conflict on one of its rows is applied to none.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_manifests.corrections.annotations import GroupedClaims, claims_by_group
 from data_manifests.corrections.record import CLASS_PREFIX, FIELDS
 from data_manifests.corrections.targets import (
     AGE,
     AGE_CLASS,
-    NOTHING,
-    TAKEN_BACK,
-    WORDS,
+    NO_LABEL,
+    VALUES,
+    WITHDRAWN,
     Claims,
-    Corrections,
+    EncodedCorrections,
     matches,
 )
 from data_manifests.taxonomy import AgeCuts
@@ -27,7 +28,7 @@ from data_manifests.taxonomy import AgeCuts
 
 @dataclass(frozen=True)
 class Edits:
-    """Values to write (K,): row, field, new code, and the position of the correction that says so."""
+    """Values to write (K,): row, field, new code, and the position of the correction that gives it."""
 
     row: np.ndarray
     field: np.ndarray
@@ -36,118 +37,110 @@ class Edits:
 
 
 @dataclass(frozen=True)
-class _Talk:
-    """Claims (M,) in order of group (one row and field), annotator and time."""
+class Resolution:
+    """The edits, and by position of a correction why it is in conflict or has no effect, or how many rows it changes.
 
-    correction: np.ndarray
-    row: np.ndarray
-    value: np.ndarray
-    anchor: np.ndarray
-    group: np.ndarray  # 0 to groups - 1
-    groups: int
-    last: np.ndarray  # an annotator's latest word in its group
-    first_old: np.ndarray  # `old` of the first word of all in the group: what was there before the log
-    repeats: np.ndarray  # not the first word
-
-
-def resolve(
-    said: Corrections, claims: Claims, cuts: AgeCuts
-) -> tuple[Edits, dict[int, str], dict[int, str], dict[int, int]]:
-    """Claims → edits; conflicts, what cannot be placed (both by position, with the reason), and superseded-or-counts.
-
-    The last dictionary gives the number of rows that each correction in force changes; one that is absent from all
-    three has been superseded.
+    A correction that is in none of the three dictionaries is superseded by later ones.
     """
-    talk = _in_order(said, claims)
-    new = said.new[talk.correction]
-    known = matches(talk.value, said.old[talk.correction], cuts) | matches(talk.value, new, cuts)
-    active = talk.last & (new != TAKEN_BACK)
-    disputed = _disputed(talk, new, active)
-    conflicts = _disputes(said, talk, active & disputed[talk.group])
-    explained = np.bincount(talk.group, known, talk.groups) > 0
-    for at in np.flatnonzero(talk.anchor & talk.last & ~explained[talk.group]).tolist():
-        i = int(talk.correction[at])
-        got, expected = (word(int(said.field[i]), int(code)) for code in (talk.value[at], said.old[i]))
-        conflicts.setdefault(i, f"{FIELDS[said.field[i]]} is {got} in the manifest, not {expected}.")
 
-    talks = np.bincount(talk.group, active, talk.groups) > 0
-    back = talk.last & ~active & talk.repeats & ~talks[talk.group]
-    target = np.where(active, new, talk.first_old)
-    differs = ~matches(talk.value, target, cuts)
-    for at in np.flatnonzero(back & differs & (target >= AGE_CLASS)).tolist():
-        conflicts.setdefault(
-            int(talk.correction[at]), "the log knows the old class, not the age: say which age instead."
-        )
-
-    in_force = (active | back) & ~np.isin(talk.correction, list(conflicts))
-    speaks = np.unique(talk.correction[talk.last]).tolist()
-    changed = np.bincount(talk.correction[in_force & differs], minlength=len(said.field))
-    placed = set(talk.correction[active | (talk.last & talk.repeats)].tolist())
-    unplaced = {i: "there is nothing to take back." for i in speaks if i not in placed and i not in conflicts}
-    counts = {i: int(changed[i]) for i in speaks if i not in conflicts and i not in unplaced}
-    return _edits(said, talk, target, in_force & differs), conflicts, unplaced, counts
+    edits: Edits
+    conflicts: dict[int, str]
+    unplaced: dict[int, str]
+    rows_changed: dict[int, int]
 
 
-def word(field: int, code: int) -> str:
-    """A code as the log writes it."""
-    if code in (NOTHING, TAKEN_BACK):
+def resolve(corrections: EncodedCorrections, claims: Claims, cuts: AgeCuts) -> Resolution:
+    """Resolve claims to edits."""
+    keys = claims.row * len(FIELDS) + corrections.field[claims.correction]
+    grouped = claims_by_group(keys, corrections.annotator[claims.correction], claims.correction)
+    claims = Claims(*(array[grouped.order] for array in vars(claims).values()))
+    new = corrections.new[claims.correction]
+    active = grouped.is_latest & (new != WITHDRAWN)
+    conflicts = _disagreements(corrections, claims, grouped, active)
+    conflicts = _mismatches(corrections, claims, grouped, cuts) | conflicts
+
+    has_active = grouped.has_active(active)
+    withdrawn = grouped.is_latest & ~active & grouped.is_repeat & ~has_active[grouped.group]
+    target = np.where(active, new, _first_old(corrections, claims, grouped))
+    differs = ~matches(claims.value, target, cuts)
+    for at in np.flatnonzero(withdrawn & differs & (target >= AGE_CLASS)).tolist():
+        reason = "the log holds the old class, not the age: correct the age instead of withdrawing."
+        conflicts.setdefault(int(claims.correction[at]), reason)
+
+    in_force = (active | withdrawn) & ~np.isin(claims.correction, list(conflicts))
+    latest = np.unique(claims.correction[grouped.is_latest]).tolist()
+    changed = np.bincount(claims.correction[in_force & differs], minlength=len(corrections.field))
+    placed = set(claims.correction[active | (grouped.is_latest & grouped.is_repeat)].tolist())
+    unplaced = {i: "there is nothing to take back." for i in latest if i not in placed and i not in conflicts}
+    counts = {i: int(changed[i]) for i in latest if i not in conflicts and i not in unplaced}
+    return Resolution(_edits(corrections, claims, grouped, target, in_force & differs), conflicts, unplaced, counts)
+
+
+def value_text(field: int, code: int) -> str:
+    """Return a code as the log writes it."""
+    if code in (NO_LABEL, WITHDRAWN):
         return "empty"
     if field != AGE:
-        return WORDS[field][code]
+        return VALUES[field][code]
     return f"{CLASS_PREFIX}{code - AGE_CLASS}" if code >= AGE_CLASS else str(code)
 
 
-def _in_order(said: Corrections, claims: Claims) -> _Talk:
-    keys, group = np.unique(claims.row * len(FIELDS) + said.field[claims.correction], return_inverse=True)
-    annotator = said.annotator[claims.correction]
-    order = np.lexsort((claims.correction, annotator, group))
-    group, annotator, correction = group[order], annotator[order], claims.correction[order]
-    follows = (group[1:] == group[:-1]) & (annotator[1:] == annotator[:-1])
-    repeats, last = np.zeros(len(order), bool), np.ones(len(order), bool)
-    repeats[1:], last[:-1] = follows, ~follows
-    first = np.full(len(keys), len(said.field))
-    np.minimum.at(first, group, correction)
-    return _Talk(
-        correction=correction,
-        row=claims.row[order],
-        value=claims.value[order],
-        anchor=claims.anchor[order],
-        group=group,
-        groups=len(keys),
-        last=last,
-        first_old=said.old[first[group]],
-        repeats=repeats,
-    )
+def _first_old(corrections: EncodedCorrections, claims: Claims, grouped: GroupedClaims) -> np.ndarray:
+    """Return for each claim (M,) the `old` of the first event of its group: the value from before the log."""
+    first = np.full(grouped.groups, len(corrections.field))
+    np.minimum.at(first, grouped.group, claims.correction)
+    return corrections.old[first[grouped.group]]
 
 
-def _disputed(talk: _Talk, new: np.ndarray, active: np.ndarray) -> np.ndarray:
-    """Groups (G,) in which two annotators want different values."""
-    low, high = np.full(talk.groups, np.iinfo(np.int64).max), np.full(talk.groups, -1)
-    np.minimum.at(low, talk.group[active], new[active])
-    np.maximum.at(high, talk.group[active], new[active])
-    return high > low
-
-
-def _disputes(said: Corrections, talk: _Talk, where: np.ndarray) -> dict[int, str]:
-    """By correction: what it says and what the others say."""
-    voices: defaultdict[int, set[int]] = defaultdict(set)
-    for group, i in zip(talk.group[where].tolist(), talk.correction[where].tolist(), strict=True):
-        voices[group].add(i)
+def _disagreements(
+    corrections: EncodedCorrections, claims: Claims, grouped: GroupedClaims, active: np.ndarray
+) -> dict[int, str]:
+    """Return, by correction, the values that two annotators gave to one row where they differ."""
+    new = corrections.new[claims.correction]
+    low, high = np.full(grouped.groups, np.iinfo(np.int64).max), np.full(grouped.groups, -1)
+    np.minimum.at(low, grouped.group[active], new[active])
+    np.maximum.at(high, grouped.group[active], new[active])
+    where = active & (high > low)[grouped.group]
+    members: defaultdict[int, set[int]] = defaultdict(set)
+    for group, i in zip(grouped.group[where].tolist(), claims.correction[where].tolist(), strict=True):
+        members[group].add(i)
     others: defaultdict[int, set[int]] = defaultdict(set)
-    for together in voices.values():
+    for together in members.values():
         for i in together:
-            others[i] |= {j for j in together if said.new[j] != said.new[i]}
-    names = said.table["annotator"].to_pylist()
+            others[i] |= {j for j in together if corrections.new[j] != corrections.new[i]}
+    names = corrections.table["annotator"].to_pylist()
+    texts = {
+        i: f"{names[i]}: {value_text(int(corrections.field[i]), int(corrections.new[i]))}"
+        for together in members.values()
+        for i in together
+    }
+    return {
+        i: f"{'; '.join([texts[i], *(texts[j] for j in sorted(against))])}. Annotators must agree."
+        for i, against in others.items()
+    }
 
-    def says(i: int) -> str:
-        return f"{names[i]} says {word(int(said.field[i]), int(said.new[i]))}"
 
-    return {i: f"{says(i)}; {', '.join(says(j) for j in sorted(against))}." for i, against in others.items()}
+def _mismatches(
+    corrections: EncodedCorrections, claims: Claims, grouped: GroupedClaims, cuts: AgeCuts
+) -> dict[int, str]:
+    """Return, by correction, the value in the manifest where neither `old` nor an event of the log explains it."""
+    old, new = corrections.old[claims.correction], corrections.new[claims.correction]
+    known = matches(claims.value, old, cuts) | matches(claims.value, new, cuts)
+    explained = grouped.has_active(known)
+    found: dict[int, str] = {}
+    for at in np.flatnonzero(claims.anchor & grouped.is_latest & ~explained[grouped.group]).tolist():
+        i = int(claims.correction[at])
+        field = int(corrections.field[i])
+        got, expected = (value_text(field, int(code)) for code in (claims.value[at], corrections.old[i]))
+        found.setdefault(i, f"{FIELDS[field]} is {got} in the manifest, not {expected}.")
+    return found
 
 
-def _edits(said: Corrections, talk: _Talk, target: np.ndarray, where: np.ndarray) -> Edits:
+def _edits(
+    corrections: EncodedCorrections, claims: Claims, grouped: GroupedClaims, target: np.ndarray, where: np.ndarray
+) -> Edits:
     at = np.flatnonzero(where)
-    at = at[np.lexsort((-talk.correction[at], talk.group[at]))]  # of those who agree, the latest signs
-    at = at[np.diff(talk.group[at], prepend=-1) > 0]
-    correction = talk.correction[at]
-    return Edits(talk.row[at], said.field[correction], target[at], correction)
+    at = at[np.lexsort((-claims.correction[at], grouped.group[at]))]  # of several that agree, the latest is noted
+    at = at[np.diff(grouped.group[at], prepend=-1) > 0]
+    correction = claims.correction[at]
+    return Edits(claims.row[at], corrections.field[correction], target[at], correction)

@@ -21,7 +21,7 @@ SAID = {  # by annotator: gender of each of the first people
 }
 
 
-def judged(store: Store, folder: Path, said: dict[str, list[str]] = SAID) -> None:
+def annotate(store: Store, folder: Path, said: dict[str, list[str]] = SAID) -> None:
     """Photos of 5 people as `drawn`, all filed as male, and what was said about the first ones."""
     import pyarrow as pa
 
@@ -43,23 +43,23 @@ def metrics(bench: AppTest) -> dict[str, str]:
 
 
 def test_figures(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged(store, tmp_path / "photos")
+    annotate(store, tmp_path / "photos")
     bench = open_page("agreement", store, "drawn@2", monkeypatch)
-    assert metrics(bench) == {"Annotators": "2", "Labels judged": "4", "Judged by two or more": "3", "Alike": "66.7 %"}
+    assert metrics(bench) == {"Annotators": "2", "Annotated labels": "4", "By two or more": "3", "Agreement": "66.7 %"}
     fields, pairs = (one.value.to_dict("records") for one in bench.dataframe[:2])
-    assert [(row["field"], row["judged"], row["by two or more"]) for row in fields] == [("gender", 4, 3)]
+    assert [(row["field"], row["labels"], row["by two or more"]) for row in fields] == [("gender", 4, 3)]
     assert fields[0]["Fleiss’ κ"] == pytest.approx(-0.2)
-    assert [(row["annotator"], row["and"], row["both judged"]) for row in pairs] == [("Ann", "Bob", 3)]
-    assert "1 label in conflict, 0 settled" in texts(bench)
+    assert [(row["annotator"], row["and"], row["labels of both"]) for row in pairs] == [("Ann", "Bob", 3)]
+    assert "1 label in conflict, 0 adjudicated" in texts(bench)
     assert bench.get("image")
-    assert "write your name in the sidebar" in texts(bench)
+    assert "Enter your name in the sidebar" in texts(bench)
     assert all(one.disabled for one in bench.button if one.label in ("male", "female"))
 
 
 def test_one_click_is_a_record_and_another_takes_it_back(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged(store, tmp_path / "photos")
+    annotate(store, tmp_path / "photos")
     before = {path: path.read_bytes() for path in (store.workspace / "corrections" / "drawn").iterdir()}
     bench = press(open_page("agreement", store, "drawn@2", monkeypatch, "Dana"), "female")
     path = log.path_of(store, store.version("drawn@2"), "Dana")
@@ -67,10 +67,10 @@ def test_one_click_is_a_record_and_another_takes_it_back(
     assert (record["person_id"], record["scope"], record["field"]) == ("p001", "person", "gender")
     assert (record["old"], record["new"], record["annotator"]) == ("male", "female", "Dana")
     assert record["note"] == f"{ADJUDICATION} Ann: female; Bob: male"
-    assert "1 label in conflict, 1 settled" in texts(bench)
+    assert "1 label in conflict, 1 adjudicated" in texts(bench)
     assert metrics(bench)["Annotators"] == "3"
     bench = press(bench, "Undo")
-    assert "1 label in conflict, 0 settled" in texts(bench)
+    assert "1 label in conflict, 0 adjudicated" in texts(bench)
     assert [row["new"] for row in read_corrections([path]).to_pylist()] == ["female", ""]
     for file, bytes_ in before.items():
         assert file.read_bytes() == bytes_  # nobody's log is written by another
@@ -79,7 +79,7 @@ def test_one_click_is_a_record_and_another_takes_it_back(
 def test_an_annotator_who_takes_a_ruling_back_keeps_their_own_word(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged(store, tmp_path / "photos")
+    annotate(store, tmp_path / "photos")
     bench = press(open_page("agreement", store, "drawn@2", monkeypatch, "Bob"), "female")
     press(bench, "Undo")
     folder = store.workspace / "corrections" / "drawn"
@@ -89,7 +89,7 @@ def test_an_annotator_who_takes_a_ruling_back_keeps_their_own_word(
 
 
 def test_a_consensus_is_written_and_applies(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged(store, tmp_path / "photos")
+    annotate(store, tmp_path / "photos")
     bench = press(open_page("agreement", store, "drawn@2", monkeypatch, "Dana"), "female")
     [rule] = [one for one in bench.segmented_control if one.label == "Rule"]
     bench = rule.set_value("adjudicator").run()
@@ -106,18 +106,18 @@ def test_a_consensus_is_written_and_applies(store: Store, tmp_path: Path, monkey
 
 
 def test_what_stays_open_is_listed(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged(store, tmp_path / "photos")
+    annotate(store, tmp_path / "photos")
     bench = open_page("agreement", store, "drawn@2", monkeypatch)
     assert "1 label stays open" in texts(bench)
     assert bench.dataframe[-1].value.to_dict("records") == [
-        {"label": "gender of p001", "words": "Ann: female; Bob: male", "why": "annotations differ"}
+        {"label": "gender of p001", "values": "Ann: female; Bob: male", "reason": "annotations differ"}
     ]
 
 
 def test_cleanlab_without_an_audit_says_what_to_run(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged(store, tmp_path / "photos")
+    annotate(store, tmp_path / "photos")
     bench = open_page("agreement", store, "drawn@2", monkeypatch)
     [rule] = [one for one in bench.segmented_control if one.label == "Rule"]
     assert "python \\-m audit run REF" in texts(rule.set_value("cleanlab").run())
@@ -126,7 +126,7 @@ def test_cleanlab_without_an_audit_says_what_to_run(
 def test_files_that_are_no_logs_and_broken_lines_are_told_and_the_rest_counts(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged(store, tmp_path / "photos")
+    annotate(store, tmp_path / "photos")
     folder = store.workspace / "corrections" / "drawn"
     (folder / "notes.csv").write_text("a,b\n1,2\n")
     with (folder / "torn.csv").open("w") as file:
@@ -136,23 +136,23 @@ def test_files_that_are_no_logs_and_broken_lines_are_told_and_the_rest_counts(
     assert "notes\\.csv is not a correction log" in told
     assert "or move it out of" in told
     assert "torn\\.csv line 5\\: must have 14 cells" in told
-    assert metrics(bench)["Labels judged"] == "4"
+    assert metrics(bench)["Annotated labels"] == "4"
 
 
 def test_a_deleted_picture_is_told_and_can_be_settled_all_the_same(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged(store, tmp_path / "photos")
+    annotate(store, tmp_path / "photos")
     (tmp_path / "photos" / "p001.png").unlink()
     bench = open_page("agreement", store, "drawn@2", monkeypatch, "Dana")
     assert "is no longer in the folder" in texts(bench)
-    assert "in conflict, 1 settled" in texts(press(bench, "male"))
+    assert "in conflict, 1 adjudicated" in texts(press(bench, "male"))
 
 
 def test_a_photo_that_the_version_lacks_is_named_as_before(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged(store, tmp_path / "photos")
+    annotate(store, tmp_path / "photos")
     table = store.read("drawn@2").table
     store.write("drawn", table.filter([name != "p001" for name in table["person_id"].to_pylist()]), "shrink")
     bench = press(open_page("agreement", store, "drawn@3", monkeypatch, "Dana"), "female")
@@ -163,9 +163,9 @@ def test_a_photo_that_the_version_lacks_is_named_as_before(
 
 
 def test_nothing_said_yet_and_names_are_escaped(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged(store, tmp_path / "photos", {})
-    assert "Nobody has said anything" in texts(open_page("agreement", store, "drawn@2", monkeypatch))
-    judged(store, tmp_path / "more", {"A<b>x": ["male"], "Bob *bold*": ["female"]})
+    annotate(store, tmp_path / "photos", {})
+    assert "No annotations of this manifest" in texts(open_page("agreement", store, "drawn@2", monkeypatch))
+    annotate(store, tmp_path / "more", {"A<b>x": ["male"], "Bob *bold*": ["female"]})
     told = texts(open_page("agreement", store, "drawn@2", monkeypatch))
     assert "A<b>" not in told
     assert "A&lt;b&gt;x" in told

@@ -13,7 +13,7 @@ import pytest
 from curation_app.annotations import log
 from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
 from curation_app.review.leases import (
-    EVERYBODY,
+    ALL_ANNOTATORS,
     LEASE_S,
     read_annotators_per_person,
     write_annotators_per_person,
@@ -112,7 +112,7 @@ def test_visitor_needs_no_leases(store: Store, rows: ManifestRows) -> None:
     assert not (store.workspace / "corrections").exists()
 
 
-@pytest.mark.parametrize(("annotators_per_person", "expected"), [(1, 6), (2, 12), (EVERYBODY, 18)])
+@pytest.mark.parametrize(("annotators_per_person", "expected"), [(1, 6), (2, 12), (ALL_ANNOTATORS, 18)])
 def test_each_person_is_seen_by_the_number_set(
     store: Store, rows: ManifestRows, annotators_per_person: int, expected: int
 ) -> None:
@@ -130,9 +130,9 @@ def test_each_person_is_seen_by_the_number_set(
 
 
 def test_queue_of_unseen_people(store: Store, rows: ManifestRows) -> None:
-    press(start_session(store, rows, "kim", annotators_per_person=EVERYBODY)).leave()
-    assert current(start_session(store, rows, "lee", annotators_per_person=EVERYBODY)) == "p004"
-    assert current(start_session(store, rows, "lee", Queue("unseen"), annotators_per_person=EVERYBODY)) == "p001"
+    press(start_session(store, rows, "kim", annotators_per_person=ALL_ANNOTATORS)).leave()
+    assert current(start_session(store, rows, "lee", annotators_per_person=ALL_ANNOTATORS)) == "p004"
+    assert current(start_session(store, rows, "lee", Queue("unseen"), annotators_per_person=ALL_ANNOTATORS)) == "p001"
 
 
 def test_annotators_per_person_is_stored(tmp_path: Path) -> None:

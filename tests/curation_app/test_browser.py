@@ -92,7 +92,7 @@ def test_a_whole_session(browser: Browser, store: Store) -> None:
         assert again.wait() == "p015"  # where this annotator was
         for _ in range(15):
             again.settle(*keys.get(again.wait(), []), "Enter")
-        assert again.who == "Nobody is left in this queue."
+        assert again.who == "No people are left in this queue."
         assert again.outside + kim.outside == []  # asks nothing of anybody else
         assert again.failures + kim.failures == []
     applied = cli(store, "apply", "people", str(store.workspace / "corrections/people/kim.csv"))

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, expect
 
-from curation_app.annotations.annotator_log import Words
 from curation_app.annotations.log import correction, path_of
 from curation_app.grid.duplicate_groups import find_duplicate_groups
 from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
@@ -23,14 +22,15 @@ from curation_app.tiles.actions import (
     EXCLUDE,
     KEEP,
     SAME,
-    records_of,
-    records_of_group,
-    relabelling,
-    right,
-    suggested,
+    accept_suggestions,
+    action_records,
+    confirm_labels,
+    group_action_records,
+    relabel_actions,
     verdict,
 )
-from curation_app.tiles.selection import counts, in_order, labels_of, not_judged
+from curation_app.tiles.selection import counts, in_order, labels_of, without_annotations
+from data_manifests.corrections.annotator_log import AnnotatorLog
 from data_manifests.corrections.apply import apply_to_store
 from data_manifests.corrections.log import read_corrections
 from data_manifests.corrections.record import Correction
@@ -40,11 +40,11 @@ from data_manifests.versions.metadata import Version
 from data_manifests.versions.store import Store
 from tests.support.app_pages import open_page, texts
 from tests.support.app_server import Server, browsing, serving, write_people
-from tests.support.app_tiles import PATIENCE_MS, send, sheet, status, tiles
+from tests.support.app_tiles import PATIENCE_MS, send, tiles_data, status, tiles
 
 AUDITED = {"gender_label_score": 0.9, "age_label_score": 0.9, "mask_label_score": 0.9, "audit_rank": 1}
 _SEEN = Version("people", 1, "ingest", content_hash="9f86d081" * 8)
-ACTIONS = {action.name: action for action in relabelling(AgeCuts())}
+ACTIONS = {action.name: action for action in relabel_actions(AgeCuts())}
 
 
 def people(store: Store, number: int = 6, **wrong: dict[str, Any]) -> ManifestRows:
@@ -54,10 +54,10 @@ def people(store: Store, number: int = 6, **wrong: dict[str, Any]) -> ManifestRo
     return load_manifest_rows(store, write_people(store, number, known | everybody).ref)
 
 
-def words_of(store: Store, faces: ManifestRows, annotator: str = "Kim") -> Words:
-    words = Words(path_of(store, faces.version, annotator))
-    words.refresh()
-    return words
+def annotator_log(store: Store, faces: ManifestRows, annotator: str = "Kim") -> AnnotatorLog:
+    own = AnnotatorLog(path_of(store, faces.version, annotator))
+    own.refresh()
+    return own
 
 
 def rows_of(faces: ManifestRows, *names: str) -> list[dict[str, Any]]:
@@ -106,28 +106,28 @@ def test_unusable_photos_are_not_shown(store: Store) -> None:
 
 def test_annotated_photos_can_be_hidden(store: Store) -> None:
     faces = people(store, 3)
-    words = words_of(store, faces)
+    own = annotator_log(store, faces)
     [row, other] = rows_of(faces, "p000/mask1", "p001/mask1")
-    words.save("g00000001", records_of(ACTIONS["mask=none"], [row], faces.version, "Kim", words))
-    words.save("g00000002", records_of(ACTIONS["gender=male"], [other], faces.version, "Kim", words))
+    own.save("g00000001", action_records(ACTIONS["mask=none"], [row], faces.version, "Kim", own))
+    own.save("g00000002", action_records(ACTIONS["gender=male"], [other], faces.version, "Kim", own))
     rows = np.arange(faces.table.num_rows)
-    assert len(not_judged(faces, rows, words, ("mask",))) == 20
-    assert len(not_judged(faces, rows, words, ("gender",))) == 14  # all seven of the person
-    words.take_back("g00000002")
-    assert len(not_judged(faces, rows, words, ("gender",))) == 21
+    assert len(without_annotations(faces, rows, own, ("mask",))) == 20
+    assert len(without_annotations(faces, rows, own, ("gender",))) == 14  # all seven of the person
+    own.undo("g00000002")
+    assert len(without_annotations(faces, rows, own, ("gender",))) == 21
 
 
 # -- what is written --------------------------------------------------------------------------------------------------
 def test_gender_is_recorded_per_person_and_mask_per_photo(store: Store) -> None:
     faces = people(store, 3)
-    words = words_of(store, faces)
+    own = annotator_log(store, faces)
     rows = rows_of(faces, "p000/normal", "p000/mask1", "p001/mask1")
-    records = records_of(ACTIONS["gender=female"], rows, faces.version, "Kim", words)
+    records = action_records(ACTIONS["gender=female"], rows, faces.version, "Kim", own)
     assert [(one.person_id, one.scope, one.old) for one in records] == [
         ("p000", "person", "male"),
         ("p001", "person", "female"),
     ]
-    records = records_of(ACTIONS["mask=incorrect"], rows, faces.version, "Kim", words)
+    records = action_records(ACTIONS["mask=incorrect"], rows, faces.version, "Kim", own)
     assert [(one.sample_id, one.scope, one.old) for one in records] == [
         (rows[0]["sample_id"], "sample", "none"),
         (rows[1]["sample_id"], "sample", "worn"),
@@ -138,33 +138,33 @@ def test_gender_is_recorded_per_person_and_mask_per_photo(store: Store) -> None:
 
 def test_confirm_and_apply_suggestion(store: Store) -> None:
     faces = people(store, 3, p000={"suggested_age": 61, "suggested_gender": "female"}, p001={"gender": None})
-    words = words_of(store, faces)
+    own = annotator_log(store, faces)
     rows = rows_of(faces, "p000/normal", "p001/normal")
-    records = records_of(right(("gender", "age")), rows, faces.version, "Kim", words)
+    records = action_records(confirm_labels(("gender", "age")), rows, faces.version, "Kim", own)
     assert [(one.person_id, one.field, one.old, one.new) for one in records] == [
         ("p000", "gender", "male", "male"),
         ("p000", "age", "25", "25"),
         ("p001", "age", "40", "40"),  # a label that is not there cannot be right
     ]
-    records = records_of(suggested(("age",)), rows, faces.version, "Kim", words)
+    records = action_records(accept_suggestions(("age",)), rows, faces.version, "Kim", own)
     assert [(one.person_id, one.new) for one in records] == [("p000", "61")]
     with pytest.raises(CorrectionError, match="suggests nothing"):
-        records_of(suggested(("mask",)), rows, faces.version, "Kim", words)
+        action_records(accept_suggestions(("mask",)), rows, faces.version, "Kim", own)
 
 
 def test_copy_labels_within_a_group_but_not_to_all_photos_of_another_person(store: Store) -> None:
     faces = people(store, 3)
-    words = words_of(store, faces)
+    own = annotator_log(store, faces)
     good, other, own = rows_of(faces, "p000/normal", "p001/normal", "p000/mask1")
-    records = records_of_group(SAME, [good, other, own], [good], faces.version, "Kim", words)
+    records = group_action_records(SAME, [good, other, own], [good], faces.version, "Kim", own)
     assert [(one.person_id, one.scope, one.field, one.new) for one in records] == [
         ("p001", "sample", "gender", "male"),
         ("p001", "sample", "age", "25"),
         ("p000", "sample", "mask", "none"),
     ]
-    with pytest.raises(CorrectionError, match="mark one"):
-        records_of_group(SAME, [good, other], [good, other], faces.version, "Kim", words)
-    kept = records_of_group(KEEP, [good, other], [good], faces.version, "Kim", words)
+    with pytest.raises(CorrectionError, match="Mark one"):
+        group_action_records(SAME, [good, other], [good, other], faces.version, "Kim", own)
+    kept = group_action_records(KEEP, [good, other], [good], faces.version, "Kim", own)
     assert [(one.sample_id, one.old, one.new) for one in kept] == [
         (good["sample_id"], "false", "false"),
         (other["sample_id"], "false", "false"),
@@ -173,28 +173,28 @@ def test_copy_labels_within_a_group_but_not_to_all_photos_of_another_person(stor
 
 def test_annotations_are_shown_at_once(store: Store) -> None:
     faces = people(store, 3)
-    words = words_of(store, faces)
+    own = annotator_log(store, faces)
     row, brother = rows_of(faces, "p000/normal", "p000/mask1")
     for number, (action, shown) in enumerate(
-        [(right(("age",)), "✓ right"), (ACTIONS["age=class:0"], "✓ right"), (ACTIONS["age=class:2"], "→ ≥60")]
+        [(confirm_labels(("age",)), "✓ correct"), (ACTIONS["age=class:0"], "✓ correct"), (ACTIONS["age=class:2"], "→ ≥60")]
     ):
-        words.save(f"g0000000{number}", records_of(action, [row], faces.version, "Kim", words))
-        assert verdict(row, words, AgeCuts()) == verdict(brother, words, AgeCuts()) == shown
-    words.save("g00000009", records_of(EXCLUDE, [row], faces.version, "Kim", words))
-    assert (verdict(row, words, AgeCuts()), verdict(brother, words, AgeCuts())) == ("excluded", "→ ≥60")
+        own.save(f"g0000000{number}", action_records(action, [row], faces.version, "Kim", own))
+        assert verdict(row, own, AgeCuts()) == verdict(brother, own, AgeCuts()) == shown
+    own.save("g00000009", action_records(EXCLUDE, [row], faces.version, "Kim", own))
+    assert (verdict(row, own, AgeCuts()), verdict(brother, own, AgeCuts())) == ("excluded", "→ ≥60")
 
 
 def test_repeated_save_is_written_once_also_after_a_restart(store: Store) -> None:
     faces = people(store, 3)
     [row] = rows_of(faces, "p000/mask1")
     for _ in range(2):
-        words = words_of(store, faces)
+        own = annotator_log(store, faces)
         records = [Correction(faces.version.pinned, row["sample_id"], "p000", "sample", "mask", "worn", "none", "Kim")]
-        words.save("g00000001", records)
-        words.save("g00000001", records)
+        own.save("g00000001", records)
+        own.save("g00000001", records)
     assert len(said(store)) == 1
-    with pytest.raises(CorrectionError, match="name of a save"):
-        words.save("../x", records)
+    with pytest.raises(CorrectionError, match="save id must be"):
+        own.save("../x", records)
 
 
 _SAVES = st.lists(
@@ -219,31 +219,31 @@ def test_undo_restores_earlier_annotations_step_by_step(
         | {"age_class": 1, "status": "ok", "reason": None}
         for at in range(14)
     ]
-    words = Words(tmp_path_factory.mktemp("undo") / "Kim.csv")
+    own = AnnotatorLog(tmp_path_factory.mktemp("undo") / "Kim.csv")
 
-    def state(of: Words) -> list[str | None]:
-        return [of.of(row, field) for row in rows for field in ("mask", "gender", "age")]
+    def state(of: AnnotatorLog) -> list[str | None]:
+        return [of.latest_of(row, field) for row in rows for field in ("mask", "gender", "age")]
 
     def records(action: str, chosen: list[dict[str, Any]]) -> list[Correction]:
         if action in ACTIONS:
-            return records_of(ACTIONS[action], chosen, _SEEN, "Kim", words)
+            return action_records(ACTIONS[action], chosen, _SEEN, "Kim", own)
         return [correction(_SEEN, row, "gender", "female", "Kim") for row in chosen]  # as a copy of a photo gets it
 
     states = {}
     for number, (action, marked) in enumerate(saves):
-        before = state(words)
-        words.save(f"g{number:08d}", records(action, [rows[at] for at in marked]))
-        if words.is_saved(f"g{number:08d}"):
+        before = state(own)
+        own.save(f"g{number:08d}", records(action, [rows[at] for at in marked]))
+        if own.history.has_save(f"g{number:08d}"):
             states[f"g{number:08d}"] = before
-    again = Words(words.path)
+    again = AnnotatorLog(own.path)
     again.refresh()
-    assert state(again) == state(words)
+    assert state(again) == state(own)
     for name, before in reversed(states.items()):
         assert again.last_save("g")[0] == name
-        again.take_back(name)
-        assert state(again) == before == latest_words(words.path, rows)
-    words.refresh()
-    assert state(words) == [None] * len(state(words))
+        again.undo(name)
+        assert state(again) == before == latest_words(own.path, rows)
+    own.refresh()
+    assert state(own) == [None] * len(state(own))
 
 
 def latest_words(log: Path, rows: list[dict[str, Any]]) -> list[str | None]:
@@ -259,29 +259,29 @@ def latest_words(log: Path, rows: list[dict[str, Any]]) -> list[str | None]:
 
 def test_later_annotation_stays_when_an_earlier_save_is_undone(store: Store) -> None:
     faces = people(store, 2)
-    words = words_of(store, faces)
+    own = annotator_log(store, faces)
     first, second = rows_of(faces, "p000/normal", "p001/normal")
-    words.save("g00000001", records_of(ACTIONS["age=class:2"], [first, second], faces.version, "Kim", words))
-    words.save("g00000002", records_of(ACTIONS["age=class:1"], [first], faces.version, "Kim", words))
-    assert words.take_back("g00000001") == 1
-    assert (words.of(first, "age"), words.of(second, "age")) == ("class:1", None)
+    own.save("g00000001", action_records(ACTIONS["age=class:2"], [first, second], faces.version, "Kim", own))
+    own.save("g00000002", action_records(ACTIONS["age=class:1"], [first], faces.version, "Kim", own))
+    assert own.undo("g00000001") == 1
+    assert (own.latest_of(first, "age"), own.latest_of(second, "age")) == ("class:1", None)
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------
 def test_page_shows_a_class_and_writes_corrections(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     people(store, 3, p001={"gender": "male", "suggested_gender": "female", "gender_label_score": 0.1})
     bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
-    assert [tile["label"] for tile in sheet(bench)["tiles"]] == ["male 25 · worn"] * 5  # the first of 18 classes
+    assert [tile["label"] for tile in tiles_data(bench)["tiles"]] == ["male 25 · worn"] * 5  # the first of 18 classes
     bench.segmented_control[0].set_value("suspected").run()
     bench.selectbox(key="grid field suspected").set_value("gender").run()
     bench.selectbox(key="grid value suspected gender").set_value(1).run()
-    shown = sheet(bench)["tiles"]
+    shown = tiles_data(bench)["tiles"]
     assert [tile["head"].split()[0] for tile in shown] == ["p001"] * 7
-    assert {tile["hint"] for tile in shown} == {"looks female"}
+    assert {tile["hint"] for tile in shown} == {"predicted female"}
     answer = send(bench, "grid", "suggested=gender", [shown[0]["id"], shown[1]["id"]])
     assert answer == {"text": "Saved · As suggested · 2 pictures", "error": False}
     assert said(store) == [("p001", "person", "gender", "male", "female")]
-    assert {tile["said"] for tile in sheet(bench)["tiles"]} == {"→ female"}
+    assert {tile["verdict"] for tile in tiles_data(bench)["tiles"]} == {"→ female"}
     version, report = apply_to_store(store, "people@1", logs(store))
     assert (report.counts["applied"], report.rows_changed, version.number) == (1, 7, 2)
 
@@ -289,14 +289,14 @@ def test_page_shows_a_class_and_writes_corrections(store: Store, monkeypatch: py
 def test_undo_reverts_the_last_save_of_the_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     people(store, 3)
     bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
-    first = sheet(bench)["tiles"][0]["id"]
-    assert sheet(bench)["undo"] is None
+    first = tiles_data(bench)["tiles"][0]["id"]
+    assert tiles_data(bench)["undo"] is None
     send(bench, "grid", "mask=none", [first])
     bench = open_page("grid", store, "people@1", monkeypatch, "Kim")  # the next morning
-    undo = sheet(bench)["undo"]
-    assert send(bench, "grid", "undo", [undo["name"]])["text"] == "Took back 1 label."
+    undo = tiles_data(bench)["undo"]
+    assert send(bench, "grid", "undo", [undo["name"]])["text"] == "Undid 1 label."
     assert [record[-1] for record in said(store)] == ["none", ""]
-    assert sheet(bench)["undo"] is None
+    assert tiles_data(bench)["undo"] is None
     _, report = apply_to_store(store, "people@1", logs(store))
     assert report.rows_changed == 0
 
@@ -304,9 +304,9 @@ def test_undo_reverts_the_last_save_of_the_page(store: Store, monkeypatch: pytes
 def test_invalid_save_writes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     people(store, 3)
     bench = open_page("grid", store, "people@1", monkeypatch)
-    known = sheet(bench)["tiles"][0]["id"]
-    assert sheet(bench)["why"].startswith("Type your name")
-    assert "type your name" in send(bench, "grid", "mask=none", [known])["text"]
+    known = tiles_data(bench)["tiles"][0]["id"]
+    assert tiles_data(bench)["whyNot"].startswith("Enter your name")
+    assert "Enter your name" in send(bench, "grid", "mask=none", [known])["text"]
     bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
     for number, (action, ids) in enumerate([("mask=funny", [known]), ("mask=none", [known, "not-there"])]):
         answer = send(bench, "grid", action, ids, f"gwrong{number:04d}")
@@ -319,11 +319,11 @@ def test_save_refers_to_the_version_shown(store: Store, monkeypatch: pytest.Monk
     faces = people(store, 3)
     store.write("people", faces_table(store, "people@1", "split"), "split", parents=[faces.version])
     bench = open_page("grid", store, "people@2", monkeypatch, "Kim")
-    given, old = sheet(bench), faces.version.pinned
+    given, old = tiles_data(bench), faces.version.pinned
     assert given["manifest"] != old
     save = {"name": "gold000001", "manifest": old, "action": "mask=none", "ids": [given["tiles"][0]["id"]]}
     bench.session_state["grid"] = {"saves": [save]}
-    assert not sheet(bench.run())["done"]["gold000001"]["error"]
+    assert not tiles_data(bench.run())["results"]["gold000001"]["error"]
     [record] = read_corrections(logs(store)).to_pylist()
     assert record["manifest"] == old
 
@@ -338,7 +338,7 @@ def test_missing_picture_is_reported_and_the_rest_is_shown(store: Store, monkeyp
     faces = people(store, 3)
     [row] = rows_of(faces, "p000/mask2")
     (store.workspace / "photos" / row["path"]).unlink()
-    shown = sheet(open_page("grid", store, "people@1", monkeypatch, "Kim"))["tiles"]
+    shown = tiles_data(open_page("grid", store, "people@1", monkeypatch, "Kim"))["tiles"]
     assert [bool(tile["src"]) for tile in shown].count(False) == 1
     assert "is no longer in the folder" in next(tile["problem"] for tile in shown if not tile["src"])
 
@@ -347,27 +347,27 @@ def test_paging(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     people(store, 30)  # ten of each class, five masks each
     bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
     bench.selectbox(key="grid size").set_value(48).run()
-    given = sheet(bench)
+    given = tiles_data(bench)
     assert (given["pages"], given["total"], len(given["tiles"])) == (2, 50, 48)
-    bench.session_state["grid"] = {"page": {"of": given["choice"], "page": 1}}
-    second = sheet(bench.run())
+    bench.session_state["grid"] = {"page": {"of": given["selection"], "page": 1}}
+    second = tiles_data(bench.run())
     assert (second["first"], len(second["tiles"])) == (48, 2)
     assert not {tile["id"] for tile in second["tiles"]} & {tile["id"] for tile in given["tiles"]}
     bench.selectbox(key="grid field labelled").set_value("gender").run()  # another choice begins at its first page
-    assert sheet(bench)["page"] == 0
+    assert tiles_data(bench)["page"] == 0
 
 
 def test_missing_audit_names_the_command_to_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 3)
     bench = open_page("grid", store, "people@1", monkeypatch, "Kim")
-    assert len(sheet(bench)["tiles"]) == 5
+    assert len(tiles_data(bench)["tiles"]) == 5
     for show in ("suspected", "duplicates"):
         bench.segmented_control[0].set_value(show).run()
         assert "python \\-m audit run people@1" in texts(bench)
     bench.segmented_control[0].set_value("predicted").run()
     assert "python \\-m train fit people@1" in texts(bench)
     bench.segmented_control[0].set_value("excluded").run()
-    assert sheet(bench)["empty"] == "No correction has left a photo out of this version."
+    assert tiles_data(bench)["empty"] == "No correction has left a photo out of this version."
 
 
 def test_differing_predictions_are_shown_most_confident_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,9 +385,9 @@ def test_differing_predictions_are_shown_most_confident_first(store: Store, monk
     bench.segmented_control[0].set_value("predicted").run()
     bench.selectbox(key="grid field predicted").set_value("gender").run()
     bench.selectbox(key="grid value predicted gender").set_value(1).run()
-    assert [tile["id"] for tile in sheet(bench)["tiles"]] == [ids[3], ids[1]]
+    assert [tile["id"] for tile in tiles_data(bench)["tiles"]] == [ids[3], ids[1]]
     bench.toggle(key="grid differ").set_value(False).run()
-    assert sheet(bench)["total"] == 2 + 7  # and the woman
+    assert tiles_data(bench)["total"] == 2 + 7  # and the woman
 
 
 # -- duplicates -------------------------------------------------------------------------------------------------------
@@ -425,7 +425,7 @@ def test_duplicates_on_the_page(store: Store, monkeypatch: pytest.MonkeyPatch) -
     faces = copies(store)
     bench = open_page("grid", store, "people@2", monkeypatch, "Kim")
     bench.segmented_control[0].set_value("duplicates").run()
-    given = sheet(bench)
+    given = tiles_data(bench)
     assert [tile["group"] for tile in given["tiles"]] == [0, 0, 1, 1]
     assert given["groups"][0]["flags"] == ["different people", "gender differs", "age class differs"]
     [good] = rows_of(faces, "p000/normal")
@@ -436,7 +436,7 @@ def test_duplicates_on_the_page(store: Store, monkeypatch: pytest.MonkeyPatch) -
     ]
     assert not send(bench, "grid", "group=keep", [given["tiles"][2]["id"]])["error"]
     bench.toggle(key="grid hide").set_value(True).run()
-    assert [tile["head"].split()[0] for tile in sheet(bench)["tiles"]] == ["p000", "p001"]
+    assert [tile["head"].split()[0] for tile in tiles_data(bench)["tiles"]] == ["p000", "p001"]
 
 
 # -- in a browser -----------------------------------------------------------------------------------------------------
@@ -465,7 +465,7 @@ def test_mark_relabel_restart_and_undo(store: Store, browser: Browser) -> None:
         assert marked(page) == [1, 2, 4, 7, 8]
         page.keyboard.press("i")
         status(page, "5 pictures")
-        assert shown.locator(".said").all_inner_texts().count("→ incorrect") == 5
+        assert shown.locator(".verdict").all_inner_texts().count("→ incorrect") == 5
         names = [store_id(shown, at) for at in (1, 2, 4, 7, 8)]
         page.keyboard.press("a")
         page.keyboard.press("Escape")
@@ -476,10 +476,10 @@ def test_mark_relabel_restart_and_undo(store: Store, browser: Browser) -> None:
     with serving(store.workspace, port=port) as server:
         page = open_grid(browser, server)
         shown = tiles(page, 15)
-        expect(shown.nth(1).locator(".said")).to_have_text("→ incorrect", timeout=PATIENCE_MS)
+        expect(shown.nth(1).locator(".verdict")).to_have_text("→ incorrect", timeout=PATIENCE_MS)
         page.keyboard.press("u")
-        status(page, "Took back 5 labels")
-        expect(shown.nth(1).locator(".said")).to_be_hidden(timeout=PATIENCE_MS)
+        status(page, "Undid 5 labels")
+        expect(shown.nth(1).locator(".verdict")).to_be_hidden(timeout=PATIENCE_MS)
     _, report = apply_to_store(store, "people@1", logs(store))
     assert (len(report.table), report.rows_changed) == (10, 0)
 
@@ -529,13 +529,13 @@ def test_leaving_a_page_with_marks_needs_two_key_presses(store: Store, browser: 
         first = store_id(shown, 0)
         shown.nth(0).click()
         page.keyboard.press("]")
-        status(page, "not settled")
+        status(page, "are not saved")
         assert store_id(shown, 0) == first
         page.keyboard.press("]")
         expect(page.locator(".place")).to_contain_text("97–100 of 100", timeout=PATIENCE_MS)
         assert marked(page) == []
         page.locator(".tile .zoom").first.click(force=True)
-        expect(page.locator(".look dl")).to_contain_text("Person", timeout=PATIENCE_MS)
+        expect(page.locator(".enlarged dl")).to_contain_text("Person", timeout=PATIENCE_MS)
         page.keyboard.press("Escape")
-        expect(page.locator(".look")).to_be_hidden(timeout=PATIENCE_MS)
+        expect(page.locator(".enlarged")).to_be_hidden(timeout=PATIENCE_MS)
     assert not (store.workspace / "corrections").exists()

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation_app.annotations import log
-from curation_app.annotations.review_progress import Progress
+from curation_app.annotations.review_progress import ReviewProgress
 from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
 from curation_app.review.leases import (
-    EVERYBODY,
+    ALL_ANNOTATORS,
 )
 from data_manifests.corrections.log import append_corrections
 from data_manifests.versions.store import Store
@@ -30,14 +30,14 @@ def rows(store: Store) -> ManifestRows:
 
 
 def test_records_added_by_others_are_read(store: Store, rows: ManifestRows) -> None:
-    own = start_session(store, rows, "kim", annotators_per_person=EVERYBODY)
-    press(start_session(store, rows, "lee", annotators_per_person=EVERYBODY))
-    assert own.context.progress.looks.sum() == 0
+    own = start_session(store, rows, "kim", annotators_per_person=ALL_ANNOTATORS)
+    press(start_session(store, rows, "lee", annotators_per_person=ALL_ANNOTATORS))
+    assert own.context.progress.review_counts.sum() == 0
     own.refresh()
-    assert own.context.progress.looks[4] == 1
+    assert own.context.progress.review_counts[4] == 1
     log.path_of(store, rows.version, "lee").unlink()  # put away: the word goes with it
     own.refresh()
-    assert own.context.progress.looks.sum() == 0
+    assert own.context.progress.review_counts.sum() == 0
 
 
 def test_broken_line_is_reported_and_the_rest_counts(store: Store, rows: ManifestRows) -> None:
@@ -53,21 +53,21 @@ def test_broken_line_is_reported_and_the_rest_counts(store: Store, rows: Manifes
     )
     assert "notes.csv" in session.context.progress.problems[1]
     assert len(session.context.progress.problems) == 2
-    assert session.context.progress.looks.sum() == 2
+    assert session.context.progress.review_counts.sum() == 2
 
 
 def test_incomplete_line_is_read_when_complete(store: Store, rows: ManifestRows) -> None:
     session = press(start_session(store, rows))
     path = log.path_of(store, rows.version, "kim")
     whole = path.read_bytes()
-    progress = Progress(np.asarray(rows.people))
+    progress = ReviewProgress(np.asarray(rows.people))
     path.write_bytes(whole[:-30])
     progress.refresh([path])
-    assert (progress.looks.sum(), progress.problems) == (0, [])
+    assert (progress.review_counts.sum(), progress.problems) == (0, [])
     path.write_bytes(whole)
     progress.refresh([path])
-    assert (progress.looks.sum(), progress.problems) == (1, [])
-    assert session.context.progress.last("kim") == progress.last("kim")
+    assert (progress.review_counts.sum(), progress.problems) == (1, [])
+    assert session.context.progress.last_save("kim") == progress.last_save("kim")
 
 
 def test_grid_correction_does_not_mark_the_person_as_seen(store: Store, rows: ManifestRows) -> None:
@@ -78,7 +78,7 @@ def test_grid_correction_does_not_mark_the_person_as_seen(store: Store, rows: Ma
     session = start_session(store, rows)
     assert current(session) == "p004"
     assert session.view()["people"]["p004"]["shots"][0]["labels"]["mask"] == "worn"  # but it is shown
-    assert session.context.progress.last("kim") is None
+    assert session.context.progress.last_save("kim") is None
 
 
 def test_people_seen_are_counted_by_day(store: Store, rows: ManifestRows) -> None:
@@ -104,9 +104,9 @@ def test_restarted_session_has_the_same_progress(tmp_path_factory: pytest.TempPa
             press(session, act)
     old, new = session.context.progress, start_session(store, rows).context.progress
     assert (old.seen_by("kim") == new.seen_by("kim")).all()
-    assert (old.looks == new.looks).all()
-    assert old.last("kim") == new.last("kim")
-    assert all(old.words("kim", person) == new.words("kim", person) for person in range(3))
+    assert (old.review_counts == new.review_counts).all()
+    assert old.last_save("kim") == new.last_save("kim")
+    assert all(old.changes("kim", person) == new.changes("kim", person) for person in range(3))
 
 
 def test_view_is_json(store: Store, rows: ManifestRows) -> None:

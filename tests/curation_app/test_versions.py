@@ -56,7 +56,7 @@ def test_log_and_tags(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     males(store, tmp_path / "photos")
     bench = open_page("versions", store, "drawn@2", monkeypatch)
     rows = bench.dataframe[0].value.to_dict("records")
-    assert [(row["version"], row["made by"], row["from"], row["ok"]) for row in rows] == [
+    assert [(row["version"], row["operation"], row["parents"], row["ok"]) for row in rows] == [
         ("2", "relabel", "drawn@1", 4), ("1", "ingest", "", 4),
     ]  # fmt: skip
     bench.text_input[0].set_value("curated")
@@ -76,7 +76,7 @@ def test_broken_version_leaves_the_others_usable(store: Store, tmp_path: Path, m
     file.write_bytes(b"PAR1 not really")
     bench = open_page("versions", store, "drawn@2", monkeypatch)
     assert len(bench.dataframe[0].value) == 1
-    assert "one version so far" in texts(part(bench, "Compare"))
+    assert "only one version so far" in texts(part(bench, "Compare"))
 
 
 # -- compare ----------------------------------------------------------------------------------------------------
@@ -146,8 +146,8 @@ def test_preview_then_apply_corrections(
     version = males(store, tmp_path / "photos")
     say(store, version, "Ann", "female", "female", "male")
     say(store, version, "Bob", "female", "male")
-    bench = press(part(open_page("versions", store, "drawn@2", monkeypatch), "Apply"), "See what they would do")
-    assert "The report: 1 rows would be changed" in texts(bench)
+    bench = press(part(open_page("versions", store, "drawn@2", monkeypatch), "Apply"), "Preview")
+    assert "Report: 1 row would change" in texts(bench)
     assert outcomes(bench) == {"applied": "2", "already": "1", "conflict": "2"}
     open_ = bench.dataframe[0].value.to_dict("records")
     assert [(row["annotator"], row["person_id"], row["detail"]) for row in open_] == [
@@ -155,7 +155,7 @@ def test_preview_then_apply_corrections(
     ]  # fmt: skip
     assert len(store.log("drawn")) == 2
     bench = press(bench, "Make the next version")
-    assert "drawn@3 was written: 1 rows changed." in texts(bench).replace("\\", "")
+    assert "drawn@3 was written: 1 row changed." in texts(bench).replace("\\", "")
     assert bench.session_state["ref"] == "drawn@3"
     genders = dict(
         zip(*(store.read("drawn@3").table[name].to_pylist() for name in ("person_id", "gender")), strict=True)
@@ -173,9 +173,9 @@ def test_a_consensus_is_applied_alone(store: Store, tmp_path: Path, monkeypatch:
     made = to_corrections(decide(labels, "majority", AgeCuts()), "majority")
     write_log(store.workspace / "consensus" / "drawn" / "majority.csv", made)
     bench = part(open_page("versions", store, "drawn@2", monkeypatch), "Apply")
-    [kind] = [one for one in bench.segmented_control if one.label == "Take"]
-    bench = press(kind.set_value("A consensus of them").run(), "Make the next version")
-    assert "drawn@3 was written: 1 rows changed." in texts(bench).replace("\\", "")
+    [kind] = [one for one in bench.segmented_control if one.label == "Apply"]
+    bench = press(kind.set_value("A consensus").run(), "Make the next version")
+    assert "drawn@3 was written: 1 row changed." in texts(bench).replace("\\", "")
 
 
 def test_invalid_log_is_reported_and_left_out(
@@ -187,12 +187,12 @@ def test_invalid_log_is_reported_and_left_out(
     bench = part(open_page("versions", store, "drawn@2", monkeypatch), "Apply")
     assert "notes\\.csv is not a correction log" in texts(bench)
     assert bench.multiselect[0].value == ["Ann"]
-    assert outcomes(press(bench, "See what they would do")) == {"applied": "1"}
+    assert outcomes(press(bench, "Preview")) == {"applied": "1"}
 
 
 def test_nothing_to_apply(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     males(store, tmp_path / "photos")
-    assert "Nobody has corrected drawn yet" in texts(
+    assert "drawn has no corrections yet" in texts(
         part(open_page("versions", store, "drawn@2", monkeypatch), "Apply")
     )
 

@@ -1,4 +1,4 @@
-"""Several annotators: units, overlap, kappas, conflicts, and consensus logs that `apply` takes."""
+"""Several annotators: labels, overlap, kappas, conflicts, and consensus logs that `apply` takes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_manifests.agreement.kappa import (
-    ADJUDICATION,
-    agreement,
-    cohen_kappa,
-    conflicts,
-    find_units,
-    fleiss_kappa,
-    read_sources,
-)
-from data_manifests.corrections.record import read_corrections
+from data_manifests.agreement.kappa import agreement, cohen_kappa, fleiss_kappa
+from data_manifests.agreement.labels import ADJUDICATION, annotated_labels, conflicts, read_sources
+from data_manifests.corrections.log import read_corrections
 from data_manifests.errors import CorrectionError
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.store import Store
-from tests.support.annotator_logs import CUTS, log, said, units_of, words
+from tests.support.annotator_logs import CUTS, labels_of, log, said, words
 from tests.support.manifest_tables import crop, manifest, photo, synthetic
 
 # Fleiss (1971), Psychological Bulletin 76, table 1: six psychiatrists on 30 patients, five diagnoses.
@@ -81,38 +74,38 @@ def test_kappas_are_one_exactly_where_all_agree(pairs: list[tuple[int, int]]) ->
         assert np.isnan(kappa) or kappa <= 1 + 1e-9
 
 
-# -- units ------------------------------------------------------------------------------------------------------
+# -- labels ------------------------------------------------------------------------------------------------------
 
 
 def test_an_accepted_label_is_a_word_and_unsure_is_none(tmp_path: Path) -> None:
     row = photo("p")
-    [unit] = units_of(
+    [label] = labels_of(
         tmp_path,
         said(row, "mask", "none", "none", "ann"),
         said(row, "mask", "none", "worn", "bob"),
         said(row, "unsure", "false", "true", "cid"),
     )
-    assert (unit.field, unit.scope, unit.sample_id, words(unit)) == (
+    assert (label.field, label.scope, label.sample_id, words(label)) == (
         "mask", "sample", row["sample_id"], {"ann": "none", "bob": "worn"},
     )  # fmt: skip
-    assert conflicts([unit], CUTS) == [unit]
+    assert conflicts([label], CUTS) == [label]
 
 
 def test_the_latest_word_counts_and_an_empty_one_takes_it_back(tmp_path: Path) -> None:
     row = photo("p")
-    [unit] = units_of(
+    [label] = labels_of(
         tmp_path,
         said(row, "gender", "male", "female", "ann", 2, scope="person"),
         said(row, "gender", "male", "male", "ann", 3, scope="person"),
         said(row, "gender", "male", "female", "bob", 1, scope="person"),
         said(row, "gender", "male", "", "bob", 4, scope="person"),
     )
-    assert words(unit) == {"ann": "male"}
+    assert words(label) == {"ann": "male"}
 
 
 def test_a_word_about_a_person_counts_on_each_picture_that_was_named(tmp_path: Path) -> None:
     a, b = photo("p"), photo("p", "mask1")
-    of_person, of_photo = units_of(
+    of_person, of_photo = labels_of(
         tmp_path,
         said(a, "gender", "male", "female", "ann", 1, scope="person"),
         said(b, "gender", "male", "male", "bob", 2),
@@ -136,9 +129,9 @@ def test_words_about_a_photo_and_its_crop_meet_but_a_synthetic_picture_has_its_o
     corrections = read_corrections([log(path, *records)])
     sources, cuts = read_sources(store, corrections)
     assert cuts == CUTS
-    found = sorted(len(unit.words) for unit in find_units(corrections, sources))
+    found = sorted(len(label.annotations) for label in annotated_labels(corrections, sources))
     assert found == [1, 2]
-    assert sorted(len(unit.words) for unit in find_units(corrections)) == [1, 1, 1]
+    assert sorted(len(label.annotations) for label in annotated_labels(corrections)) == [1, 1, 1]
 
 
 def test_versions_with_other_age_cuts_cannot_be_compared(store: Store) -> None:
@@ -152,15 +145,15 @@ def test_versions_with_other_age_cuts_cannot_be_compared(store: Store) -> None:
 
 def test_agreement_counts(tmp_path: Path) -> None:
     rows = [photo(f"p{i}") for i in range(4)]
-    units = units_of(
+    labels = labels_of(
         tmp_path,
         *(said(row, "age", "25", age, "ann") for row, age in zip(rows, ["25", "29", "61", "40"], strict=True)),
         *(said(row, "age", "25", age, "bob") for row, age in zip(rows, ["26", "31", "class:2"], strict=False)),
         said(rows[0], "age", "25", "60", "cid"),
     )
-    found = agreement(units, "age", CUTS)
-    assert (found.units, found.shared, found.same) == (4, 3, 1)  # p2: 61 is class:2
-    assert found.words == {"ann": 4, "bob": 3, "cid": 1}
+    found = agreement(labels, "age", CUTS)
+    assert (found.labels, found.shared, found.same) == (4, 3, 1)  # p2: 61 is class:2
+    assert found.annotated == {"ann": 4, "bob": 3, "cid": 1}
     assert [(pair.a, pair.b, pair.shared, pair.same) for pair in found.pairs] == [
         ("ann", "bob", 3, 2), ("ann", "cid", 1, 0), ("bob", "cid", 1, 0),
     ]  # fmt: skip
@@ -178,9 +171,9 @@ def test_an_adjudication_is_no_independent_word(tmp_path: Path) -> None:
         said(row, "mask", "none", "none", "bob"),
         said(row, "mask", "none", "none", "ann", 2, note=f"{ADJUDICATION} ann: worn; bob: none"),
     ]
-    [unit] = units_of(tmp_path, *records)
-    assert words(unit) == {"ann": "worn", "bob": "none"}
-    assert unit.decisions["ann"].value == "none"
-    assert agreement([unit], "mask", CUTS).same == 0
-    [unit] = units_of(tmp_path / "again", *records, said(row, "mask", "none", "", "ann", 3))
-    assert (words(unit), unit.decisions) == ({"bob": "none"}, {})
+    [label] = labels_of(tmp_path, *records)
+    assert words(label) == {"ann": "worn", "bob": "none"}
+    assert label.adjudications["ann"].value == "none"
+    assert agreement([label], "mask", CUTS).same == 0
+    [label] = labels_of(tmp_path / "again", *records, said(row, "mask", "none", "", "ann", 3))
+    assert (words(label), label.adjudications) == ({"bob": "none"}, {})

@@ -175,7 +175,7 @@ def test_two_who_differ_are_both_refused(tmp_path: Path) -> None:
     assert (
         lines[0] == "3 corrections: 1 applied, 0 already, 0 superseded, 2 conflict, 0 unplaced, 0 noted; 1 rows changed"
     )
-    assert lines[1].startswith(f"log.csv line 2: conflict: mask of {rows[0]['sample_id']}: ann says worn; bob says inc")
+    assert lines[1].startswith(f"log.csv line 2: conflict: mask of {rows[0]['sample_id']}: ann: worn; bob: inc")
 
     agreed = said(rows[0], "mask", "none", "worn", "bob", day=4)
     after, report = apply(tmp_path, rows, *records, agreed)

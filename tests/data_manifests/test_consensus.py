@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_manifests.agreement.consensus import decide, to_corrections, write_log
-from data_manifests.agreement.crowdlab import likeliest
-from data_manifests.agreement.kappa import ADJUDICATION, Unit, conflicts, find_units, read_sources
+from data_manifests.agreement.crowdlab import most_likely
+from data_manifests.agreement.labels import ADJUDICATION, AnnotatedLabel, annotated_labels, conflicts, read_sources
 from data_manifests.cli.main import cli
 from data_manifests.corrections.apply import apply_to_store
-from data_manifests.corrections.record import Correction, problem_of, read_corrections
+from data_manifests.corrections.log import read_corrections
+from data_manifests.corrections.record import Correction, problem_of
 from data_manifests.errors import ConfigError, CorrectionError
 from data_manifests.versions.store import Store
-from tests.support.annotator_logs import CUTS, Row, log, said, units_of
+from tests.support.annotator_logs import CUTS, Row, labels_of, log, said
 from tests.support.manifest_tables import column, manifest, photo
 
 # -- consensus --------------------------------------------------------------------------------------------------
@@ -32,7 +33,7 @@ def said_by_three(row: Row, what: str, old: str, *new: str, **values: str) -> li
 
 def test_rules(tmp_path: Path) -> None:
     rows = [photo(f"p{i}") for i in range(4)]
-    units = units_of(
+    labels = labels_of(
         tmp_path,
         *said_by_three(rows[0], "mask", "none", "worn", "worn", "worn"),
         *said_by_three(rows[1], "mask", "none", "worn", "worn", "none"),
@@ -41,23 +42,23 @@ def test_rules(tmp_path: Path) -> None:
         said(rows[3], "mask", "none", "none", "dan", 2, note=f"{ADJUDICATION} x"),
     )
     values = {
-        rule: [one.value for one in decide(units, rule, CUTS, adjudicator="dan" if rule == "adjudicator" else "")]
+        rule: [one.value for one in decide(labels, rule, CUTS, adjudicator="dan" if rule == "adjudicator" else "")]
         for rule in ("unanimous", "majority", "adjudicator")
     }
     assert values["unanimous"] == ["worn", "", "", ""]
     assert values["majority"] == ["worn", "worn", "", ""]
     assert values["adjudicator"] == ["worn", "", "", "none"]
-    assert [one.value for one in decide(units, "adjudicator", CUTS, adjudicator="bob")] == [
+    assert [one.value for one in decide(labels, "adjudicator", CUTS, adjudicator="bob")] == [
         "worn", "worn", "incorrect", "none",
     ]  # fmt: skip
     for message, wrong in (
         (r"rule must be one of \{unanimous, .*\}\. Got 'loudest'", {"rule": "loudest"}),
-        ("needs the name of whoever decides: --adjudicator NAME", {"rule": "adjudicator"}),
-        ("belongs to the rule adjudicator. Got rule 'majority'", {"rule": "majority", "adjudicator": "dan"}),
-        ("cleanlab's categories belong to the rule cleanlab", {"rule": "cleanlab"}),
+        ("needs the name of the person who decides: --adjudicator NAME", {"rule": "adjudicator"}),
+        ("is allowed with the rule adjudicator only. Got rule 'majority'", {"rule": "majority", "adjudicator": "dan"}),
+        ("cleanlab's categories are needed for the rule cleanlab", {"rule": "cleanlab"}),
     ):
         with pytest.raises(ConfigError, match=message):
-            decide(units, cuts=CUTS, **wrong)
+            decide(labels, cuts=CUTS, **wrong)
 
 
 @pytest.mark.parametrize(
@@ -70,16 +71,16 @@ def test_rules(tmp_path: Path) -> None:
     ],
 )
 def test_ages_in_one_class_agree(tmp_path: Path, new: list[str], value: str) -> None:
-    units = units_of(tmp_path, *said_by_three(photo("p"), "age", "25", *new, scope="person"))
-    assert [one.value for one in decide(units, "unanimous", CUTS)] == [value]
+    labels = labels_of(tmp_path, *said_by_three(photo("p"), "age", "25", *new, scope="person"))
+    assert [one.value for one in decide(labels, "unanimous", CUTS)] == [value]
 
 
 def apply_consensus(
-    store: Store, ref: str, units: list[Unit], rule: str, adjudicator: str = ""
+    store: Store, ref: str, labels: list[AnnotatedLabel], rule: str, adjudicator: str = ""
 ) -> tuple[pa.Table, dict[str, int]]:
     """Write the consensus and apply it alone; the table after it and what became of its records."""
     path = store.workspace / "consensus.csv"
-    write_log(path, to_corrections(decide(units, rule, CUTS, adjudicator=adjudicator), rule, adjudicator))
+    write_log(path, to_corrections(decide(labels, rule, CUTS, adjudicator=adjudicator), rule, adjudicator))
     version, report = apply_to_store(store, ref, [path], seed=0)
     return store.read(version.ref).table, {name: count for name, count in report.counts.items() if count}
 
@@ -95,13 +96,13 @@ def test_the_consensus_is_a_log_that_apply_takes(store: Store) -> None:
     ]
     corrections = read_corrections([log(logs, *records)])
     assert apply_to_store(store, "faces", [logs], seed=0)[1].counts["conflict"] == 5
-    units = find_units(corrections, read_sources(store, corrections)[0])
-    table, counts = apply_consensus(store, "faces", units, "majority")
+    labels = annotated_labels(corrections, read_sources(store, corrections)[0])
+    table, counts = apply_consensus(store, "faces", labels, "majority")
     assert counts == {"applied": 1, "already": 1}
     assert [column(table, "mask")[row["sample_id"]] for row in rows] == ["worn", "none", "none"]
     assert set(table["gender"].to_pylist()) == {"male"}  # ann and bob differ: open
     first = (store.workspace / "consensus.csv").read_bytes()
-    _, counts = apply_consensus(store, "faces", units, "majority")
+    _, counts = apply_consensus(store, "faces", labels, "majority")
     assert (store.workspace / "consensus.csv").read_bytes() == first
     assert counts == {"already": 2}
     signed = read_corrections([store.workspace / "consensus.csv"]).to_pylist()
@@ -117,13 +118,13 @@ def test_a_person_waits_for_a_picture_that_is_open_and_follows_one_that_is_settl
         said(b, "gender", "male", "male", "bob", 2, manifest=pinned),
     ]
     corrections = read_corrections([log(store.workspace / "a.csv", *records)])
-    units = find_units(corrections)
-    assert [(one.value, one.why) for one in decide(units, "unanimous", CUTS)] == [
-        ("", f"waits for gender of {b['sample_id']}"), ("", "words differ"),
+    labels = annotated_labels(corrections)
+    assert [(one.value, one.reason) for one in decide(labels, "unanimous", CUTS)] == [
+        ("", f"waits for gender of {b['sample_id']}"), ("", "annotations differ"),
     ]  # fmt: skip
     ruling = said(b, "gender", "male", "male", "dan", 3, note=f"{ADJUDICATION} x", manifest=pinned)
     corrections = read_corrections([log(store.workspace / "a.csv", ruling)])
-    table, counts = apply_consensus(store, "faces", find_units(corrections), "adjudicator", "dan")
+    table, counts = apply_consensus(store, "faces", annotated_labels(corrections), "adjudicator", "dan")
     assert counts == {"applied": 1, "already": 1}
     assert column(table, "gender") == {a["sample_id"]: "female", b["sample_id"]: "male"}
 
@@ -139,9 +140,9 @@ def test_the_consensus_applies_to_the_version_that_they_began_with_and_to_a_late
     ]
     log(store.workspace / "bob.csv", *two)
     corrections = read_corrections([store.workspace / "ann.csv", store.workspace / "bob.csv"])
-    units = find_units(corrections)
+    labels = annotated_labels(corrections)
     for ref in ("faces@1", "faces@2"):
-        table, counts = apply_consensus(store, ref, units, "adjudicator", "dan")
+        table, counts = apply_consensus(store, ref, labels, "adjudicator", "dan")
         assert counts == {"applied": 1, "superseded": 1}
         assert table["mask"].to_pylist() == ["incorrect"]
 
@@ -180,8 +181,8 @@ def test_a_consensus_never_conflicts_and_writes_what_was_decided(
         if not records:
             return
         corrections = read_corrections([log(Path(folder) / "log.csv", *records)])
-        units = find_units(corrections)
-        decisions = decide(units, "majority", CUTS)
+        labels = annotated_labels(corrections)
+        decisions = decide(labels, "majority", CUTS)
         made = to_corrections(decisions, "majority")
         assert [problem_of(record) for record in made] == [""] * len(made)
         write_log(Path(folder) / "c.csv", made)
@@ -189,10 +190,10 @@ def test_a_consensus_never_conflicts_and_writes_what_was_decided(
         assert report.counts["conflict"] == report.counts["unplaced"] == 0
         table = store.read(after.ref).table
         for one in decisions:
-            if one.value and one.unit.scope == "sample" and one.unit.field != "exclude":
-                assert column(table, one.unit.field)[one.unit.sample_id] == one.value
-        silent = {row["sample_id"] for row in rows} - {one.unit.sample_id for one in decisions if one.value}
-        people = {one.unit.person_id for one in decisions if one.value and one.unit.scope == "person"}
+            if one.value and one.label.scope == "sample" and one.label.field != "exclude":
+                assert column(table, one.label.field)[one.label.sample_id] == one.value
+        silent = {row["sample_id"] for row in rows} - {one.label.sample_id for one in decisions if one.value}
+        people = {one.label.person_id for one in decisions if one.value and one.label.scope == "person"}
         before = manifest(rows)
         for row in rows:
             if row["sample_id"] in silent and row["person_id"] not in people:
@@ -203,7 +204,7 @@ def test_a_consensus_never_conflicts_and_writes_what_was_decided(
 def test_nobodys_log_is_written_over(tmp_path: Path) -> None:
     mine = log(tmp_path / "ann.csv", said(photo("p"), "mask", "none", "worn", "ann"))
     before = mine.read_bytes()
-    with pytest.raises(CorrectionError, match="nobody's log is written over"):
+    with pytest.raises(CorrectionError, match="is an annotator's log, not a consensus"):
         write_log(mine, [])
     assert mine.read_bytes() == before
 
@@ -227,19 +228,19 @@ def test_cleanlab_weighs_annotators_and_the_audit(store: Store) -> None:
         for by, said_words in (("ann", truth), ("bob", bob))
         for row, word in zip(rows, said_words, strict=True)
     ]
-    units = find_units(read_corrections([log(store.workspace / "log.csv", *records)]))
-    assert len(conflicts(units, CUTS)) > 10
-    answers = likeliest(store, units, CUTS)
+    labels = annotated_labels(read_corrections([log(store.workspace / "log.csv", *records)]))
+    assert len(conflicts(labels, CUTS)) > 10
+    answers = most_likely(store, labels, CUTS)
     assert answers == truth
-    assert [one.value for one in decide(units, "cleanlab", CUTS, likeliest=answers)] == truth
+    assert [one.value for one in decide(labels, "cleanlab", CUTS, most_likely=answers)] == truth
 
 
 def test_cleanlab_without_scores_says_what_to_run(store: Store) -> None:
     pinned = store.write("faces", manifest([photo("p")]), "test").pinned
     records = said_by_three(photo("p"), "gender", "male", "male", "female", manifest=pinned)
-    units = find_units(read_corrections([log(store.workspace / "log.csv", *records)]))
+    labels = annotated_labels(read_corrections([log(store.workspace / "log.csv", *records)]))
     with pytest.raises(CorrectionError, match="python -m audit run REF"):
-        likeliest(store, units, CUTS)
+        most_likely(store, labels, CUTS)
 
 
 # -- commands ---------------------------------------------------------------------------------------------------
@@ -261,7 +262,7 @@ def test_commands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     out = store.workspace / "consensus.csv"
     told = CliRunner().invoke(cli, ["consensus", *files, "--rule", "unanimous", "--out", str(out)]).output
     assert told.endswith("consensus.csv: 2 labels decided (unanimous), 1 open\n")
-    assert f"open: mask of {rows[1]['sample_id']}: ann: none; bob: worn (words differ)" in told
+    assert f"open: mask of {rows[1]['sample_id']}: ann: none; bob: worn (annotations differ)" in told
     _, report = apply_to_store(store, "faces", [out], seed=0)
     assert (report.counts["applied"], report.counts["already"]) == (1, 1)
     failed = CliRunner().invoke(cli, ["agreement", str(out)])
@@ -274,6 +275,6 @@ def test_a_broken_line_is_told_and_the_rest_counts(store: Store, monkeypatch: py
     path = log(store.workspace / "ann.csv", said(photo("p"), "mask", "none", "worn", "ann"))
     path.write_text(path.read_text() + "torn")
     told = CliRunner().invoke(cli, ["agreement", str(path)], catch_exceptions=False).output
-    assert "ann.csv line 3 is left out: must have 12 cells" in told
+    assert "ann.csv line 3 is left out: must have 14 cells" in told
     assert "no version that the logs name is in this workspace: age cuts 30,60 are taken" in told
     assert told.endswith("1 labels judged, 0 conflicts, 0 of them adjudicated\n")

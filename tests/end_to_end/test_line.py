@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from data_manifests.corrections.record import Correction, append_correction
+from data_manifests.corrections.log import append_correction
+from data_manifests.corrections.record import Correction
 from data_manifests.versions.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from data_manifests.agreement.kappa import Unit, find_units
-from data_manifests.corrections.record import Correction, append_corrections, read_corrections
+from data_manifests.agreement.labels import AnnotatedLabel, annotated_labels
+from data_manifests.corrections.log import append_corrections, read_corrections
+from data_manifests.corrections.record import Correction
 from data_manifests.taxonomy import AgeCuts
 
 CUTS = AgeCuts()
@@ -27,9 +28,9 @@ def log(path: Path, *records: Correction) -> Path:
     return path
 
 
-def units_of(tmp_path: Path, *records: Correction) -> list[Unit]:
-    return find_units(read_corrections([log(tmp_path / "log.csv", *records)]))
+def labels_of(tmp_path: Path, *records: Correction) -> list[AnnotatedLabel]:
+    return annotated_labels(read_corrections([log(tmp_path / "log.csv", *records)]))
 
 
-def words(unit: Unit) -> dict[str, str]:
-    return {name: word.value for name, word in unit.words.items()}
+def words(label: AnnotatedLabel) -> dict[str, str]:
+    return {name: word.value for name, word in label.annotations.items()}
