@@ -1,1 +1,1 @@
-"""The contract: what a manifest is, how its versions are kept, corrected, split, compared and exported."""
+"""Manifests of face photos: schema, versions, ingest, corrections, splits, comparison and export."""

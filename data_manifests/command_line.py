@@ -1,4 +1,4 @@
-"""What the command lines of all packages share: the workspace, `key=value` settings, errors in one line."""
+"""Functions shared by the command lines of all packages: workspace, `key=value` settings, one-line errors."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any
 
 import click
 
-from data_manifests.errors import ConfigError, ToolkitError, disk_trouble
+from data_manifests.errors import ConfigError, ToolkitError, disk_error_message
 from data_manifests.versions import Store, Version
 
 
 def open_store() -> Store:
-    """The store in `$WORKSPACE`, or in `workspace/` below the current folder."""
+    """Return the store in `$WORKSPACE`, or in `workspace/` below the current folder."""
     return Store(Path(os.environ.get("WORKSPACE", "workspace")))
 
 
 def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    """("a.b=1", "c=x") → {"a.b": "1", "c": "x"}. Raises ConfigError for a word without `=`."""
+    """Return ("a.b=1", "c=x") as {"a.b": "1", "c": "x"}. Raises ConfigError for an item without `=`."""
     for pair in pairs:
         if "=" not in pair:
-            raise ConfigError(f"a setting is written key=value, such as seed=3. Got {pair!r} instead.")
+            raise ConfigError(f"a setting must have the form key=value, such as seed=3. Got {pair!r} instead.")
     return dict(pair.split("=", 1) for pair in pairs)
 
 
 def ledger_line(version: Version) -> str:
-    """`faces@3: 700 rows (ok 690, fallback 8, failed 2, excluded 0)`, the last line of a command."""
+    """Return `faces@3: 700 rows (ok 690, fallback 8, failed 2, excluded 0)`, the last line of a command."""
     counts = ", ".join(
         f"{status} {version.ledger.get(status, 0)}" for status in ("ok", "fallback", "failed", "excluded")
     )
@@ -43,16 +43,16 @@ def echo_json(value: Mapping[str, Any]) -> None:
 
 
 def run(group: click.Group) -> None:
-    """Run a package's command line. A ToolkitError, or a disk that is full or refuses us, is one line and exit 2."""
+    """Run a package's command line. Print a ToolkitError, a full disk or denied access as one line and exit with 2."""
     try:
         group()
     except ToolkitError as error:
         _stop(str(error))
     except (OSError, sqlite3.Error) as error:
-        trouble = disk_trouble(error, open_store().workspace)
-        if trouble is None:
+        message = disk_error_message(error, open_store().workspace)
+        if message is None:
             raise
-        _stop(trouble)
+        _stop(message)
 
 
 def _stop(message: str) -> None:

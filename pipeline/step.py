@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from data_manifests.errors import BackendError, StageError, disk_is_full, must_be_one_of
+from data_manifests.errors import BackendError, StageError, is_disk_full, must_be_one_of
 from pipeline.photos import load_rgb, save_rgb
 
 Record = dict[str, Any]
@@ -75,7 +75,7 @@ def make_worker(
         except BackendError:
             raise  # concerns every record
         except Exception as error:  # one image never stops a batch; the reason is recorded in its row
-            if disk_is_full(error):
+            if is_disk_full(error):
                 raise  # concerns every record too; as a kept failure it would never be retried
             return failed(stage, _reason(error))
 

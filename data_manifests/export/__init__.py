@@ -1,4 +1,4 @@
-"""TODO data_manifests.export."""
+"""Export of versions for other programs, one module per format."""
 
 from data_manifests.export.formats import FORMATS, export
 

@@ -1,4 +1,4 @@
-"""Export as the competition's layout: train.csv, and one folder of up to seven shots per profile."""
+"""Export format `profiles`, the layout of the competition: train.csv, and a folder of up to seven shots per profile."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from tqdm import tqdm
 
 from data_manifests.errors import ManifestError
 from data_manifests.schema import EXTRA_PREFIX, LABELS, USABLE
 from data_manifests.taxonomy import SHOT_MASK
-from data_manifests.versions import Store, file_sha256, is_inside
+from data_manifests.versions import Manifest, Store, file_sha256, is_inside
 
 _RACE = f"{EXTRA_PREFIX}race"
 _READ = ("sample_id", "root", "path", "sha256", "person_id", "profile_id", "shot", *LABELS, "status", "reason")
@@ -29,7 +28,7 @@ _LEDGER = ("sample_id", "root", "path", "written_as", "left_out_because", "reaso
 
 @dataclass
 class _Photo:
-    """A row, and the file that it becomes or why it does not."""
+    """A row with the file to write for it, or the reason for leaving it out."""
 
     row: dict[str, Any]
     target: str = ""
@@ -38,56 +37,56 @@ class _Photo:
 
 @dataclass
 class _Folder:
-    """One line of train.csv: photos of one profile that agree in gender and age."""
+    """One line of train.csv: photos of one profile with the same gender and age."""
 
     name: str  # the id
     path: str
-    about: dict[str, Any]  # a row of it
+    row: dict[str, Any]  # one of its photos
     shots: dict[str, _Photo] = field(default_factory=dict)
 
 
-def write_profiles(store: Store, table: pa.Table, folder: Path, link: bool) -> dict[str, int]:
-    """Fill `folder`; answer how many rows were left out for which reason (ledger.csv has them one by one).
+def write_profiles(store: Store, manifest: Manifest, folder: Path, link: bool) -> dict[str, int]:
+    """Write train.csv, images/ and ledger.csv, and return the number of rows left out for each reason.
 
-    A photo's shot follows its label: one that was relabelled from worn to incorrect is written as incorrect_mask.
-    Photos of one profile that differ in gender or age, or that want the same place, go to folders of their own, for the
-    layout has one gender and age per folder and seven places. train.csv has a column `person_id` besides the
-    competition's, so that all folders of a person, synthetic ones too, can be kept in one split. Raises ManifestError
-    when nothing is left.
+    A photo's shot follows its label: a photo relabelled from worn to incorrect is written as incorrect_mask. The layout
+    has one gender, one age and seven shots per folder, so photos of one profile that differ in gender or age, or that
+    need the same shot, go to separate folders. train.csv has the additional column `person_id`, so that all folders of
+    a person, including synthetic ones, can be kept in one split. Raises ManifestError if no row can be written.
     """
+    table = manifest.table
     columns = [*_READ, *([_RACE] if _RACE in table.column_names else [])]
-    photos = [_Photo(row, left_out=_why_not(row)) for row in table.select(columns).to_pylist()]
+    photos = [_Photo(row, left_out=_reason_to_leave_out(row)) for row in table.select(columns).to_pylist()]
     folders = _arrange([photo for photo in photos if not photo.left_out])
     placed = [photo for photo in photos if photo.target]
     _write_files(store, placed, folder, link)
     left_out = dict(Counter(photo.left_out for photo in photos if photo.left_out).most_common())
     if len(photos) == sum(left_out.values()):
-        told = ", ".join(f"{reason} {count}" for reason, count in left_out.items())
-        raise ManifestError(f"none of {len(photos)} rows can be written as profiles: {told}.")
+        reasons = ", ".join(f"{reason} {count}" for reason, count in left_out.items())
+        raise ManifestError(f"none of {len(photos)} rows can be written as profiles: {reasons}.")
     lines = [_line(one) for one in folders if not all(photo.left_out for photo in one.shots.values())]
     _write_csv(folder / "train.csv", ("id", "gender", "race", "age", "path", "person_id"), lines)
     _write_csv(folder / "ledger.csv", _LEDGER, (_ledger_line(photo) for photo in photos))
     return left_out
 
 
-def _why_not(row: dict[str, Any]) -> str:
+def _reason_to_leave_out(row: dict[str, Any]) -> str:
     if row["status"] not in USABLE:
         return f"status {row['status']}"
     return next((f"no {name}" for name in LABELS if row[name] is None), "")
 
 
 def _arrange(photos: Sequence[_Photo]) -> list[_Folder]:
-    """Give each photo its folder and its place there."""
+    """Assign each photo a folder and a shot."""
     groups: dict[tuple[str, str, int], list[_Photo]] = defaultdict(list)
     for photo in photos:
         groups[photo.row["profile_id"], photo.row["gender"], photo.row["age"]].append(photo)
-    # The larger part of a profile keeps its plain name.
+    # The largest group of a profile keeps its plain name.
     ordered = sorted(groups.items(), key=lambda group: (group[0][0], -len(group[1]), group[0]))
     taken: set[str] = set()
     folders: list[_Folder] = []
     for _, members in ordered:
         own: list[_Folder] = []
-        # Photos whose shot agrees with their label come first, so that they keep it.
+        # Photos whose shot agrees with their label come first, so that they keep the shot.
         for photo in sorted(members, key=lambda photo: SHOT_MASK.get(photo.row["shot"]) != photo.row["mask"]):
             _place(photo, own, taken)
         folders += own
@@ -98,22 +97,22 @@ def _arrange(photos: Sequence[_Photo]) -> list[_Folder]:
 
 
 def _place(photo: _Photo, own: list[_Folder], taken: set[str]) -> None:
-    """Put a photo into the first folder of its group that has room for it, or into a new one."""
+    """Put a photo into the first folder of its group with a free shot, or into a new folder."""
     mask, shot = photo.row["mask"], photo.row["shot"]
-    places = sorted((place for place in SHOT_MASK if SHOT_MASK[place] == mask), key=lambda place: place != shot)
+    shots = sorted((name for name in SHOT_MASK if SHOT_MASK[name] == mask), key=lambda name: name != shot)
     for folder in own:
-        free = [place for place in places if place not in folder.shots]
+        free = [name for name in shots if name not in folder.shots]
         if free:
             folder.shots[free[0]] = photo
             return
     row = photo.row
     name = _new_name(row["profile_id"], taken)
     path = "_".join(filter(None, (name, row["gender"], _safe(row.get(_RACE) or ""), str(row["age"]))))
-    own.append(_Folder(name, path, row, {places[0]: photo}))
+    own.append(_Folder(name, path, row, {shots[0]: photo}))
 
 
 def _new_name(profile: str, taken: set[str]) -> str:
-    """A folder name for a profile: `000001/s1` → `000001-s1`, with -2, -3 … if that is taken (also in other case)."""
+    """Return a folder name for a profile: `000001-s1` for `000001/s1`, with -2, -3 … if taken, ignoring case."""
     base = _safe(profile) or "profile"
     name, count = base, 1
     while name.lower() in taken:
@@ -128,7 +127,7 @@ def _safe(text: str) -> str:
 
 
 def _write_files(store: Store, photos: Sequence[_Photo], folder: Path, link: bool) -> None:
-    """Copy or link the files; one that is missing or not as recorded is left out."""
+    """Copy or link the files, leaving out those that are missing or changed."""
     roots = {name: store.file_of(name, "") for name in {photo.row["root"] for photo in photos}}
     for parent in {(folder / photo.target).parent for photo in photos}:
         parent.mkdir(parents=True)
@@ -138,16 +137,16 @@ def _write_files(store: Store, photos: Sequence[_Photo], folder: Path, link: boo
         return _write_file(root, root / photo.row["path"], photo.row["sha256"], folder / photo.target, link)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        answers = list(tqdm(pool.map(write, photos), total=len(photos), desc="export", unit="img"))
-    for photo, answer in zip(photos, answers, strict=True):
-        if answer:
-            photo.target, photo.left_out = "", answer
+        reasons = list(tqdm(pool.map(write, photos), total=len(photos), desc="export", unit="img"))
+    for photo, reason in zip(photos, reasons, strict=True):
+        if reason:
+            photo.target, photo.left_out = "", reason
     for emptied in [path for path in (folder / "images").glob("*") if not any(path.iterdir())]:
         emptied.rmdir()
 
 
 def _write_file(root: Path, source: Path, sha256: str, target: Path, link: bool) -> str:
-    """Copy or link one file; why not, if so."""
+    """Copy or link one file. Return the reason if it is left out, otherwise an empty text."""
     if not is_inside(os.path.realpath(root), source):
         return "file outside its root"
     try:
@@ -165,14 +164,14 @@ def _write_file(root: Path, source: Path, sha256: str, target: Path, link: bool)
     except OSError as error:
         if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise ManifestError(
-                f"hard links to {str(root)!r} cannot be made there ({error.strerror}); use --copy."
+                f"hard links to files of {str(root)!r} cannot be made ({error.strerror}); use --copy."
             ) from None
         raise
     return ""
 
 
 def _line(folder: _Folder) -> tuple[Any, ...]:
-    row = folder.about
+    row = folder.row
     return folder.name, row["gender"], row.get(_RACE) or "", row["age"], folder.path, row["person_id"]
 
 

@@ -1,4 +1,4 @@
-"""A disk that is full or refuses us is one line and no traceback; a defect of ours keeps its traceback."""
+"""A full disk or denied access is reported in one line; a defect keeps its traceback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 import pytest
 
 from data_manifests.command_line import run
-from data_manifests.errors import ManifestError, disk_is_full
+from data_manifests.errors import ManifestError, is_disk_full
 
 
 def group_raising(error: Exception) -> click.Group:
@@ -22,7 +22,7 @@ def group_raising(error: Exception) -> click.Group:
 
 
 def sqlite_error(path: Path) -> sqlite3.Error:
-    """What SQLite says of a folder that is not there."""
+    """Return the error of SQLite for a folder that does not exist."""
     with pytest.raises(sqlite3.OperationalError) as caught:
         sqlite3.connect(path / "absent" / "results.sqlite")
     return caught.value
@@ -37,21 +37,21 @@ def command_line(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("code", "file", "line"),
     [
-        (errno.ENOSPC, None, "error: /data/ws: no space left on device. Make room "),
+        (errno.ENOSPC, None, "error: /data/ws: no space left on device. Free space "),
         (errno.EROFS, "/data/ws/manifests", "error: /data/ws/manifests: read-only file system. "),
         (errno.EACCES, "/data/ws/cache", "error: /data/ws/cache: permission denied. "),
     ],
 )
-def test_trouble_with_the_disk_is_one_line(
+def test_a_disk_error_is_one_line(
     code: int, file: str | None, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
         run(group_raising(OSError(code, "in other words", file)))
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert stop.value.code == 2
-    assert said.startswith(line)
-    assert said.endswith("or set WORKSPACE to another folder.\n")
-    assert said.count("\n") == 1
+    assert printed.startswith(line)
+    assert printed.endswith("or set WORKSPACE to another folder.\n")
+    assert printed.count("\n") == 1
 
 
 def test_a_cache_that_cannot_be_opened_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,5 +75,5 @@ def test_a_defect_keeps_its_traceback(defect: Exception) -> None:
 
 
 def test_a_photo_that_may_not_be_read_is_no_full_disk() -> None:
-    assert disk_is_full(OSError(errno.ENOSPC, "full"))
-    assert not disk_is_full(PermissionError(errno.EACCES, "no"))
+    assert is_disk_full(OSError(errno.ENOSPC, "full"))
+    assert not is_disk_full(PermissionError(errno.EACCES, "no"))

@@ -79,10 +79,10 @@ def test_bounds_cover_all_ages_and_cuts_read_back(cuts: AgeCuts) -> None:
         ("30", "must be two whole numbers such as 30,60. Got '30' instead"),
         ("30,60,90", "must be two whole numbers"),
         ("a,b", "must be two whole numbers"),
-        ("60,30", "must rise within 0 to 116, such as 30,60. Got 60,30 instead"),
-        ("30,30", "must rise"),
-        ("0,30", "must rise"),
-        ("30,117", "must rise"),
+        ("60,30", "must increase within 0 to 116, such as 30,60. Got 60,30 instead"),
+        ("30,30", "must increase"),
+        ("0,30", "must increase"),
+        ("30,117", "must increase"),
     ],
 )
 def test_cuts_that_are_refused(text: str, message: str) -> None:
