@@ -1,79 +1,119 @@
-"""The audit of a manifest: look, score, put in order, write."""
+"""The audit of a manifest: describe pictures, run the checks, rank people, write version, report and queue."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from audit.features import describe_rows
+from audit.predictions import read_predictions
 from audit.settings import AuditSettings
 from data_manifests.errors import StageError
 from data_manifests.versions import Manifest, Store, Version, write_atomic
 
 if TYPE_CHECKING:
-    from audit.checks import Findings
+    from audit.checks import AuditData
+
+LIKELY = 0.5  # an issue of this probability is more likely real than not
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What came of an audit."""
+    """The results of one audit.
+
+    `queue` has one row per listed issue (queue.csv), `ranked` one row per person, and `folder` holds the report and the
+    queue.
+    """
 
     version: Version
     folder: Path
-    found: Findings
+    data: AuditData
     queue: pd.DataFrame
     ranked: pd.DataFrame
 
+    @property
+    def report_path(self) -> Path:
+        """Return the path of the HTML report."""
+        return self.folder / "audit.html"
+
+    @property
+    def queue_path(self) -> Path:
+        """Return the path of the queue."""
+        return self.folder / "queue.csv"
+
+    @property
+    def new_photos(self) -> int:
+        """Return the number of photos that no earlier run had described."""
+        return len(self.data.rows) - self.data.features.reused
+
     def lines(self) -> list[str]:
-        """For people: what was found, and where to read about it."""
-        likely = self.queue[self.queue["probability"] >= 0.5]
+        """Return the summary as lines of text."""
+        likely = self.queue[self.queue["probability"] >= LIKELY]
         counts = ", ".join(f"{kind} {count}" for kind, count in likely["kind"].value_counts().items()) or "none"
-        looked = len(self.found.rows)
         return [
-            *(f"note: {note}" for note in self.found.notes),
-            f"{looked} photos looked at, {looked - self.found.features.reused} of them new; likely issues: {counts}",
-            f"report: {self.folder / 'audit.html'}; queue: {self.folder / 'queue.csv'}",
+            *(f"note: {note}" for note in self.data.notes),
+            f"{len(self.data.rows)} photos described, {self.new_photos} of them new; likely issues: {counts}",
+            f"report: {self.report_path}; queue: {self.queue_path}",
         ]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the summary as JSON values."""
+        from audit.results import count_issues
+
+        return {
+            "ref": self.version.ref,
+            "content_hash": self.version.content_hash,
+            "rows": self.version.rows,
+            "ledger": dict(self.version.ledger),
+            "photos": len(self.data.rows),
+            "new_photos": self.new_photos,
+            "people": len(self.ranked),
+            "issues": {row.pop("name"): row for row in count_issues(self.queue)},
+            "duplicate_groups": int((self.queue["kind"] == "duplicate").sum()),
+            "notes": list(self.data.notes),
+            "report": str(self.report_path),
+            "queue": str(self.queue_path),
+        }
 
 
 def run_audit(
     manifest: Manifest, store: Store, settings: AuditSettings, out: Path | None = None, predictions: Path | None = None
 ) -> Audit:
-    """Audit a manifest, write the next version, `audit.html` and `queue.csv`. `out` defaults to audit/NAME-N below the
-    workspace; `predictions` is a table as in audit/scoring/run_predictions.py. Raises StageError if no row
-    has a picture that can be read.
-    """
-    from audit.scoring import read_predictions
+    """Audit a manifest; write the next version, `audit.html` and `queue.csv`.
 
-    said = read_predictions(predictions, manifest.table.column("sample_id").to_pylist()) if predictions else None
+    `out` defaults to audit/NAME-N in the workspace; `predictions` is a table as in audit/predictions.py. Raises
+    StageError if no picture can be read, ConfigError for an incomplete check.
+    """
+    sample_ids = manifest.table.column("sample_id").to_pylist() if predictions else []
+    log_odds = read_predictions(predictions, sample_ids) if predictions else None
     features = describe_rows(manifest.table, settings, store)
     if not len(features.rows):
         raise StageError(
-            f"{manifest.version.ref} has no picture that can be read; see: python -m data_manifests verify REF"
+            f"{manifest.version.ref} has no picture that can be read. Run: python -m data_manifests verify REF"
         )
-    # not before: SciPy and scikit-learn hold 80 MB, which must not lie beside the workers' models
-    from audit.checks import find, list_issues, photo_rows
-    from audit.results import add_columns, queue, rank_people, write_report
+    # Imported after the workers have ended: SciPy and scikit-learn hold 80 MB beside the workers' models otherwise.
+    from audit.checks import list_issues, photo_rows, run_checks
+    from audit.results import add_columns, order_issues, rank_people, write_report
 
     rows = photo_rows(manifest.table, features)
-    found = find(rows, features, manifest.cuts, settings, said.take(features.rows) if said else None)
-    issues = list_issues(found)
+    data = run_checks(rows, features, manifest.cuts, settings, log_odds.take(features.rows) if log_odds else None)
+    issues = list_issues(data)
     ranked = rank_people(issues, manifest.table.column("person_id").to_pandas(), settings.values)
-    ordered = queue(issues, ranked)
+    queue = order_issues(issues, ranked)
     version = store.write(
         manifest.version.name,
-        add_columns(manifest.table, found, ordered, ranked),
+        add_columns(manifest.table, data, queue, ranked),
         "audit",
         parents=[manifest.version],
         parameters=settings.model_dump(exclude={"jobs", "executor", "report_people"})
-        | ({"predictions_sha256": said.sha256} if said else {}),
+        | ({"predictions_sha256": log_odds.sha256} if log_odds else {}),
         seed=settings.seed,
     )
-    folder = out or store.workspace / "audit" / f"{version.name}-{version.number}"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "queue.csv", ordered.to_csv(index=False, float_format="%.4f").encode())
-    write_report(folder / "audit.html", version, found, ordered, ranked, manifest.cuts, store, settings.report_people)
-    return Audit(version, folder, found, ordered, ranked)
+    audit = Audit(version, out or store.workspace / "audit" / f"{version.name}-{version.number}", data, queue, ranked)
+    audit.folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(audit.queue_path, queue.to_csv(index=False, float_format="%.4f").encode())
+    write_report(audit.report_path, version, data, queue, ranked, store, settings.report_people)
+    return audit

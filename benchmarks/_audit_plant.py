@@ -1,4 +1,4 @@
-"""Errors with known truth, planted into a table of photos: labels changed, photos put in other folders or places."""
+"""Known errors planted into a table of photos: changed labels, swapped shots, photos of another person."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
 
 
 @dataclass(frozen=True)
-class Planted:
-    """The rows with errors, and which photos (P,) carry one."""
+class PlantedErrors:
+    """Rows with errors, and the photos (P,) bool that have one."""
 
     rows: pd.DataFrame
     wrong: np.ndarray
 
 
 def age_classes(rows: pd.DataFrame, cuts: AgeCuts) -> np.ndarray:
-    """Class of each photo's age (P,)."""
+    """Return the age class of each photo (P,)."""
     return np.digitize(rows["age"].to_numpy(float), [cuts.middle, cuts.old])
 
 
-def flip_gender(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> Planted:
-    """The other gender for a share of the people, all photos of each."""
+def flip_gender(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> PlantedErrors:
+    """Flip the gender of a share of the people, on all photos of each."""
     wrong = _photos_of(rows, _draw(rows, np.ones(len(rows), bool), share, rng))
     gender = rows["gender"].to_numpy(object).copy()
     gender[wrong] = np.where(gender[wrong] == GENDERS[0], GENDERS[1], GENDERS[0])
-    return Planted(rows.assign(gender=gender), wrong)
+    return PlantedErrors(rows.assign(gender=gender), wrong)
 
 
-def flip_photos(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> Planted:
-    """The other gender for a share of the photos, each by itself."""
+def flip_photos(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> PlantedErrors:
+    """Flip the gender of a share of the photos, each by itself."""
     wrong = _draw_photos(rows, share, rng)
     gender = rows["gender"].to_numpy(object).copy()
     gender[wrong] = np.where(gender[wrong] == GENDERS[0], GENDERS[1], GENDERS[0])
-    return Planted(rows.assign(gender=gender), wrong)
+    return PlantedErrors(rows.assign(gender=gender), wrong)
 
 
-def wrong_states(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> Planted:
-    """Another mask state for a share of the photos, each by itself."""
+def wrong_states(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> PlantedErrors:
+    """Change the mask state of a share of the photos, each by itself."""
     wrong = _draw_photos(rows, share, rng)
     mask = rows["mask"].to_numpy(object).copy()
-    mask[wrong] = [rng.choice([state for state in MASKS if state != filed]) for filed in mask[wrong]]
-    return Planted(rows.assign(mask=mask), wrong)
+    mask[wrong] = [rng.choice([state for state in MASKS if state != given]) for given in mask[wrong]]
+    return PlantedErrors(rows.assign(mask=mask), wrong)
 
 
-def wrong_age(rows: pd.DataFrame, share: float, far: bool, cuts: AgeCuts, rng: np.random.Generator) -> Planted:
-    """An age of the far or of an adjacent class for a share of the people, drawn from the ages filed in that class."""
+def wrong_age(rows: pd.DataFrame, share: float, far: bool, cuts: AgeCuts, rng: np.random.Generator) -> PlantedErrors:
+    """Give a share of the people an age of the far or an adjacent class, drawn from the given ages of that class."""
     classes, ages = age_classes(rows, cuts), rows["age"].to_numpy(float)
     chosen = _draw(rows, classes != 1 if far else np.ones(len(rows), bool), share, rng)
     new, new_class = ages.copy(), classes.copy()
@@ -57,11 +57,11 @@ def wrong_age(rows: pd.DataFrame, share: float, far: bool, cuts: AgeCuts, rng: n
         true = int(classes[members][0])
         target = 2 - true if far else (1 if true != 1 else int(rng.choice([0, 2])))
         new[members], new_class[members] = rng.choice(ages[classes == target]), target
-    return Planted(rows.assign(age=new, age_class=new_class), _photos_of(rows, chosen))
+    return PlantedErrors(rows.assign(age=new, age_class=new_class), _photos_of(rows, chosen))
 
 
-def swap_shots(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> Planted:
-    """In a share of the profiles, an unmasked or badly worn photo and a masked one in each other's place."""
+def swap_shots(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> PlantedErrors:
+    """Swap a photo without a correctly worn mask and one with it, in a share of the profiles."""
     mask, shot = rows["mask"].to_numpy(object).copy(), rows["shot"].to_numpy(object).copy()
     wrong = np.zeros(len(rows), bool)
     for person in _draw(rows, np.ones(len(rows), bool), share, rng):
@@ -69,11 +69,11 @@ def swap_shots(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> Pl
         first = rng.choice(members[mask[members] != "worn"])
         pair = np.array([first, rng.choice(members[mask[members] == "worn"])])
         mask[pair], shot[pair], wrong[pair] = mask[pair[::-1]], shot[pair[::-1]], True
-    return Planted(rows.assign(mask=mask, shot=shot), wrong)
+    return PlantedErrors(rows.assign(mask=mask, shot=shot), wrong)
 
 
-def exchange_strangers(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> Planted:
-    """Pairs of people of one gender and age class exchange a photo of the same shot."""
+def exchange_photos(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> PlantedErrors:
+    """Exchange a photo of the same shot between people of one gender and age class."""
     wrong = np.zeros(len(rows), bool)
     columns = ["person_id", "profile_id", "gender", "age", "age_class"]
     changed = rows.astype(dict.fromkeys(columns, object))
@@ -89,11 +89,11 @@ def exchange_strangers(rows: pd.DataFrame, share: float, rng: np.random.Generato
             pair = [rows.index[(rows["person_id"] == person) & (rows["shot"] == shot)][0] for person in (first, second)]
             changed.loc[pair, columns] = rows.loc[pair[::-1], columns].to_numpy(object)
             wrong[pair] = True
-    return Planted(changed.astype(rows.dtypes.to_dict()), wrong)
+    return PlantedErrors(changed.astype(rows.dtypes.to_dict()), wrong)
 
 
 def _draw(rows: pd.DataFrame, eligible: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A share of all people, drawn from those whose photos are eligible."""
+    """Return a share of all people, drawn from those whose photos are eligible."""
     people = rows["person_id"].nunique()
     among = rows.loc[eligible, "person_id"].unique()
     return rng.choice(np.asarray(among, object), min(len(among), max(1, round(share * people))), replace=False)

@@ -1,14 +1,14 @@
-"""How much looking an audit saves, with known truth: python -m benchmarks.audit [--json] [--persons N] [--seeds N]
+"""Review effort saved by an audit, with known errors: python -m benchmarks.audit [--json] [--persons N] [--seeds N]
 
 Errors are planted into rendered people and, if FACES_DIR names a folder of real portraits with a labels.csv, into
-those: gender flips, age classes (adjacent and far), swapped shots, strangers in folders; of all photos of a person,
-and (`_photos`) of photos drawn one by one. Photos are put in order of the audit's score for that field, and in order
-of plain cleanlab's: out-of-fold logistic regression on the same identity vectors, self-confidence. `recall_at_5pct`
-is the share of the wrong photos among the first 5 % of all; 5 % of the people are wrong unless a name says 2 %, so
-1.00 is the most that can be had. A random order has 0.05. Plantings of adjacent ages differ by 0.07 (standard
-deviation), so five of them say little; `recall_at_5pct_se` is the mean's error. The labels as filed hold errors of
-their own, which take places in front. Duplicates are written to disk: the same bytes, saved again at quality 60 and
-85, as PNG, and at nine tenths of the size, under another person.
+those: gender flips, age classes (adjacent and far), swapped shots, exchanged photos of two people; of all photos of a
+person, and (`_photos`) of photos drawn one by one. Photos are ordered by the audit's score for that field, and by
+plain cleanlab: out-of-fold logistic regression on the same identity vectors, self-confidence. `recall_at_5pct` is the
+share of the wrong photos among the first 5 % of all; 5 % of the people are wrong unless a name contains 2 %, so 1.00
+is the maximum. A random order has 0.05. Plantings of adjacent ages differ by 0.07 (standard deviation), so five of
+them are not conclusive; `recall_at_5pct_se` is the standard error of the mean. The given labels of the portraits have
+errors of their own, which take first places. Duplicates are written to disk: the same bytes, saved again at quality 60
+and 85, as PNG, and at nine tenths of the size, under another person.
 """
 
 from __future__ import annotations
@@ -31,18 +31,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from audit.checks.findings import Findings, find, photo_rows
-from audit.checks.issues import list_issues
-from audit.features.extract import Features, describe_rows
-from audit.results.columns import scores_of_photos
-from audit.results.ranking import rank_people
+from audit.checks import AuditData, default_weights, list_issues, photo_rows, run_checks
+from audit.checks.label_scores import photo_scores
+from audit.features import Features, describe_rows
+from audit.results import rank_people
 from audit.scoring.label_noise import SUSPECT
-from audit.scoring.neighbours import near_hashes, near_vectors
-from audit.settings import AuditSettings, Values
+from audit.scoring.neighbours import find_near_hashes, find_near_vectors
+from audit.settings import AuditSettings
 from benchmarks._audit_plant import (
-    Planted,
+    PlantedErrors,
     age_classes,
-    exchange_strangers,
+    exchange_photos,
     flip_gender,
     flip_photos,
     swap_shots,
@@ -53,16 +52,16 @@ from data_manifests.ingest import LAYOUTS
 from data_manifests.taxonomy import GENDERS, AgeCuts
 from data_manifests.versions.store import Store
 from pipeline.photos.images import encode, load_rgb
-from synth.demo_faces.dataset.demo import write_demo
+from synth.demo_faces.dataset.demo_dataset import write_demo
 
 DEPTHS = (0.01, 0.02, 0.05, 0.10, 0.20)
 SETTINGS = AuditSettings()
-OF_SHOTS = ("gender_photos", "mask_photos", "mask", "stranger")  # cases that take several photos of a person
+SHOT_CASES = ("gender_photos", "mask_photos", "mask", "stranger")  # cases that need several photos of a person
 Report = dict[str, Any]
 
 
 def score_order(suspicion: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
-    """Recall at DEPTHS and average precision of an order of photos (P,), most suspect first; unknown ones come last."""
+    """Return recall at DEPTHS and average precision of photos (P,) by descending suspicion; NaN comes last."""
     suspicion = np.nan_to_num(suspicion, nan=-np.inf)
     order = np.argsort(-suspicion, kind="stable")
     found = {f"recall_at_{depth * 100:.0f}pct": wrong[order[: round(depth * len(order))]].sum() for depth in DEPTHS}
@@ -71,7 +70,7 @@ def score_order(suspicion: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
 
 
 def plain_cleanlab(identity: np.ndarray, labels: np.ndarray, persons: np.ndarray) -> np.ndarray:
-    """What the audit has to beat: suspicion (P,) from five folds by person and self-confidence."""
+    """Return the baseline: suspicion (P,) from five folds by person and self-confidence."""
     seen = np.isfinite(identity[:, 0])
     suspicion = np.full(len(labels), np.nan)
     classes, codes = np.unique(labels[seen], return_inverse=True)
@@ -84,45 +83,45 @@ def plain_cleanlab(identity: np.ndarray, labels: np.ndarray, persons: np.ndarray
     return suspicion
 
 
-def field_scores(found: Findings, field: str) -> np.ndarray:
-    """Suspicion (P,) of the audit for one field."""
+def field_scores(data: AuditData, field: str) -> np.ndarray:
+    """Return the audit's suspicion (P,) for one field."""
     if field in ("gender", "age"):
-        scores = found.gender if field == "gender" else found.age
-        return 1 - scores_of_photos(found.units.places, scores, found.rows[field])[0]
-    return 1 - (found.mask.right if field == "mask" else found.identity.right)
+        return 1 - photo_scores(data.groups.group_of_photo, data.scores[field], data.rows[field])[0]
+    p_correct: np.ndarray = data.scores["identity" if field == "stranger" else field].p_correct
+    return 1 - p_correct
 
 
-def run_case(name: str, planted: Planted, features: Features, cuts: AgeCuts) -> Report:
-    """One planting: the audit's order and plain cleanlab's."""
+def run_case(name: str, planted: PlantedErrors, features: Features, cuts: AgeCuts) -> Report:
+    """Score one planting by the audit and by plain cleanlab."""
     field = name.split("_")[0]
-    found = find(planted.rows, features, cuts, SETTINGS)
-    scores: Report = {"audit": score_order(field_scores(found, field), planted.wrong)}
+    data = run_checks(planted.rows, features, cuts, SETTINGS)
+    scores: Report = {"audit": score_order(field_scores(data, field), planted.wrong)}
     persons = pd.factorize(planted.rows["person_id"])[0]
     if field != "stranger":
         labels = age_classes(planted.rows, cuts) if field == "age" else planted.rows[field].to_numpy(str)
         scores["cleanlab"] = score_order(plain_cleanlab(features.identity, labels, persons), planted.wrong)
-    scores["calibration"] = calibration(found, field, planted.wrong)
+    scores["calibration"] = calibration(data, field, planted.wrong)
     if field in ("gender", "age"):
-        scores["precision_by_group"] = group_precision(found, field, planted, cuts)
+        scores["precision_by_group"] = group_precision(data, field, planted, cuts)
     return scores
 
 
-def calibration(found: Findings, field: str, wrong: np.ndarray) -> dict[str, float]:
-    """Photos flagged (more likely wrong than right), the share of them that is, and errors expected and planted."""
-    suspicion = field_scores(found, field)
+def calibration(data: AuditData, field: str, wrong: np.ndarray) -> dict[str, float]:
+    """Return the photos flagged (probably wrong), the share of them that is wrong, and errors expected and planted."""
+    suspicion = field_scores(data, field)
     flagged = suspicion > 1 - SUSPECT
-    right = float(wrong[flagged].mean()) if flagged.any() else float("nan")
+    precision = float(wrong[flagged].mean()) if flagged.any() else float("nan")
     return {
         "flagged": int(flagged.sum()),
-        "precision": right,
+        "precision": precision,
         "expected": float(np.nansum(suspicion)),
         "planted": int(wrong.sum()),
     }
 
 
-def group_precision(found: Findings, field: str, planted: Planted, cuts: AgeCuts) -> dict[str, dict[str, float]]:
-    """Of the photos flagged in each gender and age class as filed, how many are wrong."""
-    flagged = field_scores(found, field) > 1 - SUSPECT
+def group_precision(data: AuditData, field: str, planted: PlantedErrors, cuts: AgeCuts) -> dict[str, dict[str, float]]:
+    """Return the share of wrong photos among those flagged, per given gender and age class."""
+    flagged = field_scores(data, field) > 1 - SUSPECT
     classes, groups = age_classes(planted.rows, cuts), {}
     for gender in GENDERS:
         for age_class, name in enumerate(cuts.names):
@@ -133,10 +132,10 @@ def group_precision(found: Findings, field: str, planted: Planted, cuts: AgeCuts
 
 
 def label_cases(rows: pd.DataFrame, features: Features, cuts: AgeCuts, seeds: int) -> Report:
-    """All plantings, each averaged over `seeds` draws."""
+    """Score all kinds of planting, each averaged over `seeds` draws."""
     shots = rows["shot"].notna().all()
     cases: Report = {}
-    for name in ("gender_2pct", "gender", "age_far", "age_adjacent", *(OF_SHOTS if shots else ())):
+    for name in ("gender_2pct", "gender", "age_far", "age_adjacent", *(SHOT_CASES if shots else ())):
         runs = []
         for seed in range(seeds):
             rng = np.random.default_rng([seed, 6])
@@ -148,7 +147,7 @@ def label_cases(rows: pd.DataFrame, features: Features, cuts: AgeCuts, seeds: in
                 "gender_photos": lambda rng=rng: flip_photos(rows, 0.05, rng),
                 "mask_photos": lambda rng=rng: wrong_states(rows, 0.05, rng),
                 "mask": lambda rng=rng: swap_shots(rows, 0.05, rng),
-                "stranger": lambda rng=rng: exchange_strangers(rows, 0.05, rng),
+                "stranger": lambda rng=rng: exchange_photos(rows, 0.05, rng),
             }[name]()
             runs.append(run_case(name, planted, features, cuts))
         recalls = [run["audit"]["recall_at_5pct"] for run in runs]
@@ -157,7 +156,7 @@ def label_cases(rows: pd.DataFrame, features: Features, cuts: AgeCuts, seeds: in
 
 
 def mean_of(runs: list[Any]) -> Any:
-    """Reports of equal shape → their mean, NaN left out."""
+    """Return the mean of reports of equal shape, without NaN."""
     if isinstance(runs[0], dict):
         return {key: mean_of([run[key] for run in runs if key in run]) for key in runs[0]}
     values = np.array(runs, float)
@@ -165,7 +164,7 @@ def mean_of(runs: list[Any]) -> Any:
 
 
 def review_session(rows: pd.DataFrame, features: Features, cuts: AgeCuts) -> dict[str, float]:
-    """Errors found per 100 people looked at, by the queue and by id; three kinds of error, 3 % of the people each."""
+    """Return errors found per 100 people reviewed, by the queue and by id; three kinds of error, 3 % of people each."""
     rng = np.random.default_rng(11)
     wrong: set[str] = set()
     planted = rows
@@ -175,7 +174,9 @@ def review_session(rows: pd.DataFrame, features: Features, cuts: AgeCuts) -> dic
     for make in makers:
         step = make(planted)
         planted, wrong = step.rows, wrong | set(step.rows["person_id"][step.wrong])
-    ranked = rank_people(list_issues(find(planted, features, cuts, SETTINGS)), rows["person_id"], Values())
+    ranked = rank_people(
+        list_issues(run_checks(planted, features, cuts, SETTINGS)), rows["person_id"], default_weights()
+    )
     first = max(1, round(0.1 * len(ranked)))
     by_id = sorted(ranked["person_id"])[:first]
     return {
@@ -187,7 +188,7 @@ def review_session(rows: pd.DataFrame, features: Features, cuts: AgeCuts) -> dic
 
 
 def duplicate_case(store: Store, rows: pd.DataFrame, folder: Path, count: int = 40) -> dict[str, int]:
-    """Write copies of photos beside the originals, audit all of them, and count pairs found and false."""
+    """Write copies of photos beside the originals, audit all, and return the numbers of pairs found and false."""
     rng = np.random.default_rng(5)
     chosen = rows.iloc[rng.choice(len(rows), min(count * 3, len(rows)), replace=False)]
     records, truth = [], set()
@@ -214,11 +215,11 @@ def duplicate_case(store: Store, rows: pd.DataFrame, folder: Path, count: int = 
     table = LAYOUTS["table"](folder, root_name="copies", cuts=AgeCuts())
     store.set_root("copies", folder)
     features = describe_rows(table, SETTINGS, store)
-    seen = photo_rows(table, features)
-    found = find(seen, features, AgeCuts(), SETTINGS)
+    photos = photo_rows(table, features)
+    data = run_checks(photos, features, AgeCuts(), SETTINGS)
     pairs = set()
-    for members in found.duplicates.members():
-        names = sorted(seen["path"].iloc[members])
+    for members in data.scores["duplicate"].members():
+        names = sorted(photos["path"].iloc[members])
         pairs |= {(a, b) for i, a in enumerate(names) for b in names[i + 1 :]}
     return {
         "duplicates_planted": len(truth),
@@ -228,7 +229,7 @@ def duplicate_case(store: Store, rows: pd.DataFrame, folder: Path, count: int = 
 
 
 def scale_case(hashes: int, vectors: int) -> dict[str, float]:
-    """Near-duplicate search among generated hashes and vectors, 1000 near pairs in each: seconds, and pairs found."""
+    """Return seconds and pairs found of near-duplicate search among drawn hashes and vectors, 1000 near pairs each."""
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 1 << 63, hashes, dtype=np.uint64) * np.uint64(2)
     source, copy = rng.choice(hashes, (2, 1000), replace=False)
@@ -236,14 +237,14 @@ def scale_case(hashes: int, vectors: int) -> dict[str, float]:
     for bit in rng.integers(0, 64, (4, 1000)).astype(np.uint64):
         codes[copy] ^= np.uint64(1) << bit
     start = time.process_time()
-    found = {tuple(pair) for pair in near_hashes(codes, 4).tolist()}
+    found = {tuple(pair) for pair in find_near_hashes(codes, 4).tolist()}
     hash_s = time.process_time() - start
     hit = len(found & {tuple(sorted(pair)) for pair in zip(source.tolist(), copy.tolist(), strict=True)})
     points = rng.standard_normal((vectors, 128)).astype(np.float32) * np.float32(1.35 / 128**0.5)
     source, copy = rng.choice(vectors, (2, 1000), replace=False)
     points[copy] = points[source] + rng.standard_normal((1000, 128)).astype(np.float32) * np.float32(0.1 / 128**0.5)
     start = time.process_time()
-    near = {tuple(pair) for pair in near_vectors(points, 0.12, rng).tolist()}
+    near = {tuple(pair) for pair in find_near_vectors(points, 0.12, rng).tolist()}
     vector_s = time.process_time() - start
     met = len(near & {tuple(sorted(pair)) for pair in zip(source.tolist(), copy.tolist(), strict=True)})
     return {
@@ -253,7 +254,7 @@ def scale_case(hashes: int, vectors: int) -> dict[str, float]:
 
 
 def true_demo(demo: Path) -> pa.Table:
-    """The rendered people without the errors that come with them: labels from truth.csv, exchanged photos left out."""
+    """Return the rendered people without their planted errors: labels of truth.csv, without exchanged photos."""
     table = LAYOUTS["profiles"](demo, root_name="demo", cuts=AgeCuts())
     truth = pd.read_csv(demo / "truth.csv", dtype=str, keep_default_na=False).set_index("path")
     paths = table.column("path").to_pandas()
@@ -266,19 +267,19 @@ def true_demo(demo: Path) -> pa.Table:
 
 
 def audit_photos(store: Store, table: pa.Table, cuts: AgeCuts, seeds: int, settings: AuditSettings) -> Report:
-    """Everything for one set of photos."""
+    """Return all figures for one set of photos."""
     start = time.perf_counter()
     features = describe_rows(table, settings, store)
     rows = photo_rows(table, features)
     described = time.perf_counter() - start
     start = time.perf_counter()
-    filed = find(rows, features, cuts, SETTINGS)
+    data = run_checks(rows, features, cuts, SETTINGS)
     report: Report = {
         "photos": len(rows),
         "describe_s": round(described, 1),
         "reused": features.reused,
         "score_s": round(time.perf_counter() - start, 1),
-        "probes": filed.probes,
+        "probes": data.probes,
     }
     report |= label_cases(rows, features, cuts, seeds)
     report["review"] = review_session(rows, features, cuts)
@@ -287,13 +288,15 @@ def audit_photos(store: Store, table: pa.Table, cuts: AgeCuts, seeds: int, setti
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--persons", type=int, default=150, help="rendered people")
-    parser.add_argument("--demo", type=Path, help="a demo rendered before (its planted errors stay in)")
-    parser.add_argument("--seeds", type=int, default=20, help="plantings that are averaged")
-    parser.add_argument("--describer", default=SETTINGS.describer, help="what the vectors come from")
-    parser.add_argument("--workspace", type=Path, help="keep results here, so that a second run looks at nothing again")
-    parser.add_argument("--leave-out", nargs="*", default=[], help="files whose labels are known to be wrong as filed")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--persons", type=int, default=150, help="render this many people")
+    parser.add_argument("--demo", type=Path, help="use a demo rendered before, with its planted errors")
+    parser.add_argument("--seeds", type=int, default=20, help="average this many plantings")
+    parser.add_argument("--describer", default=SETTINGS.describer, help="choose the describer backend")
+    parser.add_argument("--workspace", type=Path, help="keep results here, so that a second run reads no photo again")
+    parser.add_argument(
+        "--leave-out", nargs="*", default=[], help="leave out these files, whose given labels are known to be wrong"
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         workspace = options.workspace or Path(scratch) / "workspace"
@@ -302,7 +305,7 @@ def main() -> None:
 
 
 def measure(store: Store, scratch: Path, options: argparse.Namespace) -> Report:
-    """All figures; those of the issue on top, from real portraits if they are there."""
+    """Return all figures, the main ones on top, from real portraits if FACES_DIR names them."""
     settings = AuditSettings(describer=options.describer)
     demo = options.demo or scratch / "demo"
     write_demo(demo, options.persons, 6) if not options.demo else None

@@ -1,10 +1,10 @@
-"""How long an audit takes and how much memory: python -m benchmarks.audit_time [--persons N] [--scored N] [--json]
+"""Time and memory of an audit: python -m benchmarks.audit_time [--persons N] [--scored N] [--json]
 
-Two runs of `python -m audit run`, each a process of its own, with what all of its processes hold together read
-twice a second (shared pages counted once: PSS). `look`: rendered people, seven photos of 384×512 each, nothing known
-before; the seconds include starting up and the report. `score`: N photos that are all known, their vectors drawn with
-truth in them: what a run after corrections costs. `minutes_for_18900` goes by the clock of this machine, other
-processes and all; `cpu_minutes_for_18900` by processor time.
+Two runs of `python -m audit run`, each in its own process. The memory of all its processes is read twice a second
+(shared pages counted once: PSS). `look`: rendered people, seven photos of 384×512 each, without kept results; the
+seconds include start and report. `score`: N photos with kept results, whose vectors are drawn from their labels: the
+cost of a run after corrections. `minutes_for_18900` is wall-clock time on this machine, with its other load;
+`cpu_minutes_for_18900` is processor time.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from audit.features.description import pack
 from audit.features.extract import describe_step
+from audit.features.face_vectors import pack
 from audit.settings import AuditSettings
 from benchmarks.manifests import draw_manifest
 from data_manifests.ingest import LAYOUTS
@@ -35,7 +35,7 @@ from data_manifests.versions.store import Store
 from pipeline.results import open_results
 from pipeline.stage import IDENTITY
 from pipeline.step import result_key
-from synth.demo_faces.dataset.demo import write_demo
+from synth.demo_faces.dataset.demo_dataset import write_demo
 
 PHOTOS = 18_900
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,19 +43,19 @@ Figures = dict[str, float]
 
 
 def audit_in_a_process(workspace: Path, name: str) -> Figures:
-    """Seconds, processor seconds and the most memory in MB of one `audit run`, all of its processes together."""
+    """Return seconds, processor seconds and peak memory in MB of one `audit run`, all of its processes together."""
     environment = {**os.environ, "WORKSPACE": str(workspace), "OMP_NUM_THREADS": "1"}
     before, start, peak = _children_cpu_s(), time.perf_counter(), 0.0
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "audit", "run", name], cwd=ROOT, env=environment, stdout=said, stderr=said
+            [sys.executable, "-m", "audit", "run", name], cwd=ROOT, env=environment, stdout=output, stderr=output
         )
         while process.poll() is None:
             peak = max(peak, _held_mb(psutil.Process(process.pid)))
-            time.sleep(0.5)  # oftener slows the run down: reading its pages holds it up
+            time.sleep(0.5)  # a shorter interval slows the run down
         if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"the audit stopped with {process.returncode}: {said.read()[-2000:]}")
+            output.seek(0)
+            raise SystemExit(f"the audit stopped with {process.returncode}: {output.read()[-2000:]}")
     return {"seconds": time.perf_counter() - start, "cpu_s": _children_cpu_s() - before, "peak_mb": peak}
 
 
@@ -65,20 +65,20 @@ def _children_cpu_s() -> float:
 
 
 def _held_mb(process: psutil.Process) -> float:
-    """Memory of a process and its children, each shared page divided among those who share it."""
+    """Return the memory in MB of a process and its children, shared pages divided among them (PSS)."""
     total = 0
     try:
         family = [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return 0
-    for one in family:
-        with suppress(psutil.NoSuchProcess):  # it ended meanwhile: what the others hold still counts
-            total += one.memory_full_info().pss
+    for member in family:
+        with suppress(psutil.NoSuchProcess):  # the process has ended; the others still count
+            total += member.memory_full_info().pss
     return total / 2**20
 
 
 def look(folder: Path, persons: int) -> Figures:
-    """An audit of rendered people of whom nothing is known."""
+    """Measure an audit of rendered people without kept results."""
     demo = folder / "demo"
     write_demo(demo, persons, 6)
     store = Store(folder / "look")
@@ -97,19 +97,19 @@ def look(folder: Path, persons: int) -> Figures:
 
 
 def score(folder: Path, rows: int) -> Figures:
-    """An audit of photos that are all known."""
+    """Measure an audit of photos with kept results."""
     rng = np.random.default_rng(0)
     store = Store(folder / "score")
     store.set_root("photos", folder)
     table = draw_manifest(rows, rng)
     table = table.set_column(table.column_names.index("root"), "root", pa.array(["photos"] * rows))
     store.write("people", table, "ingest")
-    keep_drawn_looks(store, rng)
+    keep_drawn_results(store, rng)
     return {"photos": rows, **audit_in_a_process(store.workspace, "people")}
 
 
-def keep_drawn_looks(store: Store, rng: np.random.Generator) -> None:
-    """For every row what `describe` would have said: a person's own vector, gender, age and mask in it, and noise."""
+def keep_drawn_results(store: Store, rng: np.random.Generator) -> None:
+    """Keep a result of `describe` for every row: a vector per person, gender, age and mask, and noise."""
     table = store.read("people").table
     frame = table.select(["person_id", "gender", "age", "mask"]).to_pandas()
     person = frame["person_id"].astype("category").cat.codes.to_numpy()
@@ -136,9 +136,9 @@ def keep_drawn_looks(store: Store, rng: np.random.Generator) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--persons", type=int, default=290, help="rendered people, seven photos each")
-    parser.add_argument("--scored", type=int, default=PHOTOS, help="photos that are scored only")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--persons", type=int, default=290, help="render this many people, seven photos each")
+    parser.add_argument("--scored", type=int, default=PHOTOS, help="score this many photos with kept results")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         figures = {"score": score(Path(name), options.scored), "look": look(Path(name), options.persons)}

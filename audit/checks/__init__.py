@@ -1,6 +1,26 @@
-"""TODO audit.checks."""
+"""Checks of an audit: one module and one row of `audit/checks/table.py` each.
 
-from audit.checks.findings import Findings, LabelScores, find, photo_rows
-from audit.checks.issues import LISTED, list_issues
+`run_checks` scores the photos of a manifest; `check_columns` and `list_issues` turn the scores into manifest columns
+and into issues. Importing this package loads neither SciPy nor scikit-learn; `load_checks` does.
+"""
 
-__all__ = ["LISTED", "Findings", "LabelScores", "find", "list_issues", "photo_rows"]
+from audit.checks.data import AuditData, check_columns, photo_rows, run_checks
+from audit.checks.issues import LISTED, Issue, list_issues
+from audit.checks.table import CHECKS, Check, check_names, default_weights, find_check, load_checks, validate_table
+
+__all__ = [
+    "CHECKS",
+    "LISTED",
+    "AuditData",
+    "Check",
+    "Issue",
+    "check_columns",
+    "check_names",
+    "default_weights",
+    "find_check",
+    "list_issues",
+    "load_checks",
+    "photo_rows",
+    "run_checks",
+    "validate_table",
+]

@@ -1,56 +1,81 @@
-"""The same photo twice: the same bytes, or the same picture saved again.
+"""Duplicate check: photos with the same bytes, and pictures that were saved again.
 
-Perceptual hashes and identity vectors find candidates without comparing all pairs (`audit.scoring.neighbours`); then
-the small copies of both pictures are compared: in aligned crops, hashes of different people are close to one another.
+Perceptual hashes and identity vectors give candidates without comparing all pairs (`audit/scoring/neighbours.py`).
+Then the thumbnails of both pictures are compared, because in aligned crops hashes of different people are close.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from audit.scoring import near_hashes, near_vectors
+from audit.checks.data import AuditData
+from audit.checks.issues import Issue
+from audit.scoring import find_near_hashes, find_near_vectors, photo_name
 
-SAME_FACE = 0.12  # identity distance of one photo saved twice; of two photos of one person it is 0.3 and more
-MAX_DIFFERENCE = 3.0  # grey levels, mean over the 16 × 16 copies once overall brightness is taken off
+SAME_FACE_DISTANCE = 0.12  # identity distance of one photo saved twice; two photos of one person are 0.3 or more apart
+MAX_DIFFERENCE = 3.0  # grey levels, mean over the 16 × 16 thumbnails after removing overall brightness
+NEAR_DUPLICATE = 0.98  # all near-identical pairs of the benchmarks were true; the rule of succession applied to them
+MAX_NAMED = 4  # people named in a reason
+_BATCH_PAIRS = 1 << 14
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """`group` (P,): photos of one number show the same picture, -1 alone. `exact` (P,): its bytes are another's too."""
+    """Groups of P photos that show the same picture.
+
+    `group` (P,) is equal within a group, -1 for a photo without a duplicate; `exact` (P,) marks photos whose bytes
+    occur more than once.
+    """
 
     group: np.ndarray
     exact: np.ndarray
     candidates: int
 
     def members(self) -> list[np.ndarray]:
-        """Places of each group, in order."""
+        """Return the positions of each group, in order."""
         order = np.argsort(self.group, kind="stable")
         order = order[self.group[order] >= 0]
         return [] if not len(order) else np.split(order, np.flatnonzero(np.diff(self.group[order])) + 1)
 
 
+def score(data: AuditData) -> Duplicates:
+    """Return the duplicate groups of the photos."""
+    features = data.features
+    return find_duplicates(
+        data.rows["sha256"].to_numpy(str),
+        features.hashes,
+        features.thumbnails,
+        features.identity,
+        data.settings.duplicate_bits,
+        data.rng,
+    )
+
+
 def find_duplicates(
     sha256: np.ndarray,
     hashes: np.ndarray,
-    copies: np.ndarray,
+    thumbnails: np.ndarray,
     identity: np.ndarray,
     max_bits: int,
     rng: np.random.Generator,
 ) -> Duplicates:
-    """sha256 (P,) text, perceptual hashes (P,) uint64, copies (P, 768) uint8, identity (P, D) or NaN."""
+    """Group photos by sha256 (P,) text, perceptual hashes (P,) uint64, thumbnails (P, 768) uint8, identity (P, D)."""
     n = len(sha256)
     _, first, inverse, counts = np.unique(sha256, return_index=True, return_inverse=True, return_counts=True)
-    twins = np.column_stack([first[inverse], np.arange(n)])
-    candidates = near_hashes(hashes, max_bits)
-    seen = np.flatnonzero(np.isfinite(identity[:, 0])) if n and identity.shape[1] else np.array([], int)
-    if len(seen) > 1:
-        candidates = np.concatenate([candidates, seen[near_vectors(identity[seen], SAME_FACE, rng)]])
-    same = candidates[copy_difference(copies, candidates) <= MAX_DIFFERENCE]
-    links = np.concatenate([twins, same])
+    equal_bytes = np.column_stack([first[inverse], np.arange(n)])
+    candidates = find_near_hashes(hashes, max_bits)
+    has_face = np.flatnonzero(np.isfinite(identity[:, 0])) if n and identity.shape[1] else np.array([], int)
+    if len(has_face) > 1:
+        near = find_near_vectors(identity[has_face], SAME_FACE_DISTANCE, rng)
+        candidates = np.concatenate([candidates, has_face[near]])
+    same = candidates[thumbnail_difference(thumbnails, candidates) <= MAX_DIFFERENCE]
+    links = np.concatenate([equal_bytes, same])
     graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
     label = connected_components(graph, directed=False)[1]
     sizes = np.bincount(label, minlength=1)
@@ -58,12 +83,50 @@ def find_duplicates(
     return Duplicates(group, counts[inverse] > 1, len(candidates))
 
 
-def copy_difference(copies: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Mean absolute difference (Q,) in grey levels of the copies of pairs (Q, 2), each channel's mean taken off."""
+def thumbnail_difference(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return the mean absolute difference (Q,) in grey levels of pairs (Q, 2), each channel's mean removed."""
     found = np.empty(len(pairs), np.float32)
-    for start in range(0, len(pairs), 1 << 14):
-        part = pairs[start : start + (1 << 14)]
-        a, b = (copies[part[:, side]].reshape(len(part), -1, 3).astype(np.float32) for side in (0, 1))
+    for start in range(0, len(pairs), _BATCH_PAIRS):
+        part = pairs[start : start + _BATCH_PAIRS]
+        a, b = (thumbnails[part[:, side]].reshape(len(part), -1, 3).astype(np.float32) for side in (0, 1))
         gap = (a - a.mean(axis=1, keepdims=True)) - (b - b.mean(axis=1, keepdims=True))
         found[start : start + len(part)] = np.abs(gap).mean(axis=(1, 2))
     return found
+
+
+def columns(data: AuditData) -> dict[str, np.ndarray]:
+    """Return `duplicate_of` (P,), the first sample of the group on all of its photos."""
+    first = np.full(len(data.rows), None, object)
+    for members in data.scores["duplicate"].members():
+        first[members] = data.rows["sample_id"].iloc[members[0]]
+    return {"duplicate_of": first}
+
+
+def issues(data: AuditData) -> Iterator[Issue]:
+    """Yield one issue per group, about all of its photos and all people concerned."""
+    duplicates: Duplicates = data.scores["duplicate"]
+    for members in duplicates.members():
+        is_exact = bool(duplicates.exact[members].all())
+        reason = _reason(data.rows.iloc[members], is_exact)
+        yield Issue(members, 1.0 if is_exact else NEAR_DUPLICATE, reason)
+
+
+def _reason(rows: pd.DataFrame, is_exact: bool) -> str:
+    reason = f"{len(rows)} photos are {'the same file' if is_exact else 'nearly identical'}"
+    people = rows.groupby("person_id", sort=True)
+    if len(people) > 1:
+        named = [
+            f"{person} ({', '.join(photo_name(row) for _, row in own.iterrows())})"
+            for person, own in list(people)[:MAX_NAMED]
+        ]
+        more = f" and {len(people) - MAX_NAMED} more" if len(people) > MAX_NAMED else ""
+        reason += f", under {len(people)} people: {', '.join(named)}{more}"
+    else:
+        reason += f", within one person: {', '.join(photo_name(row) for _, row in rows.iterrows())}"
+    splits = sorted(rows["split"].dropna().unique())
+    if len(splits) > 1:
+        reason += f"; across splits {'/'.join(splits)}"
+    differing = [name for name in ("gender", "age", "mask") if len(rows[name].dropna().unique()) > 1]
+    if differing:
+        reason += f"; labels differ ({', '.join(differing)}), at least one is wrong"
+    return reason

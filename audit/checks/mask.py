@@ -1,79 +1,119 @@
-"""Is a mask worn as filed? One photo by the lower face; then the shots of a profile together, because the usual mistake
-is not a wrong word but two photos in each other's place.
+"""Mask check: the mask state of each photo, and shots of a profile that were swapped.
 
-For a profile there are these stories: all is as filed; one photo is filed wrongly; two photos whose labels differ
-stand in each other's place. Each has a weight before looking and a likelihood from the photos; a photo's score is the
-weight of the stories in which its label is right.
+The usual mistake is not a wrong label but two photos that took each other's shot name. For each profile these
+hypotheses are compared: all labels are correct; one photo has a wrong label; two photos with different labels are
+swapped. Each has a prior probability and a likelihood from the photos; a label's score is the total probability of the
+hypotheses under which it is correct.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from audit.scoring import best_penalty, held_out, join, make_probe, posterior
+from audit.checks.data import AuditData
+from audit.checks.issues import Issue, label_reason
+from audit.scoring import (
+    SUSPECT,
+    estimate_posterior,
+    factorise,
+    join_standardised,
+    photo_name,
+    predict_held_out,
+    select_penalty,
+)
 from data_manifests.taxonomy import MASKS
 
-SWAP_RATE = 0.01  # profiles with two photos in each other's place, before looking
-LEAST = 5  # photos of a state, below which nothing can be learned about it
+SWAP_RATE = 0.01  # prior share of profiles with two swapped photos
+MIN_PHOTOS = 5  # of a state; a probe cannot learn a state from fewer
+MIN_SWAP_PROBABILITY = 0.2  # below this a swap is not listed
+MIN_PROBABILITY = 0.001  # below this an issue is left out
+STATE_TEXT = {"worn": "worn", "incorrect": "worn incorrectly", "none": "no mask"}
 
 
 @dataclass(frozen=True)
 class MaskScores:
-    """Per photo (P,): probability that its state is right (NaN where it cannot be told), and the likeliest state (index
-    in MASKS, -1 unknown). `swaps`: (place, place, probability) of photos in each other's place."""
+    """Scores of the mask states of P photos.
 
-    right: np.ndarray
-    looks: np.ndarray
-    photo: np.ndarray
+    `p_correct` (P,) is NaN where a photo is not evaluated, `predicted` (P,) an index in MASKS or -1, `probabilities`
+    (P, 3) those of the photo alone. `swaps` are (position, position, probability) of swapped photos.
+    """
+
+    p_correct: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray
     swaps: list[tuple[int, int, float]]
     error_rate: float
     notes: list[str]
 
 
+def score(data: AuditData) -> MaskScores:
+    """Return the scores of the photos; adds the probe quality and notes."""
+    persons, profiles = (pd.factorize(data.rows[name])[0] for name in ("person_id", "profile_id"))
+    labels = given_states(data)
+    views = [data.features.lower_face, *([data.predictions.mask] if data.predictions else [])]
+    scores = score_masks(views, persons, profiles, labels)
+    data.probes["mask"] = _probe_quality(scores.probabilities, labels)
+    data.notes.extend(scores.notes)
+    return scores
+
+
+def given_states(data: AuditData) -> np.ndarray:
+    """Return the labels (P,) as indices in MASKS, -1 without one."""
+    return pd.Categorical(data.rows["mask"], MASKS).codes.astype(int)
+
+
 def score_masks(
     views: Sequence[np.ndarray], persons: np.ndarray, profiles: np.ndarray, labels: np.ndarray
 ) -> MaskScores:
-    """Views (P, …) of the photos, the first of the lower face, NaN without one; persons and profiles (P,) integers;
-    labels (P,) index in MASKS or -1."""
+    """Score labels (P,), an index in MASKS or -1.
+
+    Views (P, …) are vectors of the photos, the first of the lower face, NaN without one; persons and profiles (P,) are
+    integers.
+    """
     lower_face = views[0]
-    right, looks = np.full(len(labels), np.nan), np.full(len(labels), -1)
-    photo = np.full((len(labels), len(MASKS)), np.nan)
-    seen = np.isfinite(lower_face[:, 0]) if lower_face.shape[1] else np.zeros(len(labels), bool)
-    counts = np.bincount(labels[seen & (labels >= 0)], minlength=len(MASKS))
-    states = [state for state in range(len(MASKS)) if counts[state] >= LEAST]
-    few = [f"mask '{MASKS[k]}' has {n} photos, too few to judge" for k, n in enumerate(counts) if 0 < n < LEAST]
-    if len(states) < 2 or len(np.unique(persons[seen])) < 3:
-        return MaskScores(right, looks, photo, [], 0.0, [*few, "mask states cannot be judged: only one is there"])
-    used = np.flatnonzero(seen & np.isin(labels, [*states, -1]))
-    local = np.full(len(MASKS) + 1, -1)
-    local[states] = range(len(states))
-    filed = local[labels[used]]
-    targets = np.where(filed[:, None] >= 0, np.eye(len(states))[filed], 1 / len(states))
-    probe = make_probe(join(*(view[used] for view in views)), persons[used])
-    outputs = held_out(probe, targets, best_penalty(probe, targets))
-    found = posterior(outputs, filed, len(states))
-    share = np.bincount(filed[filed >= 0], minlength=len(states)) / (filed >= 0).sum()
-    evidence = np.log(found.photo) - np.log(share)  # of the face alone: a rare state is not a suspect for being rare
-    known = filed >= 0
-    right[used[known]], swaps = _stories(evidence[known], filed[known], profiles[used[known]], found.error_rate)
-    looks[used] = np.array(states)[found.photo.argmax(axis=1)]
-    photo[used[:, None], states] = found.photo
-    places = used[known]
-    return MaskScores(
-        right, looks, photo, [(int(places[i]), int(places[j]), p) for i, j, p in swaps], found.error_rate, few
+    p_correct, predicted = np.full(len(labels), np.nan), np.full(len(labels), -1)
+    probabilities = np.full((len(labels), len(MASKS)), np.nan)
+    has_face = np.isfinite(lower_face[:, 0]) if lower_face.shape[1] else np.zeros(len(labels), bool)
+    counts = np.bincount(labels[has_face & (labels >= 0)], minlength=len(MASKS))
+    states = [state for state in range(len(MASKS)) if counts[state] >= MIN_PHOTOS]
+    rare = [state for state in range(len(MASKS)) if 0 < counts[state] < MIN_PHOTOS]
+    notes = [f"mask '{MASKS[state]}' has {counts[state]} photos, too few to evaluate" for state in rare]
+    if len(states) < 2 or len(np.unique(persons[has_face])) < 3:
+        notes.append("mask states cannot be evaluated: only one is there")
+        return MaskScores(p_correct, predicted, probabilities, [], 0.0, notes)
+    used = np.flatnonzero(has_face & np.isin(labels, [*states, -1]))
+    state_index = np.full(len(MASKS) + 1, -1)
+    state_index[states] = range(len(states))
+    given = state_index[labels[used]]
+    known = given >= 0
+    targets = np.where(known[:, None], np.eye(len(states))[given], 1 / len(states))
+    factors = factorise(join_standardised(*(view[used] for view in views)), persons[used])
+    outputs = predict_held_out(factors, targets, select_penalty(factors, targets))
+    posterior = estimate_posterior(outputs, given, len(states))
+    share = np.bincount(given[known], minlength=len(states)) / known.sum()
+    evidence = np.log(posterior.photo_only) - np.log(share)  # without the prior, or every rare state would be suspect
+    positions = used[known]
+    p_correct[positions], swaps = _compare_hypotheses(
+        evidence[known], given[known], profiles[positions], posterior.error_rate
     )
+    predicted[used] = np.array(states)[posterior.photo_only.argmax(axis=1)]
+    probabilities[used[:, None], states] = posterior.photo_only
+    in_rows = [(int(positions[i]), int(positions[j]), probability) for i, j, probability in swaps]
+    return MaskScores(p_correct, predicted, probabilities, in_rows, posterior.error_rate, notes)
 
 
-def _stories(
+def _compare_hypotheses(
     evidence: np.ndarray, labels: np.ndarray, profiles: np.ndarray, rate: float
 ) -> tuple[np.ndarray, list[tuple[int, int, float]]]:
-    """Log evidence (N, K) → probability that each label is right (N,), and the likely swaps."""
+    """Return the probability that each label is correct (N,) and the likely swaps, from log evidence (N, K)."""
     n_states = evidence.shape[1]
-    right, swaps = np.ones(len(labels)), []
+    p_correct, swaps = np.ones(len(labels)), []
     own = evidence[np.arange(len(labels)), labels]
     order = np.argsort(profiles, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(profiles[order])) + 1):
@@ -90,11 +130,48 @@ def _stories(
         ]
         weights = np.exp(np.clip(np.concatenate([[0.0], single.ravel(), swapped]), -50, 50))
         weights /= weights.sum()
-        wrong = weights[1 : 1 + single.size].reshape(single.shape).sum(axis=1)
+        p_wrong = weights[1 : 1 + single.size].reshape(single.shape).sum(axis=1)
         for (i, j), weight in zip(pairs, weights[1 + single.size :].tolist(), strict=True):
-            wrong[[i, j]] += weight
-            if weight > 0.2:
+            p_wrong[[i, j]] += weight
+            if weight > MIN_SWAP_PROBABILITY:
                 swaps.append((int(members[i]), int(members[j]), weight))
-        alone = np.exp(np.clip(single, -50, 50)).sum(axis=1)  # two mistakes in one profile hide each other above
-        right[members] = 1 - np.maximum(wrong, alone / (1 + alone))
-    return right, swaps
+        # Two mistakes in one profile share the weight above, so each photo is also compared by itself.
+        alone = np.exp(np.clip(single, -50, 50)).sum(axis=1)
+        p_correct[members] = 1 - np.maximum(p_wrong, alone / (1 + alone))
+    return p_correct, swaps
+
+
+def _probe_quality(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Return the accuracy of probabilities (P, 3), NaN where not evaluated, against labels (P,), -1 unknown."""
+    known = (labels >= 0) & np.isfinite(probabilities).any(axis=1)
+    if not known.any():
+        return {"photos": 0}
+    predicted = np.nan_to_num(probabilities[known], nan=-1.0).argmax(axis=1)
+    return {"photos": int(known.sum()), "accuracy": round(float((predicted == labels[known]).mean()), 4)}
+
+
+def columns(data: AuditData) -> dict[str, np.ndarray]:
+    """Return `mask_label_score` and `suggested_mask` (P,)."""
+    scores: MaskScores = data.scores["mask"]
+    suggested = np.where(scores.p_correct < SUSPECT, np.array([*MASKS, None], object)[scores.predicted], None)
+    return {"mask_label_score": scores.p_correct, "suggested_mask": suggested}
+
+
+def issues(data: AuditData) -> Iterator[Issue]:
+    """Yield each likely swap as one issue about two photos, and other wrong states photo by photo."""
+    rows, scores = data.rows, data.scores["mask"]
+    swap_probability: dict[int, float] = {}
+    for first, second, probability in scores.swaps:
+        for position in (first, second):
+            swap_probability[position] = swap_probability.get(position, 0.0) + probability
+        a, b = (rows.iloc[position] for position in (first, second))
+        reason = f"swapped shots: {photo_name(a)} and {photo_name(b)}"
+        yield Issue([first, second], probability, reason, f"{a['mask']} {b['mask']}", f"{b['mask']} {a['mask']}")
+    for position in np.flatnonzero(scores.p_correct < 1).tolist():
+        probability = float(1 - scores.p_correct[position]) - swap_probability.get(position, 0.0)
+        if probability <= MIN_PROBABILITY:
+            continue
+        row = rows.iloc[position]
+        given, predicted = row["mask"], MASKS[scores.predicted[position]]
+        reason = label_reason(photo_name(row), STATE_TEXT[given], STATE_TEXT[predicted])
+        yield Issue([position], probability, reason, given, None if predicted == given else predicted)

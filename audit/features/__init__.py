@@ -1,6 +1,6 @@
-"""TODO audit.features."""
+"""Features of each picture: face vectors, quality measures, perceptual hash and thumbnail."""
 
 from audit.features.extract import Features, describe_rows
-from audit.features.quality import LIMITS, odd_sizes
+from audit.features.quality_measures import LIMITS, odd_sizes
 
 __all__ = ["LIMITS", "Features", "describe_rows", "odd_sizes"]

@@ -1,5 +1,7 @@
-"""Look at each picture once: face, vectors, quality, fingerprint. Kept by the picture's hash, so a second audit of the
-same photos, or one after corrections, looks at none of them again.
+"""Extraction of the features of each picture: face, vectors, quality, fingerprint.
+
+Results are kept by the picture's hash, so a second audit of the same photos, or one after corrections, reads no picture
+again.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audit.features import fingerprint, quality
-from audit.features.description import pack, unpack
+from audit.features import fingerprint, quality_measures
+from audit.features.face_vectors import pack, unpack
 from audit.settings import AuditSettings
 from data_manifests.schema import USABLE
 from data_manifests.versions import Store
@@ -23,16 +25,17 @@ from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Outcome, Record, Result, Step, StepFunction
 
 STEP_VERSION = "2"
-CORES_EACH = 2  # a worker with torch, MTCNN and dlib holds 0.8 GB; on two cores a whole audit shall fit into 1 GB
+CORES_PER_WORKER = 2  # a worker with torch, MTCNN and dlib holds 0.8 GB; an audit on two cores fits into 1 GB
 VECTORS = ("identity", "appearance", "lower_face")
 NUMBERS = ("blur_score", "exposure_score", "face_size_score")
 
 
 @dataclass(frozen=True)
 class Features:
-    """What was seen in the rows (R,) of a table: positions, and arrays with one entry per position.
+    """Features of P pictures of a table: row numbers, and arrays with one entry per picture.
 
-    Vectors are NaN, and the numbers of the face too, where no face was found.
+    Vectors and the measures of the face are NaN where no face was found. `problems` maps the row number of an
+    unreadable picture to the reason, `reused` counts results of earlier runs.
     """
 
     rows: np.ndarray
@@ -46,17 +49,18 @@ class Features:
     grey: np.ndarray
     border: np.ndarray
     hashes: np.ndarray
-    copies: np.ndarray
-    problems: Mapping[int, str]  # table row → why its picture could not be looked at
+    thumbnails: np.ndarray
+    problems: Mapping[int, str]
     reused: int
 
     @property
     def has_face(self) -> np.ndarray:
+        """Return the pictures (P,) bool in which a face was found."""
         return np.isfinite(self.identity[:, 0]) if self.identity.shape[1] else np.zeros(len(self.rows), bool)
 
 
 def describe_step(settings: AuditSettings) -> Step:
-    """The one step of an audit. Backends are checked before a worker starts."""
+    """Return the step of an audit. Backends are checked before a worker starts."""
     params = settings.describer_params
     describer = load_backend("describer", settings.describer)
     finders = [load_backend("detector", settings.detector), load_backend("landmarker", settings.landmarker)]
@@ -74,7 +78,7 @@ def describe_step(settings: AuditSettings) -> Step:
 
 
 def _fingerprint(backend: Backend, params: Mapping[str, Any]) -> str:
-    """The hash of a file of one's own, for backends that take one."""
+    """Return the hash of the weights file, for backends that take one from the user."""
     from importlib import import_module
 
     from pipeline.backends import BACKENDS
@@ -91,7 +95,10 @@ def make_describe(
     landmarker: str,
     landmarker_params: Mapping[str, Any],
 ) -> StepFunction:
-    """Load the models; detector and landmarker only when the first row without landmarks comes."""
+    """Load the describer and return the step function.
+
+    Detector and landmarker load with the first row that has no landmarks.
+    """
     describe = load_backend("describer", describer).make(**describer_params)
     finder: list[Locator] = []
 
@@ -104,14 +111,14 @@ def make_describe(
                 chosen = LocatorSettings(detector, landmarker, detector_params, landmarker_params)
                 finder.append(make_locator(chosen))
             landmarks, faces = find_face(finder[0], picture)
-        columns = quality.measure(picture, landmarks) | {
+        columns = quality_measures.measure(picture, landmarks) | {
             "faces": faces,
-            "hash": f"{fingerprint.phash(picture):016x}",
-            "copy": fingerprint.small_copy(picture),
+            "hash": f"{fingerprint.perceptual_hash(picture):016x}",
+            "copy": fingerprint.encode_thumbnail(picture),
         }
         if landmarks is not None:
-            seen = describe(picture, landmarks)
-            columns |= {name: pack(getattr(seen, name)) for name in VECTORS}
+            vectors = describe(picture, landmarks)
+            columns |= {name: pack(getattr(vectors, name)) for name in VECTORS}
         return Outcome(columns)
 
     return step
@@ -132,7 +139,7 @@ def find_face(locate: Locator, picture: np.ndarray) -> tuple[np.ndarray | None, 
 
 
 def describe_rows(table: pa.Table, settings: AuditSettings, store: Store) -> Features:
-    """Features of every usable row; computed where no earlier run has."""
+    """Return the features of every usable row, computed where no earlier run has."""
     rows = np.flatnonzero(np.isin(table.column("status").to_numpy(zero_copy_only=False), USABLE))
     todo = table.select([*IDENTITY, "landmarks_xy"]).take(pa.array(rows))
     results, reused = run_records(
@@ -142,42 +149,44 @@ def describe_rows(table: pa.Table, settings: AuditSettings, store: Store) -> Fea
         store,
         jobs=settings.jobs,
         executor=settings.executor,
-        cores_each=CORES_EACH,
+        cores_each=CORES_PER_WORKER,
     )
     return read_features(rows, results, reused)
 
 
 def read_features(rows: np.ndarray, results: Sequence[Result], reused: int) -> Features:
-    """Results of the step → arrays. Rows whose picture could not be read are left out and named in `problems`."""
+    """Return results of the step as arrays. Rows with an unreadable picture are left out and listed in `problems`."""
     problems = {int(row): r["reason"] for row, r in zip(rows, results, strict=True) if r["status"] == "failed"}
-    seen = [result["columns"] for result in results if result["status"] != "failed"]
+    described = [result["columns"] for result in results if result["status"] != "failed"]
     kept = np.array([row for row in rows.tolist() if row not in problems], np.int64)
 
     def numbers(name: str) -> np.ndarray:
-        return np.array([np.nan if c[name] is None else c[name] for c in seen], np.float32)
+        return np.array([np.nan if c[name] is None else c[name] for c in described], np.float32)
 
+    thumbnails = [fingerprint.decode_thumbnail(c["copy"]) for c in described]
     return Features(
         rows=kept,
-        identity=_vectors(seen, "identity"),
-        appearance=_vectors(seen, "appearance"),
-        lower_face=_vectors(seen, "lower_face"),
+        identity=_vectors(described, "identity"),
+        appearance=_vectors(described, "appearance"),
+        lower_face=_vectors(described, "lower_face"),
         blur_score=numbers("blur_score"),
         exposure_score=numbers("exposure_score"),
         face_size_score=numbers("face_size_score"),
-        faces=np.array([c["faces"] for c in seen], np.int32),
-        grey=np.array([c["grey"] for c in seen], bool),
-        border=np.array([c["border"] for c in seen], bool),
-        hashes=np.array([int(c["hash"], 16) for c in seen], np.uint64),
-        copies=np.array([fingerprint.read_copy(c["copy"]) for c in seen], np.uint8).reshape(len(seen), -1),
+        faces=np.array([c["faces"] for c in described], np.int32),
+        grey=np.array([c["grey"] for c in described], bool),
+        border=np.array([c["border"] for c in described], bool),
+        hashes=np.array([int(c["hash"], 16) for c in described], np.uint64),
+        thumbnails=np.array(thumbnails, np.uint8).reshape(len(described), -1),
         problems=problems,
         reused=reused,
     )
 
 
-def _vectors(seen: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    width = next((len(unpack(columns[name])) for columns in seen if name in columns), 0)
-    vectors = np.full((len(seen), width), np.nan, np.float32)
-    for place, columns in enumerate(seen):
+def _vectors(described: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    """Return one vector per picture (P, D) float32, NaN without a face."""
+    width = next((len(unpack(columns[name])) for columns in described if name in columns), 0)
+    vectors = np.full((len(described), width), np.nan, np.float32)
+    for position, columns in enumerate(described):
         if name in columns:
-            vectors[place] = unpack(columns[name])
+            vectors[position] = unpack(columns[name])
     return vectors

@@ -1,33 +1,37 @@
-"""Does suspicion follow the errors, or only the rare classes?"""
+"""Share of flagged labels per gender and age class: a comparison of real errors with mere rarity."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from audit.checks import Findings
+from audit.checks import AuditData
 from audit.scoring import SUSPECT
 from data_manifests.taxonomy import GENDERS, AgeCuts
 
+COLUMNS = ("gender", "age", "people", "gender_flagged", "age_flagged")
 
-def by_group(found: Findings, cuts: AgeCuts) -> pd.DataFrame:
-    """Per gender and age class as filed: people, and the share whose gender and whose age is more likely wrong than
-    right. A group that is flagged many times as often as the others deserves a second look itself.
+
+def flagged_by_group(data: AuditData, cuts: AgeCuts) -> pd.DataFrame:
+    """Return a row per given gender and age class: people, and shares whose gender and age are probably wrong.
+
+    A group that is flagged far more often than the others deserves a review of its own.
     """
-    ages = found.age.filed.astype(float)
+    gender, age = data.scores["gender"], data.scores["age"]
+    years = age.given.astype(float)
     frame = pd.DataFrame(
         {
-            "gender": found.gender.filed,
-            "age": np.where(np.isfinite(ages), np.digitize(np.nan_to_num(ages), [cuts.middle, cuts.old]), -1),
-            "gender_flagged": found.gender.mixed | (found.gender.right < SUSPECT),
-            "age_flagged": found.age.mixed | (found.age.right < SUSPECT),
+            "gender": gender.given,
+            "age": np.where(np.isfinite(years), np.digitize(np.nan_to_num(years), [cuts.middle, cuts.old]), -1),
+            "gender_flagged": gender.inconsistent | (gender.p_correct < SUSPECT),
+            "age_flagged": age.inconsistent | (age.p_correct < SUSPECT),
         }
     )
     rows = []
-    for gender in GENDERS:
-        for age_class, name in enumerate(cuts.names):
-            group = frame[(frame["gender"] == gender) & (frame["age"] == age_class)]
+    for gender_name in GENDERS:
+        for age_class, class_name in enumerate(cuts.names):
+            group = frame[(frame["gender"] == gender_name) & (frame["age"] == age_class)]
             if len(group):
                 shares = group[["gender_flagged", "age_flagged"]].mean()
-                rows.append({"gender": gender, "age": name, "people": len(group), **shares.to_dict()})
-    return pd.DataFrame(rows, columns=["gender", "age", "people", "gender_flagged", "age_flagged"])
+                rows.append({"gender": gender_name, "age": class_name, "people": len(group), **shares.to_dict()})
+    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -1,139 +1,144 @@
-"""`audit.html`: one file, pictures inside, to be read from top to bottom."""
+"""The audit report `audit.html`: one file with pictures and chart inside."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from audit.checks import Findings
-from audit.results.fairness import by_group
+from audit.checks import CHECKS, AuditData, find_check
+from audit.results.fairness import flagged_by_group
 from audit.scoring import photo_name
-from data_manifests.errors import ToolkitError
-from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
+from data_manifests.taxonomy import SHOT_MASK, SHOTS
 from data_manifests.versions import Store, Version, write_atomic
-from pipeline.photos import load_rgb
+from reporting.charts import Figure, finish
+from reporting.html import drawn, render
+from reporting.theme import PAGE, Palette
+from reporting.thumbnails import thumbnail_url
 
-THUMB_PX = 160
-KINDS = ("gender", "age", "mask", "stranger", "duplicate", "quality")
-_SHOWN = 9  # photos of a person
-_PLACE = {shot: place for place, shot in enumerate(SHOTS)}
+THUMBNAIL_PX = 160, 320  # width and height at most
+MAX_PHOTOS = 9  # of a person
+_TEMPLATE = Path(__file__).with_name("report.html.j2")
+_CHART_PX, _CHART_HEIGHT_PX, _CHART_POINTS = 510, 170, 120
+_DEPTHS = (1, 5, 10, 20)  # percent of the people, in the table below the chart
+_SHOT_ORDER = {shot: order for order, shot in enumerate(SHOTS)}
 
 
 def write_report(
     path: Path,
     version: Version,
-    found: Findings,
-    ordered: pd.DataFrame,
+    data: AuditData,
+    queue: pd.DataFrame,
     ranked: pd.DataFrame,
-    cuts: AgeCuts,
     store: Store,
     people: int,
 ) -> None:
-    """Render the report with the first `people` people of the queue."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("report.html.j2").render(
+    """Write the report with the first `people` people of the queue."""
+    effort = review_effort(ranked)
+    page = render(
+        _TEMPLATE,
         version=version,
         source=version.parents[0].split("#")[0] if version.parents else version.ref,
-        photos=len(found.rows),
+        photos=len(data.rows),
         people=len(ranked),
-        faces=int(found.features.has_face.sum()),
-        notes=found.notes,
-        counts=_counts(ordered),
-        probes=[_probe(name, values) for name, values in found.probes.items()],
-        fairness=by_group(found, cuts).to_dict("records"),
-        curve=_curve(ranked),
-        cards=list(_cards(found, ordered, store, people)),
+        faces=int(data.features.has_face.sum()),
+        notes=data.notes,
+        counts=count_issues(queue),
+        probes=[_probe_row(name, quality) for name, quality in data.probes.items()],
+        fairness=flagged_by_group(data, data.cuts).to_dict("records"),
+        effort_figure=drawn(effort_figure(effort, PAGE), _CHART_PX),
+        readings=[(percent, float(np.interp(percent / 100, *effort))) for percent in _DEPTHS],
+        cards=list(_cards(data, queue, store, people)),
     )
     write_atomic(path, page.encode())
 
 
-def _counts(ordered: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = []
-    for kind in KINDS:
-        of_kind = ordered[ordered["kind"] == kind]["probability"]
-        rows.append({"kind": kind, "likely": int((of_kind >= 0.5).sum()), "expected": round(float(of_kind.sum()), 1)})
-    return rows
+def count_issues(queue: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return per check: name, label, issues that are more likely than not, and the sum of all probabilities."""
+    counts = []
+    for check in CHECKS:
+        probability = queue[queue["kind"] == check.name]["probability"]
+        likely, expected = int((probability >= 0.5).sum()), round(float(probability.sum()), 1)
+        counts.append({"name": check.name, "label": check.label, "likely": likely, "expected": expected})
+    return counts
 
 
-def _probe(name: str, values: dict[str, Any]) -> dict[str, str]:
-    """A probe's figures in words."""
-    rate = values.get("estimated_error_rate")
-    judged = ", ".join(f"{values[key]:,} {key}" for key in ("people", "photos") if key in values)
-    if "mean_absolute_error_years" in values:
-        off, f1 = values["mean_absolute_error_years"], values["class_macro_f1"]
-        good = f"off by {off:.1f} years; macro F1 of the classes {f1:.2f}"
+def _probe_row(name: str, quality: Mapping[str, Any]) -> dict[str, str]:
+    """Return a probe's figures as text."""
+    rate = quality.get("estimated_error_rate")
+    size = ", ".join(f"{quality[key]:,} {key}" for key in ("people", "photos") if key in quality)
+    if "mean_absolute_error_years" in quality:
+        error, f1 = quality["mean_absolute_error_years"], quality["class_macro_f1"]
+        text = f"mean error {error:.1f} years; macro F1 of the classes {f1:.2f}"
     else:
-        good = f"{100 * values['accuracy']:.1f} % right" if "accuracy" in values else "not judged"
-    return {"name": name, "says": f"{good}; {judged}", "wrong": "–" if rate is None else f"{100 * rate:.1f} %"}
+        text = f"accuracy {100 * quality['accuracy']:.1f} %" if "accuracy" in quality else "not evaluated"
+    return {"name": name, "quality": f"{text}; {size}", "error_rate": "–" if rate is None else f"{100 * rate:.1f} %"}
 
 
-def _curve(ranked: pd.DataFrame, width: int = 460, height: int = 170) -> dict[str, Any]:
-    """Expected issues found against people looked at: points of an SVG line, and two readings."""
+def review_effort(ranked: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of people reviewed (P + 1,) and the share of expected issues found (P + 1,), both from 0."""
     total = float(ranked["expected_errors"].sum())
-    share = np.concatenate([[0.0], ranked["expected_errors"].cumsum() / total if total else ranked["rank"] * 0.0])
-    x = np.linspace(0, 1, len(share))
-    kept = np.unique(np.linspace(0, len(share) - 1, 120).astype(int))
-    points = " ".join(f"{x[i] * width:.1f},{(1 - share[i]) * height:.1f}" for i in kept)
-    readings = [(percent, float(np.interp(percent / 100, x, share))) for percent in (1, 5, 10, 20)]
-    return {"width": width, "height": height, "points": points, "readings": readings, "total": round(total, 1)}
+    found = ranked["expected_errors"].cumsum() / total if total else ranked["rank"] * 0.0
+    return np.linspace(0, 1, len(ranked) + 1), np.concatenate([[0.0], found])
 
 
-def _cards(found: Findings, ordered: pd.DataFrame, store: Store, people: int) -> Iterator[dict[str, Any]]:
-    """One card per person: the issues and every photo, suspects marked."""
-    by_person = found.rows.groupby("person_id").indices
-    for person, issues in list(ordered.groupby("person_id", sort=False))[:people]:
-        suspects: dict[str, list[str]] = {}
-        for issue in issues.to_dict("records"):
-            if issue["kind"] not in ("gender", "age"):  # those are about all of the photos
-                for sample in issue["sample_ids"].split():
-                    suspects.setdefault(sample, []).append(issue["kind"])
-        rows = found.rows.iloc[by_person[person]].to_dict("records")
-        rows.sort(key=lambda row: (row["sample_id"] not in suspects, row["path"]))
-        shown = sorted(rows[:_SHOWN], key=lambda row: (_PLACE.get(row["shot"], len(_PLACE)), row["path"]))
-        first = shown[0]
+def effort_figure(effort: tuple[np.ndarray, np.ndarray], palette: Palette) -> Figure:
+    """Return the chart of expected issues found against people reviewed, beside that of a random order."""
+    import altair as alt
+
+    kept = np.unique(np.linspace(0, len(effort[0]) - 1, _CHART_POINTS).astype(int))
+    rows = [{"people": float(effort[0][i]), "issues": float(effort[1][i])} for i in kept]
+    percent = alt.Axis(format=".0%", tickCount=5)
+    x = alt.X("people:Q", title="people reviewed", axis=percent).scale(domain=[0, 1])
+    y = alt.Y("issues:Q", title="expected issues found", axis=percent).scale(domain=[0, 1])
+    line = alt.Chart(alt.Data(values=rows)).mark_line(color=palette.blue, strokeWidth=2.5).encode(x=x, y=y)
+    ends = [{"people": 0, "issues": 0}, {"people": 1, "issues": 1}]
+    diagonal = alt.Chart(alt.Data(values=ends)).mark_line(color=palette.faint, strokeDash=[4, 5], strokeWidth=1)
+    chart = finish(alt.layer(diagonal.encode(x=x, y=y), line), palette, _CHART_HEIGHT_PX, right=18)
+    return Figure("effort", "Expected issues found by people reviewed", chart, "Dashed: people in a random order.")
+
+
+def _cards(data: AuditData, queue: pd.DataFrame, store: Store, people: int) -> Iterator[dict[str, Any]]:
+    """Yield a card per person: the issues, and the photos with the kinds of their issues."""
+    rows_of_person = data.rows.groupby("person_id").indices
+    kinds_of_sample = _marked_samples(queue)
+    for person, issues in list(queue.groupby("person_id", sort=False))[:people]:
+        rows = data.rows.iloc[rows_of_person[person]].to_dict("records")
+        rows.sort(key=lambda row: (row["sample_id"] not in kinds_of_sample, row["path"]))
+        shown = sorted(rows[:MAX_PHOTOS], key=lambda row: (_SHOT_ORDER.get(row["shot"], len(_SHOT_ORDER)), row["path"]))
+        given = shown[0]["gender"], None if pd.isna(shown[0]["age"]) else int(shown[0]["age"])
         yield {
             "rank": int(issues["rank"].iloc[0]),
             "person": person,
-            "filed": ", ".join(str(v) for v in (first["gender"], _whole(first["age"])) if not pd.isna(v)),
+            "given": ", ".join(str(value) for value in given if not pd.isna(value)),
             "value": float(issues["expected_value"].iloc[0]),
-            "issues": issues.to_dict("records"),
+            "issues": [issue | {"label": find_check(issue["kind"]).label} for issue in issues.to_dict("records")],
             "photos": [
                 {
                     "name": photo_name(row),
                     "mask": _unusual_mask(row),
-                    "kinds": list(dict.fromkeys(suspects.get(row["sample_id"], []))),
-                    "src": _thumb(store, row),
+                    "kinds": kinds_of_sample.get(row["sample_id"], []),
+                    "src": thumbnail_url(store, row, *THUMBNAIL_PX),
                 }
                 for row in shown
             ],
         }
 
 
-def _unusual_mask(row: Any) -> str:
-    """The mask state as filed, unless the shot's name says it already."""
+def _marked_samples(queue: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the kinds of issue of each sample, for the checks that mark photos."""
+    marks = {check.name for check in CHECKS if check.marks_photos}
+    kinds: dict[str, list[str]] = {}
+    for issue in queue[queue["kind"].isin(marks)].to_dict("records"):
+        for sample in issue["sample_ids"].split():
+            if issue["kind"] not in kinds.setdefault(sample, []):
+                kinds[sample].append(issue["kind"])
+    return kinds
+
+
+def _unusual_mask(row: Mapping[Any, Any]) -> str:
+    """Return the given mask state, or "" if the name of the shot implies it."""
     return row["mask"] if isinstance(row["mask"], str) and SHOT_MASK.get(row["shot"]) != row["mask"] else ""
-
-
-def _whole(age: float) -> int | None:
-    return None if pd.isna(age) else int(age)
-
-
-def _thumb(store: Store, row: Any) -> str:
-    """A small JPEG as a data address; empty if the picture is gone."""
-    try:
-        image = load_rgb(store.file_of(row["root"], row["path"]))
-    except ToolkitError:
-        return ""
-    size = THUMB_PX, max(1, round(image.shape[0] * THUMB_PX / image.shape[1]))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}" if done else ""

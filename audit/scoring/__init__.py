@@ -1,26 +1,37 @@
-"""TODO audit.scoring."""
+"""Statistical models of the audit: linear probes, label noise, ages, near neighbours and groups of equal labels.
 
-from audit.scoring.label_noise import PRIOR_RATE, SUSPECT, posterior
-from audit.scoring.linear_probe import best_penalty, held_out, make_probe
-from audit.scoring.neighbours import near_hashes, near_vectors
-from audit.scoring.run_predictions import Predictions, read_predictions
-from audit.scoring.units import Units, differs_within_profile, join, label_of, make_units, photo_name
+The functions take arrays and return arrays. `audit.checks` applies them to a manifest.
+"""
+
+from audit.scoring.age_model import AgeScores, score_ages
+from audit.scoring.label_groups import (
+    LabelGroups,
+    group_photos,
+    inconsistent_groups,
+    join_standardised,
+    majority_labels,
+    photo_name,
+)
+from audit.scoring.label_noise import PRIOR_RATE, SUSPECT, estimate_posterior, probability_correct
+from audit.scoring.linear_probe import factorise, predict_held_out, select_penalty
+from audit.scoring.neighbours import find_near_hashes, find_near_vectors
 
 __all__ = [
     "PRIOR_RATE",
     "SUSPECT",
-    "Predictions",
-    "Units",
-    "best_penalty",
-    "differs_within_profile",
-    "held_out",
-    "join",
-    "label_of",
-    "make_probe",
-    "make_units",
-    "near_hashes",
-    "near_vectors",
+    "AgeScores",
+    "LabelGroups",
+    "estimate_posterior",
+    "factorise",
+    "find_near_hashes",
+    "find_near_vectors",
+    "group_photos",
+    "inconsistent_groups",
+    "join_standardised",
+    "majority_labels",
     "photo_name",
-    "posterior",
-    "read_predictions",
+    "predict_held_out",
+    "probability_correct",
+    "score_ages",
+    "select_penalty",
 ]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from audit.checks.age import right_given, score_ages
-from audit.scoring.label_noise import confident_error_rate, posterior
+from audit.scoring.age_model import score_ages
+from audit.scoring.label_noise import confident_error_rate, estimate_posterior, probability_correct
 from data_manifests.taxonomy import AgeCuts
 
 N = 400
@@ -26,21 +26,21 @@ def faces() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_far_age_errors_come_first(faces: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     features, persons, ages = faces
-    filed = ages.copy()
+    given = ages.copy()
     wrong = np.arange(30, 50)
-    filed[wrong] = np.where(ages[wrong] < 40, 75, 20)
-    found = score_ages(features, persons, filed, AgeCuts())
-    assert set(np.argsort(found.right)[:20]) == set(wrong)
-    assert (found.right[wrong] < 0.5).all()
-    assert (found.right[wrong] < 0.01).sum() == 19  # the other is a 41 that looks 35, filed as 20
-    assert (np.delete(found.right, wrong) > 0.5).mean() > 0.98
-    assert np.abs(found.looks_years - ages).mean() < 8
+    given[wrong] = np.where(ages[wrong] < 40, 75, 20)
+    found = score_ages(features, persons, given, AgeCuts())
+    assert set(np.argsort(found.p_correct)[:20]) == set(wrong)
+    assert (found.p_correct[wrong] < 0.5).all()
+    assert (found.p_correct[wrong] < 0.01).sum() == 19  # the other is a 41 that looks 35, given as 20
+    assert (np.delete(found.p_correct, wrong) > 0.5).mean() > 0.98
+    assert np.abs(found.predicted_years - ages).mean() < 8
 
 
 def test_the_old_are_no_suspects_for_being_few(faces: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     features, persons, ages = faces
     found = score_ages(features, persons, ages, AgeCuts())
-    assert (found.right[:24] > 0.5).all()
+    assert (found.p_correct[:24] > 0.5).all()
 
 
 def test_larger_age_errors_are_more_suspect(faces: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
@@ -48,25 +48,25 @@ def test_larger_age_errors_are_more_suspect(faces: tuple[np.ndarray, np.ndarray,
     person = int(np.argmin(np.abs(ages - 26)))
     scores = []
     for age in (40, 48, 56, 70):
-        filed = ages.copy()
-        filed[person] = age
-        scores.append(score_ages(features, persons, filed, AgeCuts()).right[person])
+        given = ages.copy()
+        given[person] = age
+        scores.append(score_ages(features, persons, given, AgeCuts()).p_correct[person])
     assert scores == sorted(scores, reverse=True)
 
 
 def test_an_age_that_is_not_filed_gets_a_look_but_no_score(faces: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     features, persons, ages = faces
-    filed = ages.copy()
-    filed[[5, 100]] = np.nan
-    found = score_ages(features, persons, filed, AgeCuts())
-    assert np.isnan(found.right[[5, 100]]).all()
-    assert np.isfinite(found.looks_years).all()
-    assert np.isfinite(np.delete(found.right, [5, 100])).all()
+    given = ages.copy()
+    given[[5, 100]] = np.nan
+    found = score_ages(features, persons, given, AgeCuts())
+    assert np.isnan(found.p_correct[[5, 100]]).all()
+    assert np.isfinite(found.predicted_years).all()
+    assert np.isfinite(np.delete(found.p_correct, [5, 100])).all()
 
 
 def test_right_given_follows_the_evidence_and_stays_a_probability() -> None:
     evidence = np.array([-200.0, -5.0, 0.0, 5.0, 200.0] + [4.0] * 100)
-    right, rate = right_given(evidence)
+    right, rate = probability_correct(evidence)
     assert (np.diff(right[:5]) > 0).all()
     assert right.min() >= 0
     assert right.max() <= 1
@@ -79,10 +79,10 @@ def test_posterior_counts_the_errors_it_cannot_see(share: float) -> None:
     true = rng.integers(0, 2, 2000)
     outputs = (true * 2.0 - 1 + rng.standard_normal(2000) * 0.45)[:, None]
     wrong = rng.random(2000) < share
-    filed = np.where(wrong, 1 - true, true)
-    found = posterior(outputs, filed, 2)
-    suspicion = 1 - found.classes[np.arange(2000), filed]
-    assert found.classes.sum(axis=1) == pytest.approx(1)
+    given = np.where(wrong, 1 - true, true)
+    found = estimate_posterior(outputs, given, 2)
+    suspicion = 1 - found.given_label[np.arange(2000), given]
+    assert found.given_label.sum(axis=1) == pytest.approx(1)
     assert suspicion.sum() == pytest.approx(wrong.sum(), abs=16)
     if wrong.any():
         assert roc_auc_score(wrong, suspicion) > 0.98
@@ -92,11 +92,11 @@ def test_posterior_of_an_unlabelled_photo_is_the_photo_alone() -> None:
     rng = np.random.default_rng(2)
     true = rng.integers(0, 3, 300)
     outputs = np.eye(3)[true] + rng.standard_normal((300, 3)) * 0.2
-    filed = true.copy()
-    filed[:10] = -1
-    found = posterior(outputs, filed, 3)
-    np.testing.assert_array_equal(found.classes[:10], found.photo[:10])
-    assert (found.photo[:10].argmax(axis=1) == true[:10]).mean() >= 0.9
+    given = true.copy()
+    given[:10] = -1
+    found = estimate_posterior(outputs, given, 3)
+    np.testing.assert_array_equal(found.given_label[:10], found.photo_only[:10])
+    assert (found.photo_only[:10].argmax(axis=1) == true[:10]).mean() >= 0.9
 
 
 def test_confident_error_rate_is_cleanlabs() -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.features.aligned_face import EYES_SHARE_XY, aligned_chip, eyes_xy
-from audit.features.quality import (
-    CHIP_PX,
+from audit.features.aligned_face import EYES_SHARE_XY, align_face, eyes_xy
+from audit.features.quality_measures import (
+    FACE_PX,
     LIMITS,
     calc_blur_score,
     calc_exposure_score,
@@ -41,14 +41,14 @@ def test_a_chip_puts_the_eyes_where_they_belong(angle: float, distance: float, x
     image = np.zeros((256, 256, 3), np.uint8)
     for colour, eye in zip(((255, 0, 0), (0, 255, 0)), eyes_xy(points), strict=True):
         cv2.circle(image, tuple(np.rint(eye).astype(int).tolist()), max(2, int(distance / 8)), colour, -1)
-    chip = aligned_chip(image, points, 128).astype(float)
+    chip = align_face(image, points, 128).astype(float)
     for channel, place in enumerate(EYES_SHARE_XY):
         column, row = np.rint(np.array(place) * 128).astype(int)
         assert chip[row, column, channel] > 100
 
 
 def test_blur_falls_with_every_step_of_blurring() -> None:
-    chip = cv2.resize(textured(1, 32), (CHIP_PX, CHIP_PX), interpolation=cv2.INTER_CUBIC)
+    chip = cv2.resize(textured(1, 32), (FACE_PX, FACE_PX), interpolation=cv2.INTER_CUBIC)
     scores = [calc_blur_score(chip)] + [calc_blur_score(cv2.GaussianBlur(chip, (0, 0), s)) for s in (1, 2, 4, 12)]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > LIMITS["blur_score"] > scores[-1]
@@ -56,7 +56,7 @@ def test_blur_falls_with_every_step_of_blurring() -> None:
 
 @pytest.mark.parametrize(("level", "good"), [(0, False), (10, False), (110, True), (250, False), (255, False)])
 def test_exposure_is_bad_at_both_ends(level: int, good: bool) -> None:
-    score = calc_exposure_score(np.full((CHIP_PX, CHIP_PX, 3), level, np.uint8))
+    score = calc_exposure_score(np.full((FACE_PX, FACE_PX, 3), level, np.uint8))
     assert 0 <= score <= 1
     assert (score >= LIMITS["exposure_score"]) == good
 

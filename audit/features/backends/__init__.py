@@ -1,1 +1,1 @@
-"""One file per network that describes a face; torch and ONNX live here and nowhere else in this package."""
+"""Describers: one module per network that computes face vectors. Only these modules use torch and ONNX."""

@@ -1,9 +1,9 @@
-"""dlib's face ResNet (King 2017, davisking/dlib-models), run in torch so that its inner layers can be read.
+"""dlib's face ResNet (King 2017, davisking/dlib-models) in torch, which gives access to its inner layers.
 
-The 128 numbers that dlib gives are trained to forget age. The layers before them have not forgotten it yet: on 614
-portraits a ridge from block 9 errs by 5.4 years, from the embedding by 5.5, from both by 5.3. One pass gives all of it
-in a quarter of the time of dlib's own code, and the embedding is the same to the sixth digit (tests). The time saved
-goes into a second pass over the mirrored face: averaging both finds 1.4 points more of the far age errors.
+The 128-d embedding is trained to ignore age; earlier layers keep it: on 614 portraits a ridge from block 9 has a mean
+error of 5.4 years, from the embedding 5.5, from both 5.3. One pass takes a quarter of the time of dlib's own code, and
+the embedding is equal to six digits (tests). A second pass over the mirrored face uses the time saved: averaging both
+finds 1.4 points more of the far age errors.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from importlib.metadata import version
 import dlib
 import numpy as np
 
-from audit.features.description import Describer, Description
+from audit.features.face_vectors import Describer, FaceVectors
 from pipeline.weights import WEIGHTS
 
-VERSION = f"{version('dlib-bin')}.layers2"  # the last digit is ours
+VERSION = f"{version('dlib-bin')}.layers2"  # the last part counts changes of this module
 
-CHIP_PX, CHIP_PADDING = 150, 0.25  # what the network was trained on
-LOWER_BLOCK, APPEARANCE_BLOCK = 6, 9  # 17 × 17 × 64 and 8 × 8 × 128; block 9 was the best single one for age
-PLACES = 4  # of block 9, each way: with 3 the age probe errs by 0.1 years more
+CHIP_PX, CHIP_PADDING = 150, 0.25  # of the training data of the network
+LOWER_BLOCK, APPEARANCE_BLOCK = 6, 9  # 17 × 17 × 64 and 8 × 8 × 128; block 9 is the best single one for age
+GRID_CELLS = 4  # of block 9, per side; with 3 the error of the age probe is 0.1 years larger
 MEAN_RGB = (122.782, 117.001, 104.298)
 
 
 def check() -> None:
-    """Raise BackendError if the network's file is missing."""
+    """Raise BackendError if the weights file is missing."""
     WEIGHTS["dlib-face"].require()
 
 
 def make() -> Describer:
-    """A describer: identity (128,), appearance (2048,) of 4 × 4 places, lower face (768,) of 3 × 4 places."""
-    import torch  # here, not above: the process that hands out the work needs none of its 300 MB
+    """Return a describer: identity (128,), appearance (2048,) of 4 × 4 cells, lower face (768,) of 3 × 4 cells."""
+    import torch  # imported in the workers only: it holds 300 MB
     import torch.nn.functional as F
 
     from audit.features.backends.dlib_network import STRIDES, blocks, read_weights
@@ -39,15 +39,15 @@ def make() -> Describer:
     convolutions, last = read_weights(WEIGHTS["dlib-face"].require())
     mean = torch.tensor(MEAN_RGB).view(1, 3, 1, 1)
 
-    def describe(image: np.ndarray, landmarks_xy: np.ndarray) -> Description:
+    def describe(image: np.ndarray, landmarks_xy: np.ndarray) -> FaceVectors:
         pixels = (torch.from_numpy(face_chip(image, landmarks_xy)).permute(2, 0, 1)[None].float() - mean) / 256
         pixels = torch.cat([pixels, pixels.flip(3)])
         with torch.inference_mode():
             maps = dict(enumerate(blocks(pixels, convolutions)))
             lower = maps[LOWER_BLOCK][:, :, maps[LOWER_BLOCK].shape[2] // 2 :]
-            return Description(
+            return FaceVectors(
                 identity=(maps[len(STRIDES) - 1].mean((2, 3)) @ last).mean(0).numpy(),
-                appearance=F.adaptive_avg_pool2d(maps[APPEARANCE_BLOCK], PLACES).mean(0).flatten().numpy(),
+                appearance=F.adaptive_avg_pool2d(maps[APPEARANCE_BLOCK], GRID_CELLS).mean(0).flatten().numpy(),
                 lower_face=F.adaptive_avg_pool2d(lower[:1], (3, 4)).flatten().numpy(),
             )
 
@@ -55,7 +55,7 @@ def make() -> Describer:
 
 
 def face_chip(image: np.ndarray, landmarks_xy: np.ndarray) -> np.ndarray:
-    """The upright crop (150, 150, 3) uint8 that the network expects, by dlib's own alignment."""
+    """Return the upright crop (150, 150, 3) uint8 that the network expects, by dlib's own alignment."""
     points = np.rint(landmarks_xy).astype(int)
     low, high = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     shape = dlib.full_object_detection(dlib.rectangle(*low, *high), [dlib.point(x, y) for x, y in points.tolist()])

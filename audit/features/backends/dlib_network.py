@@ -1,7 +1,6 @@
 """dlib's face network of 29 layers in torch.
 
-The weights are read from dlib's file, whose tensors stand in order of the layers: 29 convolutions, each with its
-affine, and the last matrix.
+dlib's weights file holds the tensors in order of the layers: 29 convolutions, each with its affine, and a last matrix.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Weight = tuple[torch.Tensor, torch.Tensor]  # kernel and bias of a convolution w
 
 
 def blocks(pixels: torch.Tensor, convolutions: list[Weight]) -> Iterator[torch.Tensor]:
-    """The output of each residual block. Strided ones are not padded, and shorter maps are filled up with zeros."""
+    """Yield the output of each residual block. Strided blocks have no padding; smaller maps are padded with zeros."""
     first, *others = convolutions
     x = F.max_pool2d(F.relu(F.conv2d(pixels, *first, stride=2)), 3, 2)
     for stride, inner, outer in zip(STRIDES, others[::2], others[1::2], strict=True):
@@ -32,22 +31,23 @@ def blocks(pixels: torch.Tensor, convolutions: list[Weight]) -> Iterator[torch.T
         if stride == 2:
             x = F.avg_pool2d(x, 2, 2)
         shape = [max(sizes) for sizes in zip(x.shape, y.shape, strict=True)]
-        x = F.relu(_fill_up(x, shape) + _fill_up(y, shape))
+        x = F.relu(_pad_to(x, shape) + _pad_to(y, shape))
         yield x
 
 
-def _fill_up(x: torch.Tensor, shape: list[int]) -> torch.Tensor:
+def _pad_to(x: torch.Tensor, shape: list[int]) -> torch.Tensor:
+    """Return maps (N, C, H, W) padded with zeros to a shape (C, H, W) below N."""
     channels, height, width = (wanted - has for wanted, has in zip(shape[1:], x.shape[1:], strict=True))
     return F.pad(x, (0, width, 0, height, 0, channels))
 
 
 def read_weights(path: Path) -> tuple[list[Weight], torch.Tensor]:
-    """The 29 convolutions of dlib's file with their affines folded in, and the last matrix (256, 128)."""
+    """Return the 29 convolutions of dlib's file with their affines folded in, and the last matrix (256, 128)."""
     data = path.read_bytes()
     tensors = [_tensor(data, match) for match in _TENSORS.finditer(data)]
     *pairs, last = tensors
     if len(pairs) != 2 * (1 + 2 * len(STRIDES)) or last.numel() != 256 * 128:
-        raise BackendError(f"{path.name} is not dlib's face network of 29 layers. See: python -m pipeline weights")
+        raise BackendError(f"{path.name} is not dlib's face network of 29 layers. Run: python -m pipeline weights")
     convolutions, channels = [], 3
     for kernel, affine in zip(pairs[::2], pairs[1::2], strict=True):
         filters = affine.numel() // 2
@@ -60,9 +60,9 @@ def read_weights(path: Path) -> tuple[list[Weight], torch.Tensor]:
 
 
 def _tensor(data: bytes, match: re.Match[bytes]) -> torch.Tensor:
-    """One tensor: a version, four sizes (each a length byte and that many bytes), then little-endian floats."""
+    """Read one tensor: a version, four sizes (a length byte and that many bytes each), then little-endian floats."""
     at = match.end()
-    if match.group().endswith(b"fc_2"):  # two sizes stand before its tensor
+    if match.group().endswith(b"fc_2"):  # two sizes precede its tensor
         at = _number(data, _number(data, at)[1])[1]
     _, at = _number(data, at)
     count = 1
@@ -73,5 +73,6 @@ def _tensor(data: bytes, match: re.Match[bytes]) -> torch.Tensor:
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
+    """Read a number and return it with the position after it."""
     length = data[at] & 0x0F
     return int.from_bytes(data[at + 1 : at + 1 + length], "little"), at + 1 + length

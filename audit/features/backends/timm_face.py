@@ -1,4 +1,4 @@
-"""A timm backbone with weights from a file: what a general image network sees in a face."""
+"""A timm backbone with weights from a file: vectors of a general image network."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.features.aligned_face import aligned_chip, lower_half
-from audit.features.description import Describer, Description
+from audit.features.aligned_face import align_face, lower_half
+from audit.features.face_vectors import Describer, FaceVectors
 from data_manifests.errors import BackendError
 
-VERSION = f"{version('timm')}.1"  # the last digit is ours
+VERSION = f"{version('timm')}.1"  # the last part counts changes of this module
 
 
 def check(model: str = "", file: str = "", **params: object) -> None:
@@ -25,12 +25,12 @@ def check(model: str = "", file: str = "", **params: object) -> None:
 
 
 def fingerprint(file: str, **params: object) -> str:
-    """Eight digits of the file's hash: other weights under the same name give other results."""
+    """Return eight digits of the hash of the file, because other weights may have the same name."""
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8]
 
 
 def make(model: str, file: str, size_px: int = 224) -> Describer:
-    """A describer whose three vectors are the backbone's pooled features: face, face, lower face."""
+    """Return a describer of the pooled features of the face (identity and appearance) and of the lower face."""
     import timm
     import torch
 
@@ -38,14 +38,14 @@ def make(model: str, file: str, size_px: int = 224) -> Describer:
     config = timm.data.resolve_data_config({}, model=network)
     mean, std = (torch.tensor(config[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
 
-    def vector(chip: np.ndarray) -> np.ndarray:
-        pixels = torch.from_numpy(chip).permute(2, 0, 1)[None].float() / 255
+    def vector(crop: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
         with torch.inference_mode():
             return np.asarray(network((pixels - mean) / std)[0].numpy(), np.float32)
 
-    def describe(image: np.ndarray, landmarks_xy: np.ndarray) -> Description:
-        chip = aligned_chip(image, landmarks_xy, size_px)
-        face = vector(chip)
-        return Description(face, face, vector(lower_half(chip)))
+    def describe(image: np.ndarray, landmarks_xy: np.ndarray) -> FaceVectors:
+        face = align_face(image, landmarks_xy, size_px)
+        whole = vector(face)
+        return FaceVectors(whole, whole, vector(lower_half(face)))
 
     return describe

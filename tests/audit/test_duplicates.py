@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.checks.duplicate import find_duplicates
-from audit.features.fingerprint import phash, read_copy, small_copy
-from audit.scoring.neighbours import near_hashes, near_vectors, pairs_of_equal_keys
+from audit.features.fingerprint import decode_thumbnail, encode_thumbnail, perceptual_hash
+from audit.scoring.neighbours import find_near_hashes, find_near_vectors, pairs_of_equal_keys
 
 
 @settings(max_examples=60, deadline=None)
@@ -25,11 +25,11 @@ def test_near_hashes_finds_what_comparing_all_finds(seed: int, distance: int) ->
             np.uint64(1) << rng.choice(64, rng.integers(1, 7), replace=False).astype(np.uint64)
         )
     wanted = {(i, j) for i, j in combinations(range(40), 2) if int(hashes[i] ^ hashes[j]).bit_count() <= distance}
-    assert {tuple(pair) for pair in near_hashes(hashes, distance).tolist()} == wanted
+    assert {tuple(pair) for pair in find_near_hashes(hashes, distance).tolist()} == wanted
 
 
 def test_equal_hashes_are_a_chain_not_a_square() -> None:
-    pairs = near_hashes(np.full(1000, 5, np.uint64), 4)
+    pairs = find_near_hashes(np.full(1000, 5, np.uint64), 4)
     assert len(pairs) == 999
     assert (pairs[:, 0] == 0).all()
 
@@ -49,7 +49,7 @@ def test_near_vectors_finds_999_of_1000() -> None:
     vectors = rng.standard_normal((4000, 128)).astype(np.float32) * np.float32(1.35 / 128**0.5)
     step = rng.standard_normal((1000, 128)).astype(np.float32)
     vectors[1000:2000] = vectors[:1000] + step / np.linalg.norm(step, axis=1, keepdims=True) * 0.119
-    found = {tuple(pair) for pair in near_vectors(vectors, 0.12, rng).tolist()}
+    found = {tuple(pair) for pair in find_near_vectors(vectors, 0.12, rng).tolist()}
     planted = {(i, i + 1000) for i in range(1000)}
     assert found <= planted
     assert len(found) >= 999
@@ -70,9 +70,9 @@ def saved_again(image: np.ndarray, quality: int) -> np.ndarray:
 
 
 def find(images: list[np.ndarray], hashes: list[str] | None = None) -> np.ndarray:
-    copies = np.array([read_copy(small_copy(image)) for image in images])
+    copies = np.array([decode_thumbnail(encode_thumbnail(image)) for image in images])
     names = np.array(hashes or [str(i) for i in range(len(images))])
-    prints = np.array([phash(image) for image in images], np.uint64)
+    prints = np.array([perceptual_hash(image) for image in images], np.uint64)
     nobody = np.full((len(images), 4), np.nan, np.float32)
     return find_duplicates(names, prints, copies, nobody, 4, np.random.default_rng(0)).group
 
@@ -95,7 +95,7 @@ def test_equal_bytes_are_one_group_of_three() -> None:
 
 
 def test_hashes_alone_make_no_duplicate() -> None:
-    copies = np.array([read_copy(small_copy(picture(seed))) for seed in (1, 2)])
+    copies = np.array([decode_thumbnail(encode_thumbnail(picture(seed))) for seed in (1, 2)])
     nobody = np.full((2, 4), np.nan, np.float32)
     found = find_duplicates(
         np.array(["a", "b"]), np.array([9, 9], np.uint64), copies, nobody, 4, np.random.default_rng(0)

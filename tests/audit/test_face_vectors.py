@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from audit.features.backends.dlib_layers import face_chip, make
 from audit.features.backends.dlib_network import read_weights
-from audit.features.description import pack, unpack
+from audit.features.face_vectors import pack, unpack
 from data_manifests.errors import BackendError
 from pipeline.backends import load_backend
 from pipeline.faces.mean_shape import fit_mean_shape

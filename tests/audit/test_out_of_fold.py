@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit.checks.findings import find
-from audit.scoring.run_predictions import COLUMNS, Predictions, log_odds, read_predictions
+from audit.checks import run_checks
+from audit.predictions import COLUMNS, LogOdds, log_odds, read_predictions
 from audit.settings import AuditSettings
 from data_manifests.errors import ConfigError
 from data_manifests.taxonomy import AgeCuts
-from tests.audit.test_run import drawn
+from tests.support.audit_data import draw_photos
 
 
 def predict(rows: pd.DataFrame, sharpness: float, seed: int = 0) -> pd.DataFrame:
@@ -32,14 +32,14 @@ def predict(rows: pd.DataFrame, sharpness: float, seed: int = 0) -> pd.DataFrame
 def test_log_odds_sum_over_the_classes() -> None:
     sure = np.zeros((2, 18))
     sure[0, 3], sure[1, 13] = 1, 1  # worn female young; none male middle
-    people, mask = log_odds(sure)
-    np.testing.assert_array_equal(np.sign(people), [[1, -1, -1], [-1, 1, -1]])
+    gender_age, mask = log_odds(sure)
+    np.testing.assert_array_equal(np.sign(gender_age), [[1, -1, -1], [-1, 1, -1]])
     np.testing.assert_array_equal(np.sign(mask), [[1, 0], [-1, -1]])
     np.testing.assert_allclose(log_odds(np.full((1, 18), 1 / 18))[0], [[0, np.log(2), -np.log(2)]], atol=1e-6)
 
 
 def test_what_the_probes_cannot_see_the_network_can(tmp_path: Path) -> None:
-    rows, features = drawn(np.random.default_rng(5))
+    rows, features = draw_photos(np.random.default_rng(5))
     features = replace(  # nothing of gender, age or mask is left in the vectors
         features,
         appearance=np.random.default_rng(0).standard_normal(features.appearance.shape).astype(np.float32),
@@ -49,37 +49,37 @@ def test_what_the_probes_cannot_see_the_network_can(tmp_path: Path) -> None:
     flipped, aged = rows["person_id"] == "p004", rows["person_id"] == "p011"
     rows.loc[flipped, "gender"] = "female" if rows.loc[flipped, "gender"].iloc[0] == "male" else "male"
     rows.loc[aged, "age"] = 80 if rows.loc[aged, "age"].iloc[0] < 45 else 18
-    said = read_predictions(tmp_path / "out_of_fold.parquet", rows["sample_id"].tolist())
-    alone, helped = (find(rows, features, AgeCuts(), AuditSettings(), given) for given in (None, said))
+    odds = read_predictions(tmp_path / "out_of_fold.parquet", rows["sample_id"].tolist())
+    alone, helped = (run_checks(rows, features, AgeCuts(), AuditSettings(), given) for given in (None, odds))
     for found in (alone, helped):
-        assert list(found.units.names[[4, 11]]) == ["p004", "p011"]
-    assert helped.gender.right[4] < 0.5 < alone.gender.right[4]
-    assert int(np.argmin(helped.gender.right)) == 4
-    assert int(np.argmin(helped.age.right)) == 11
+        assert list(found.groups.names[[4, 11]]) == ["p004", "p011"]
+    assert helped.scores["gender"].p_correct[4] < 0.5 < alone.scores["gender"].p_correct[4]
+    assert int(np.argmin(helped.scores["gender"].p_correct)) == 4
+    assert int(np.argmin(helped.scores["age"].p_correct)) == 11
     assert helped.probes["mask"]["accuracy"] > 0.9 > alone.probes["mask"]["accuracy"]
     assert helped.probes["gender"]["accuracy"] > 0.9 > alone.probes["gender"]["accuracy"]
 
 
 def test_a_network_that_knows_nothing_does_little_harm(tmp_path: Path) -> None:
-    rows, features = drawn(np.random.default_rng(6))
+    rows, features = draw_photos(np.random.default_rng(6))
     predict(rows, 0).to_csv(tmp_path / "p.csv", index=False)
-    said = read_predictions(tmp_path / "p.csv", rows["sample_id"].tolist())
-    alone, beside = (find(rows, features, AgeCuts(), AuditSettings(), given) for given in (None, said))
+    odds = read_predictions(tmp_path / "p.csv", rows["sample_id"].tolist())
+    alone, beside = (run_checks(rows, features, AgeCuts(), AuditSettings(), given) for given in (None, odds))
     assert beside.probes["gender"]["accuracy"] >= alone.probes["gender"]["accuracy"] - 0.03
     error = "mean_absolute_error_years"
     assert beside.probes["age"][error] <= alone.probes["age"][error] * 1.4  # of 40 people
 
 
 def test_photos_without_a_line_are_counted_and_judged_by_the_rest(tmp_path: Path) -> None:
-    rows, features = drawn(np.random.default_rng(7))
+    rows, features = draw_photos(np.random.default_rng(7))
     predict(rows, 4).iloc[10:].to_parquet(tmp_path / "p.parquet")
-    said = read_predictions(tmp_path / "p.parquet", rows["sample_id"].tolist())
-    assert said.known.sum() == len(rows) - 10
-    found = find(rows, features, AgeCuts(), AuditSettings(), said)
+    odds = read_predictions(tmp_path / "p.parquet", rows["sample_id"].tolist())
+    assert odds.known.sum() == len(rows) - 10
+    found = run_checks(rows, features, AgeCuts(), AuditSettings(), odds)
     assert f"10 of {len(rows)} photos have no line in the predictions" in found.notes
-    assert np.isfinite(found.gender.right).all()
-    assert isinstance(said.take(np.array([0, 11])), Predictions)
-    assert said.take(np.array([0, 11])).known.tolist() == [False, True]
+    assert np.isfinite(found.scores["gender"].p_correct).all()
+    assert isinstance(odds.take(np.array([0, 11])), LogOdds)
+    assert odds.take(np.array([0, 11])).known.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_photos_without_a_line_are_counted_and_judged_by_the_rest(tmp_path: Path
     ],
 )
 def test_a_table_that_is_none_is_told(spoil: object, message: str, tmp_path: Path) -> None:
-    rows, _ = drawn(np.random.default_rng(8))
+    rows, _ = draw_photos(np.random.default_rng(8))
     spoil(predict(rows, 3)).to_csv(tmp_path / "p.csv", index=False)  # type: ignore[operator]
     with pytest.raises(ConfigError, match=message):
         read_predictions(tmp_path / "p.csv", rows["sample_id"].tolist())

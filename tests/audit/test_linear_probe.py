@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.scoring.linear_probe import PENALTIES, best_penalty, held_out, make_probe, standardise
+from audit.scoring.linear_probe import PENALTIES, factorise, predict_held_out, select_penalty, standardise
 
 
 def refit(features: np.ndarray, persons: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
-    """The slow way: for every person a ridge on all the others, columns and penalty as `held_out` has them."""
+    """The slow way: for every person a ridge on all the others, columns and penalty as `predict_held_out` has them."""
     centred = (features - features.mean(axis=0)).astype(float)
     ones = np.column_stack([centred, np.ones(len(centred))])
     shrink = penalty * np.eye(ones.shape[1])
@@ -38,17 +38,17 @@ def test_held_out_is_a_refit_without_the_person(seed: int, photos: int, width: i
     persons = rng.integers(0, photos // 2, photos)
     persons[:4] = [0, 1, 2, 3]
     targets = rng.standard_normal((photos, 2))
-    got = held_out(make_probe(features, persons), targets, penalty)
+    got = predict_held_out(factorise(features, persons), targets, penalty)
     np.testing.assert_allclose(got, refit(features, persons, targets, penalty), atol=2e-3)
 
 
 def test_a_label_does_not_move_its_own_prediction() -> None:
     rng = np.random.default_rng(0)
     features, persons = standardise(rng.standard_normal((60, 20))), np.arange(60) // 2
-    probe, targets = make_probe(features, persons), rng.standard_normal((60, 1))
+    probe, targets = factorise(features, persons), rng.standard_normal((60, 1))
     moved = targets.copy()
     moved[[10, 11]] += 100
-    before, after = held_out(probe, targets, 1.0), held_out(probe, moved, 1.0)
+    before, after = predict_held_out(probe, targets, 1.0), predict_held_out(probe, moved, 1.0)
     np.testing.assert_allclose(before[[10, 11]], after[[10, 11]], atol=1e-3)
     assert np.abs(before - after).max() > 0.1
 
@@ -56,10 +56,10 @@ def test_a_label_does_not_move_its_own_prediction() -> None:
 def test_noise_asks_for_a_stronger_penalty_than_signal() -> None:
     rng = np.random.default_rng(1)
     features = standardise(rng.standard_normal((200, 50)))
-    probe = make_probe(features, np.arange(200))
+    probe = factorise(features, np.arange(200))
     signal = features @ rng.standard_normal((50, 1))
-    assert best_penalty(probe, signal) == PENALTIES[0]
-    assert best_penalty(probe, rng.standard_normal((200, 1))) >= PENALTIES[-2]
+    assert select_penalty(probe, signal) == PENALTIES[0]
+    assert select_penalty(probe, rng.standard_normal((200, 1))) >= PENALTIES[-2]
 
 
 def test_standardise_keeps_constant_columns_harmless() -> None:
