@@ -62,12 +62,12 @@ def _photos(source: Path) -> Iterator[Image.Image]:
 
 
 def _rendered() -> Iterator[Image.Image]:
-    from synth.demo_faces.parameters.sampling import make_people, sample_shot
-    from synth.demo_faces.rendering.render import build_model, render_shot
+    from synth.demo_faces.parameters.sampling import make_people, sample_snapshot
+    from synth.demo_faces.rendering.portrait import build_model, render_snapshot
 
     rng = np.random.default_rng(0)
     for person in make_people(COUNT, rng):
-        yield Image.fromarray(render_shot(build_model(person), sample_shot(rng)).image)
+        yield Image.fromarray(render_snapshot(build_model(person), sample_snapshot(rng)).image)
 
 
 # the opponent, in a process of its own with the threads that torch takes when nobody says otherwise -----------------

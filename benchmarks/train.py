@@ -40,12 +40,12 @@ from data_manifests.splits.assign import assign_splits
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.metadata import Manifest
 from data_manifests.versions.store import Store
-from synth.demo_faces.dataset.demo import write_demo
+from synth.demo_faces.dataset.demo_dataset import write_demo
 from train.data.loader import set_epoch
 from train.engine.learner import Learner
-from train.engine.loop import prepare, train_epoch
+from train.engine.loop import prepare_training, train_epoch
+from train.engine.losses import HeadLoss
 from train.engine.optim import precision_name
-from train.models.heads import HeadLoss
 from train.models.network import choose_device
 from train.settings import TrainSettings
 
@@ -85,7 +85,7 @@ class Ours:
     def __init__(self, store: Store, manifest: Manifest, settings: TrainSettings) -> None:
         torch.manual_seed(0)
         start = time.perf_counter()
-        self.loader, _, model = prepare(manifest, settings, store, choose_device("cpu"), weights=False)
+        self.loader, _, model = prepare_training(manifest, settings, store, choose_device("cpu"), weights=False)
         self.prepare_s = time.perf_counter() - start
         data: Any = self.loader.dataset
         criterion = HeadLoss(settings.loss, model.head, data.target, data.age)

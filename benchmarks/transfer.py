@@ -34,10 +34,10 @@ from benchmarks.synth import known_landmarks
 from data_manifests.errors import StageError
 from pipeline.photos.folders import find_pictures
 from pipeline.photos.images import load_rgb
-from synth.choice import INCORRECT, draw_mask
-from synth.masks import TYPES, Scene, compose, read_scene
-from synth.masks.drawing.draw import HEADROOM, draw
-from synth.masks.placement import draw_wear
+from synth.mask_choices import INCORRECT, sample_mask_type
+from synth.masks import TYPES, Scene, compose, measure_scene
+from synth.masks.drawing.template import HEADROOM, draw_template
+from synth.masks.placement import sample_placement
 from synth.masks.types import MASK_TYPES
 
 CLASSES = ("worn", "incorrect", "none")
@@ -64,10 +64,10 @@ def ours(types: tuple[str, ...]) -> Maker:
     """Masks of this project."""
 
     def make(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-        wear = draw_wear(INCORRECT, rng) if label == "incorrect" else "worn"
-        name, seed = draw_mask(types, rng), int(rng.integers(2**31))
+        wear = sample_placement(INCORRECT, rng) if label == "incorrect" else "worn"
+        name, seed = sample_mask_type(types, rng), int(rng.integers(2**31))
         photo, marks, scene = person
-        return compose(photo, marks, mask_type=name, wear=wear, seed=seed, scene=scene).image, wear
+        return compose(photo, marks, mask_type=name, placement=wear, seed=seed, scene=scene).image, wear
 
     return make
 
@@ -76,7 +76,7 @@ def _corners(marks: np.ndarray, label: str, rng: np.random.Generator) -> tuple[l
     """Jaw points of the mask and the point in the middle of its top edge, as such tools choose them."""
     if label == "worn":
         return list(range(2, 15)), int(rng.choice([28, 29])), "worn"
-    wear = draw_wear(("nose_out", "chin"), rng)
+    wear = sample_placement(("nose_out", "chin"), rng)
     return (list(range(3, 14)), 33, wear) if wear == "nose_out" else (list(range(4, 13)), 57, wear)
 
 
@@ -94,7 +94,7 @@ def paste(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndar
     """A fixed picture, warped by six points, tinted, and pasted by its alpha: no light, straps or variety."""
     photo, marks, _ = person
     jaw, top, wear = _corners(marks, label, rng)
-    template = draw(str(rng.choice(["surgical_white", "kf94_white", "cloth_plain"])), 0, 288)
+    template = draw_template(str(rng.choice(["surgical_white", "kf94_white", "cloth_plain"])), 0, 288)
     keys, target = template.key_xy, marks[[jaw[0], top, jaw[-1], jaw[3], 8, jaw[-4]]]
     middle, warped = int(keys[1, 0]), np.zeros((*photo.shape[:2], 4), np.float32)
     for half, corners in ((np.s_[:, : middle + 1], [0, 1, 3, 4]), (np.s_[:, middle:], [1, 2, 4, 5])):
@@ -193,7 +193,7 @@ def main() -> None:
     torch.set_num_threads(1)
     known = known_landmarks([args.faces / name for name in find_pictures(args.faces)])
     photos = [(load_rgb(Path(path)), marks) for path, marks in known]
-    people: list[Person] = [(photo, marks, read_scene(photo, marks)) for photo, marks in photos]
+    people: list[Person] = [(photo, marks, measure_scene(photo, marks)) for photo, marks in photos]
     order = np.random.default_rng(args.seed).permutation(len(people))
     cut = round(0.7 * len(people))
     learn, held = [people[i] for i in order[:cut]], [people[i] for i in order[cut:]]

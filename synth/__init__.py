@@ -1,1 +1,1 @@
-"""Synthesis: masks worn well and badly, ages, and the plan that balances a data set with them."""
+"""Synthesis: masks on faces, moved ages, plans that balance a data set with them, and rendered demo people."""

@@ -1,10 +1,11 @@
-"""`python -m synth …`: rendered people, and synthetic profiles that rebalance a data set."""
+"""Command line `python -m synth`: demo data sets, masks on folders, plans of synthetic profiles and their checks."""
 
 from __future__ import annotations
 
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from data_manifests.command_line import ledger_line, open_store, parse_settings
+from data_manifests.command_line import echo_json, ledger_line, open_store, parse_settings
 from data_manifests.corrections import append_corrections, read_corrections
 from data_manifests.errors import ConfigError, StageError
 from data_manifests.versions import write_atomic
@@ -22,23 +23,27 @@ from pipeline.settings import load_settings
 from synth.plan import PLAN_COLUMNS, Plan, make_plan, run_plan
 from synth.settings import SynthSettings
 
-_config = click.option("--config", type=click.Path(path_type=Path), help="YAML file; its section `synth` is read.")
+_config = click.option("--config", type=click.Path(path_type=Path), help="Read the section `synth` of a YAML file.")
 _settings = click.argument("settings", nargs=-1)
-_WORDS = ("profile_id", "person_id", "parent_id", "shot", "mask_type", "wear")
-_PLAN_TYPES: dict[str, Any] = dict.fromkeys(_WORDS, str) | dict.fromkeys(("from_age", "to_age"), "Int64")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+_jobs = click.option(
+    "--jobs", type=click.IntRange(min=1), help="Set the number of worker processes; default: one per core."
+)
+_TEXT_COLUMNS = ("profile_id", "person_id", "parent_id", "shot", "mask_type", "wear")
+_PLAN_TYPES: dict[str, Any] = dict.fromkeys(_TEXT_COLUMNS, str) | dict.fromkeys(("from_age", "to_age"), "Int64")
 
 
 @click.group()
 def cli() -> None:
-    """Rendered people for trying things out, and synthetic profiles that rebalance a data set."""
+    """Render demo people; balance a data set with synthetic masks and ages."""
 
 
 @cli.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--persons", type=click.IntRange(min=1), default=150, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--persons", type=click.IntRange(min=1), default=150, show_default=True, help="Set the number of people.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Set the random seed.")
 def demo(out: Path, persons: int, seed: int) -> None:
-    """Render a data set of drawn people in the competition's layout, with planted errors and their truth."""
+    """Render a demo data set in the competition's layout, with known label errors."""
     from synth.demo_faces import write_demo
 
     spawn = multiprocessing.get_context("spawn")
@@ -47,121 +52,138 @@ def demo(out: Path, persons: int, seed: int) -> None:
         tqdm(total=persons, desc="render people", unit="person") as bar,
     ):
         truth = write_demo(out, persons, seed, bar.update, pool.map)
-        bar.update(persons - bar.n)  # the same demo was there already
+        bar.update(persons - bar.n)  # if the same demo exists already
     click.echo(truth.line())
 
 
 @cli.command()
 @click.argument("ref")
-@click.option("--truth", type=click.Path(path_type=Path), required=True, help="The truth.csv of the demo.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The corrections.")
+@click.option("--truth", type=click.Path(path_type=Path), required=True, help="Read the truth.csv of the demo.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Append the corrections to this log."
+)
 def review(ref: str, truth: Path, out: Path) -> None:
-    """Say what is wrong with a demo's photos, as a reviewer who knows the truth: corrections for `apply`."""
-    from synth.demo_faces import review as look
+    """Write the corrections of a demo's label errors, in place of a human reviewer."""
+    from synth.demo_faces import review as review_truth
 
-    said = look(open_store().read(ref), truth)
+    corrections = review_truth(open_store().read(ref), truth)
     known = set(read_corrections([out])["correction_id"].to_pylist()) if out.exists() else set()
-    new = [record for record in said if record.correction_id not in known]
+    new = [correction for correction in corrections if correction.correction_id not in known]
     append_corrections(out, new)
-    click.echo(f"{len(said)} labels of {ref} are wrong; wrote {len(new)} new corrections to {out}")
+    click.echo(f"{len(corrections)} labels of {ref} are wrong; wrote {len(new)} new corrections to {out}")
 
 
 @cli.command()
 @click.argument("ref")
 @_config
 @click.option("--out", type=click.Path(path_type=Path), help="Write the plan as CSV, to read, edit and run.")
+@_json
 @_settings
-def plan(ref: str, config: Path | None, out: Path | None, settings: tuple[str, ...]) -> None:
-    """Say which synthetic profiles would balance REF."""
-    made = _plan(ref, load_settings(SynthSettings, config, parse_settings(settings), "synth"))
-    for note in made.notes:
+def plan(ref: str, config: Path | None, out: Path | None, as_json: bool, settings: tuple[str, ...]) -> None:
+    """Plan the synthetic profiles that balance REF."""
+    planned = _plan(ref, load_settings(SynthSettings, config, parse_settings(settings), "synth"))
+    if out:
+        write_atomic(out, planned.table.to_csv(index=False).encode())
+    if as_json:
+        echo_json({"ref": ref, **planned.to_json(), "out": str(out) if out else None})
+        return
+    for note in planned.notes:
         click.echo(note)
     if out:
-        write_atomic(out, made.table.to_csv(index=False).encode())
-        click.echo(
-            f"wrote {len(made.table)} planned pictures to {out}; run it with: python -m synth run {ref} --plan {out}"
-        )
+        command = f"python -m synth run {ref} --plan {out}"
+        click.echo(f"wrote {len(planned.table)} planned images to {out}; run it with: {command}")
 
 
 @cli.command()
 @click.argument("ref")
 @_config
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="A plan written before, perhaps edited.")
+@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Run this plan, as written by `plan --out`.")
 @click.option("--tag", help="Tag the new version.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; default: one per core.")
+@_jobs
 @_settings
 def run(
     ref: str, config: Path | None, plan_file: Path | None, tag: str | None, jobs: int | None, settings: tuple[str, ...]
 ) -> None:
     """Make the synthetic profiles that balance REF and write the next version."""
-    read = load_settings(SynthSettings, config, parse_settings(settings), "synth")
+    synth_settings = load_settings(SynthSettings, config, parse_settings(settings), "synth")
     store = open_store()
-    made = Plan(_read_plan(plan_file), [f"plan read from {plan_file}"]) if plan_file else _plan(ref, read)
-    for note in made.notes:
+    given = Plan(_read_plan(plan_file), [f"plan read from {plan_file}"]) if plan_file else None
+    planned = given or _plan(ref, synth_settings)
+    for note in planned.notes:
         click.echo(note)
-    done = run_plan(store, store.read(ref), made.table, read, jobs=jobs)
-    for line in done.lines():
+    result = run_plan(store, store.read(ref), planned.table, synth_settings, jobs=jobs)
+    for line in result.lines():
         click.echo(line)
     if tag:
-        store.tag(done.version.ref, tag)
-    click.echo(ledger_line(done.version))
+        store.tag(result.version.ref, tag)
+    click.echo(ledger_line(result.version))
 
 
 @cli.command()
 @click.argument("ref")
-@click.option("--regenerate", is_flag=True, help="Render every picture again from its recipe and compare the bytes.")
-@click.option("--realism", is_flag=True, help="Measure how well a classifier tells synthetic from real worn masks.")
-def verify(ref: str, regenerate: bool, realism: bool) -> None:
-    """Check the synthetic rows of REF: splits, labels against coverage, whole profiles, identity of moved ages."""
-    from synth.plan import verify as check
+@click.option("--regenerate", is_flag=True, help="Render every image again from its row and compare the bytes.")
+@click.option("--realism", is_flag=True, help="Measure how well a classifier separates synthetic from real worn masks.")
+@_json
+def verify(ref: str, regenerate: bool, realism: bool, as_json: bool) -> None:
+    """Check the synthetic rows of REF: splits, labels, coverage, whole profiles, identity. Exit with 1 on problems."""
+    from synth.plan import verify as verify_rows
 
     store = open_store()
-    found = check(store, store.read(ref), regenerate=regenerate)
+    manifest = store.read(ref)
+    found = verify_rows(store, manifest, regenerate=regenerate)
+    measured = None
     if realism:
-        from synth.realism import realism as measure
+        from synth.realism import measure_realism
 
-        click.echo(measure(store, store.read(ref).table).line())
-    for line in (*found.counts, *found.problems):
-        click.echo(line)
-    again = f", {found.regenerated} made again" if regenerate else ""
-    click.echo(f"{found.rows} synthetic rows{again}: {len(found.problems)} problems")
+        measured = measure_realism(store, manifest.table)
+    if as_json:
+        echo_json({"ref": ref, **found.to_json(), "realism": asdict(measured) if measured else None})
+    else:
+        again = f", {found.regenerated} made again" if regenerate else ""
+        summary = f"{found.rows} synthetic rows{again}: {len(found.problems)} problems"
+        for line in (*([measured.line()] if measured else []), *found.counts, *found.problems, summary):
+            click.echo(line)
     sys.exit(1 if found.problems else 0)
 
 
 @cli.command()
 @click.argument("ref")
 @_config
-@click.option("--people", type=click.IntRange(min=1), help="At most so many, drawn by the seed; default: all.")
-@click.option("--folds", type=click.IntRange(min=3), default=4, show_default=True)
+@click.option("--people", type=click.IntRange(min=1), help="Use at most that many people, drawn by the seed.")
+@click.option("--folds", type=click.IntRange(min=3), default=4, show_default=True, help="Set the number of folds.")
 @_settings
 def age_report(ref: str, config: Path | None, people: int | None, folds: int, settings: tuple[str, ...]) -> None:
-    """Say how far prototypes move the ages of REF's train people, and how many of them keep their identity.
+    """Report the shift in predicted age and the kept identities when the ages of REF's train people are moved.
 
-    Judged by age predictors trained on other people than those moved and those that the prototypes were learned from.
+    The age predictors are trained on other people than those who are moved or who trained the prototypes.
     """
     from pipeline.backends import load_backend
     from synth.ages import age_report as report
     from synth.ages import known_faces
 
-    read = load_settings(SynthSettings, config, parse_settings(settings), "synth")
+    synth_settings = load_settings(SynthSettings, config, parse_settings(settings), "synth")
     store = open_store()
     manifest = store.read(ref)
     faces = known_faces(manifest.table, store)
     if people is not None:
-        chosen = np.random.default_rng(read.seed).permutation(len(faces))[:people]
+        chosen = np.random.default_rng(synth_settings.seed).permutation(len(faces))[:people]
         faces = [faces[index] for index in sorted(chosen)]
     bands, embed = (manifest.cuts.middle, manifest.cuts.old), load_backend("embedder", "dlib_face").make()
-    ages = read.ages
-    done = report(faces, bands, embed, strength=ages.strength, folds=folds, min_people=ages.min_people, seed=read.seed)
-    for line in done.lines():
+    ages = synth_settings.ages
+    result = report(
+        faces, bands, embed, strength=ages.strength, folds=folds, min_people=ages.min_people, seed=synth_settings.seed
+    )
+    for line in result.lines():
         click.echo(line)
 
 
 @cli.command()
 @click.argument("ref")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder; default: gallery/NAME-N in the workspace.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write to this folder; default: gallery/NAME-N in the workspace."
+)
 def gallery(ref: str, out: Path | None) -> None:
-    """Write contact sheets of REF's synthetic pictures, one per mask type and wear."""
+    """Write contact sheets of REF's synthetic images, one per mask type and placement."""
     from synth.gallery import write_gallery
 
     store = open_store()
@@ -174,27 +196,41 @@ def gallery(ref: str, out: Path | None) -> None:
 @cli.command()
 @click.argument("src", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--mask", default="any", show_default=True, help="Types, groups such as surgical or kf94, any, or none.")
-@click.option("--wear", default="worn", show_default=True, help="Wears; incorrect or any: one of them.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--templates", type=click.Path(path_type=Path), help="Folder of masks of your own (docs/synthesis.md).")
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes; default: one per core.")
-def images(src: Path, out: Path, mask: str, wear: str, seed: int, templates: Path | None, jobs: int | None) -> None:
-    """Put masks on the faces of a plain folder SRC; OUT gets the same tree and synth.csv, a line per picture.
+@click.option(
+    "--mask", default="any", show_default=True, help="Choose types, groups such as surgical or kf94, any, or none."
+)
+@click.option(
+    "--placement", "--wear", "placement", default="worn", show_default=True,
+    help="Choose placements; incorrect or any draws one of them per photo.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Set the random seed.")
+@click.option(
+    "--templates",
+    type=click.Path(path_type=Path),
+    help="Read your own mask templates from a folder (docs/synthesis.md).",
+)
+@_jobs
+def images(
+    src: Path, out: Path, mask: str, placement: str, seed: int, templates: Path | None, jobs: int | None
+) -> None:
+    """Put masks on the faces of a plain folder SRC; OUT gets the same tree and synth.csv with one row per output.
 
-    --mask and --wear take lists with commas; every photo gets each mask in each wear. A group or `any` stands for one
-    of its members, drawn for each photo by the seed, the common ones more often. --mask none is the photo as it is.
+    --mask and --placement take lists separated by commas; every photo gets each mask in each placement. For a group or
+    `any`, each photo gets one member drawn by the seed, common ones more often. --mask none copies the photo unmasked.
     """
-    from synth.choice import UNMASKED, mask_choices, parse_words, wear_choices
     from synth.images import run_images
+    from synth.mask_choices import UNMASKED, mask_type_choices, parse_choices, placement_choices
     from synth.masks import load_templates
 
     own = load_templates(templates) if templates else {}
     if UNMASKED in own:
-        raise ConfigError(f"{UNMASKED!r} is the word for no mask. Rename that template.")
-    masks = parse_words("--mask", mask, {**mask_choices(own), UNMASKED: (UNMASKED,)})
-    wears = parse_words("--wear", wear, wear_choices())
-    for line in run_images(src, out, masks, wears, seed=seed, templates=templates, jobs=jobs).lines(out):
+        raise ConfigError(
+            f"{UNMASKED!r} stands for no mask and cannot be the name of a template. Rename that template."
+        )
+    masks = parse_choices("--mask", mask, {**mask_type_choices(own), UNMASKED: (UNMASKED,)})
+    placements = parse_choices("--placement", placement, placement_choices())
+    result = run_images(src, out, masks, placements, seed=seed, templates=templates, jobs=jobs)
+    for line in result.lines(out):
         click.echo(line)
 
 

@@ -1,6 +1,6 @@
-"""Contact sheets of synthetic pictures, because people judge these by looking.
+"""Contact sheets of synthetic images for visual inspection.
 
-One per mask type and wear, one of the pictures without a mask, and one per age move: each face as it was and as it is.
+One sheet per mask type and placement, one of the unmasked images, and one per age move with faces before and after.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _GAP_PX, _LABEL_PX = 10, 26
 
 
 def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int = 8, tile_px: int = 192) -> list[Path]:
-    """One PNG per kind, `type-wear.png`, `unmasked.png` and `age-FROM-to-TO.png`, of three rows of faces at most.
+    """Write one PNG per kind with at most three rows: `TYPE-PLACEMENT.png`, `unmasked.png`, `age-FROM-to-TO.png`.
 
-    Raises StageError if there is no synthetic picture.
+    Raises StageError if there is no synthetic image.
     """
     usable = pc.is_in(manifest.table.column("status"), value_set=pa.array(USABLE))
     rows = manifest.table.filter(pc.and_(manifest.table.column("is_synthetic"), usable)).to_pylist()
     if not rows:
-        raise StageError(f"{manifest.version.ref} has no synthetic picture. Run: python -m synth run REF")
+        raise StageError(f"{manifest.version.ref} has no synthetic images. Run: python -m synth run REF")
     kinds: dict[str, list[Record]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: str(row["sample_id"])):
-        recipe = json.loads(row["recipe"])
-        kinds[f"{recipe['mask_type']}-{recipe['wear']}" if recipe["wear"] else "unmasked"].append(row)
+        parameters = json.loads(row["recipe"])
+        kinds[f"{parameters['mask_type']}-{parameters['wear']}" if parameters["wear"] else "unmasked"].append(row)
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for kind, members in sorted(kinds.items()):
         shown = members[: 3 * columns]
         pictures = [load_rgb(store.file_of(row["root"], row["path"])) for row in shown]
         labels = [f"{row['gender'] or '?'} {row['age'] if row['age'] is not None else '?'}" for row in shown]
-        sheet = contact_sheet(pictures, labels, f"{kind}   {len(members)} pictures", columns=columns, tile_px=tile_px)
-        file = re.sub(r"[^\w.-]+", "_", kind)  # a mask of the user's own may have any name
+        sheet = contact_sheet(pictures, labels, f"{kind}   {len(members)} images", columns=columns, tile_px=tile_px)
+        file = re.sub(r"[^\w.-]+", "_", kind)  # a template of the user may have any name
         paths.append(out / f"{file}.png")
         sheet.save(paths[-1])
     return paths + _age_sheets(store, manifest, rows, out, columns, tile_px)
@@ -56,33 +56,33 @@ def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int =
 def _age_sheets(
     store: Store, manifest: Manifest, rows: list[Record], out: Path, columns: int, tile_px: int
 ) -> list[Path]:
-    """Faces before and after their age was moved, side by side."""
+    """Write sheets of faces before and after their age was moved, side by side."""
     moves: dict[str, list[tuple[Record, dict[str, Any]]]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: str(row["sample_id"])):
-        recipe = json.loads(row["recipe"])
-        if "age" in recipe and not recipe["wear"]:
-            source, target = (_band(recipe[name], manifest) for name in ("from_age", "to_age"))
-            moves[f"age-{source}-to-{target}"].append((row, recipe))
+        parameters = json.loads(row["recipe"])
+        if "age" in parameters and not parameters["wear"]:
+            source, target = (_age_class_name(parameters[name], manifest) for name in ("from_age", "to_age"))
+            moves[f"age-{source}-to-{target}"].append((row, parameters))
     parents = {row["parent_id"] for members in moves.values() for row, _ in members}
     photos = {row["sample_id"]: row for row in manifest.table.to_pylist() if row["sample_id"] in parents}
     paths = []
     for move, members in sorted(moves.items()):
         pictures, labels = [], []
-        for row, recipe in members[: 3 * columns // 2]:
+        for row, parameters in members[: 3 * columns // 2]:
             photo = photos[row["parent_id"]]
             landmarks = np.asarray(photo["landmarks_xy"], np.float32).reshape(68, 2)
             picture = load_rgb(store.file_of(photo["root"], photo["path"]))
-            pictures.append(vary(picture, landmarks, np.random.default_rng(recipe["look_seed"]))[0])
+            pictures.append(vary(picture, landmarks, np.random.default_rng(parameters["look_seed"]))[0])
             pictures.append(load_rgb(store.file_of(row["root"], row["path"])))
-            labels += [f"{row['gender']} {recipe['from_age']}", f"made {recipe['to_age']}"]
+            labels += [f"{row['gender']} {parameters['from_age']}", f"made {parameters['to_age']}"]
         title = f"{move.replace('age-', 'age ').replace('-to-', ' to ')}   {len(members)} people"
         paths.append(out / f"{move}.png")
         contact_sheet(pictures, labels, title, columns=columns - columns % 2, tile_px=tile_px).save(paths[-1])
     return paths
 
 
-def _band(age: int, manifest: Manifest) -> str:
-    """Such as "30-59", fit for a file name."""
+def _age_class_name(age: int, manifest: Manifest) -> str:
+    """Return the bounds of an age's class, such as "30-59", for a file name."""
     low, high = manifest.cuts.bounds(int(age >= manifest.cuts.middle) + int(age >= manifest.cuts.old))
     return f"{low}-{high}"
 
@@ -90,7 +90,7 @@ def _band(age: int, manifest: Manifest) -> str:
 def contact_sheet(
     pictures: list[np.ndarray], labels: list[str], title: str, *, columns: int = 8, tile_px: int = 192
 ) -> Image.Image:
-    """Pictures (H, W, 3) in rows of `columns`, each `tile_px` wide with its label below, all under a title."""
+    """Lay out images (H, W, 3) in rows of `columns`, each `tile_px` wide with its label below, under a title."""
     heights = [round(picture.shape[0] * tile_px / picture.shape[1]) for picture in pictures]
     tall = max(heights) + _LABEL_PX
     used = min(columns, len(pictures))

@@ -1,8 +1,8 @@
-"""How easily synthetic masks are told from real ones: a small classifier on the texture around the mask.
+"""Realism of synthetic masks: how well a small classifier separates them from real ones by texture.
 
-Lower is better: 0.5 means that it cannot tell, 1 that it always can. Both kinds of picture go through the same detector
-and landmarker, so that where the points came from tells nothing; what is compared is the fine texture (local amplitude
-of wavelet bands) of the lower face, where fabric, its border and straps are. People are never in both halves.
+Lower is better: AUC 0.5 is chance, 1 perfect separation. Both kinds of images go through the same detector and
+landmarker, so the source of the landmarks does not separate them. The features are the fine texture (local amplitude of
+wavelet bands) of the lower face, which shows the fabric, its border and straps. Folds keep people apart.
 """
 
 from __future__ import annotations
@@ -22,64 +22,66 @@ from pipeline.photos import load_rgb
 from pipeline.step import Record
 from synth.ages import F64, mean_shape, texture_features
 
-LEAST = 30  # of each kind: with fewer the figure says nothing
+MIN_IMAGES = 30  # of each kind; with fewer the AUC is meaningless
 _FOLDS = 5
-_ROWS_ABOVE = 5  # of 11 rows of cells: eyes and brows tell nothing of a mask
+_ROWS_ABOVE = 5  # of 11 rows of cells: eyes and brows show no mask
 
 
 @dataclass(frozen=True)
 class Realism:
-    """`auc` over `real` and `synthetic` pictures of worn masks, by cross-validation over people."""
+    """Cross-validated `auc` over `real` and `synthetic` images of worn masks, with folds by person."""
 
     auc: float
     real: int
     synthetic: int
 
     def line(self) -> str:
+        """Return one line for a terminal."""
         return (
-            f"realism: a classifier tells {self.synthetic} synthetic from {self.real} real worn masks with AUC "
-            f"{self.auc:.2f} (0.5: cannot tell, 1: always)"
+            f"realism: a classifier separates {self.synthetic} synthetic from {self.real} real worn masks with AUC "
+            f"{self.auc:.2f} (0.5: chance, 1: perfect separation)"
         )
 
 
-def realism(store: Store, table: pa.Table, *, most: int = 200, seed: int = 0) -> Realism:
-    """Measure on up to `most` pictures of each kind; 0.1 s a picture.
+def measure_realism(store: Store, table: pa.Table, *, max_images: int = 200, seed: int = 0) -> Realism:
+    """Measure on up to `max_images` of each kind, at about 0.1 s per image.
 
-    Raises StageError if fewer than LEAST worn masks of either kind have a face that is found.
+    Raises StageError if a face is found in fewer than MIN_IMAGES worn masks of either kind.
     """
     usable = pc.is_in(table["status"], pa.array(USABLE))
     worn = table.filter(pc.and_kleene(usable, pc.equal(table["mask"], "worn")))
     kinds = [worn.filter(pc.equal(worn["is_synthetic"], kind)) for kind in (False, True)]
-    _enough([rows.num_rows for rows in kinds])
+    _require_enough([rows.num_rows for rows in kinds])
     rng = np.random.default_rng(seed)
     found: list[tuple[np.ndarray, np.ndarray, bool, str]] = []
     locate = make_locator()
     for kind, rows in zip((False, True), kinds, strict=True):
-        chosen = rows.take(np.sort(rng.permutation(rows.num_rows)[:most]))
+        chosen = rows.take(np.sort(rng.permutation(rows.num_rows)[:max_images]))
         for row in tqdm(chosen.to_pylist(), desc="synthetic" if kind else "real", unit="img"):
             picture = _load(store, row)
             try:
                 found.append((picture, require_landmarks(locate(picture)).landmarks_xy, kind, row["person_id"]))
             except StageError:
-                continue  # a mask that hides the face from the detector; both kinds have them
-    made = np.array([kind for _, _, kind, _ in found], bool)
-    counts = [int((~made).sum()), int(made.sum())]
-    _enough(counts)
+                continue  # the mask hides the face from the detector; this happens in both kinds
+    is_synthetic = np.array([kind for _, _, kind, _ in found], bool)
+    counts = [int((~is_synthetic).sum()), int(is_synthetic.sum())]
+    _require_enough(counts)
     mean_xy = mean_shape([landmarks for _, landmarks, _, _ in found])
-    features = np.stack([_around_the_mask(picture, landmarks, mean_xy) for picture, landmarks, _, _ in found])
-    return Realism(separability(features, made, np.array([person for *_, person in found])), counts[0], counts[1])
+    features = np.stack([_lower_face_texture(picture, landmarks, mean_xy) for picture, landmarks, _, _ in found])
+    person_ids = np.array([person for *_, person in found])
+    return Realism(separability(features, is_synthetic, person_ids), counts[0], counts[1])
 
 
-def _enough(counts: list[int]) -> None:
-    if min(counts) < LEAST:
+def _require_enough(counts: list[int]) -> None:
+    if min(counts) < MIN_IMAGES:
         raise StageError(
-            f"realism needs {LEAST} pictures of worn masks of each kind in which a face is found. Got {counts[0]} real "
-            f"and {counts[1]} synthetic ones."
+            f"realism needs {MIN_IMAGES} images of worn masks of each kind in which a face is found. "
+            f"Got {counts[0]} real and {counts[1]} synthetic ones."
         )
 
 
 def separability(features: np.ndarray, kind: np.ndarray, people: np.ndarray) -> float:
-    """AUC of a logistic regression that tells kind (N,) bool from features (N, D), tested on people it has not seen."""
+    """Return the AUC of a logistic regression of `kind` (N,) bool on features (N, D), cross-validated by person."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -97,6 +99,6 @@ def _load(store: Store, row: Record) -> np.ndarray:
     return load_rgb(store.file_of(row["root"], row["path"]), row["sha256"])
 
 
-def _around_the_mask(picture: np.ndarray, landmarks_xy: np.ndarray, mean_xy: F64) -> np.ndarray:
+def _lower_face_texture(picture: np.ndarray, landmarks_xy: np.ndarray, mean_xy: F64) -> np.ndarray:
     cells = texture_features(picture, landmarks_xy, mean_xy).reshape(-1, 11, 9)
     return np.asarray(cells[:, _ROWS_ABOVE:].ravel())

@@ -1,11 +1,12 @@
-"""Ages moved by prototypes that are learned from the user's own pictures, or by a network of the user's."""
+"""Age moves: faces moved to another age by prototypes learned from the user's photos, or by the user's own network."""
 
+from synth.ages.age_mover import AgeMover, make_age_mover
 from synth.ages.frame import F64, mean_shape
-from synth.ages.guarded_move import AgeMover, make_mover
 from synth.ages.move import VERSION
-from synth.ages.network import require_file
+from synth.ages.prototype_store import ensure_prototypes, load_kept_prototypes
 from synth.ages.report import age_report, known_faces, texture_features
-from synth.ages.settings import AgeSettings, draw_age, kept_prototypes, prototypes_of
+from synth.ages.settings import AgeSettings, sample_target_age
+from synth.ages.user_network import require_file
 
 __all__ = [
     "F64",
@@ -13,12 +14,12 @@ __all__ = [
     "AgeMover",
     "AgeSettings",
     "age_report",
-    "draw_age",
-    "kept_prototypes",
+    "ensure_prototypes",
     "known_faces",
-    "make_mover",
+    "load_kept_prototypes",
+    "make_age_mover",
     "mean_shape",
-    "prototypes_of",
     "require_file",
+    "sample_target_age",
     "texture_features",
 ]

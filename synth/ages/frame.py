@@ -1,7 +1,7 @@
 """The common frame of all faces: alignment by similarity, and smooth warps between a face and the mean shape.
 
-A face in the frame is upright, FRAME_WH pixels large and has its jaw JAW_PX apart; warped to the mean shape, a pixel of
-it is the same place on everybody, so that pictures can be averaged and differences carried back.
+The frame has FRAME_WH pixels; in it a face is upright with a jaw JAW_PX wide. After the warp to the mean shape, a pixel
+is the same part of every face, so that images can be averaged and differences applied to other faces.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ F64 = NDArray[np.float64]
 FRAME_WH = (288, 352)
 JAW_PX = 192.0  # width of a frontal jaw in a 384 × 512 portrait
 _NO_SECOND_MAP = np.empty(0, np.float32)
-_STEP_PX = 8  # warps are smooth: they are computed on this grid and interpolated
+_STEP_PX = 8  # warps are smooth, so they are computed on this grid and interpolated
 _ARC = np.linspace(0, np.pi, 11)[1:-1]
 # iBUG 300-W points after a left-right mirror: the new point i is the old point MIRROR_INDEX[i].
 MIRROR_INDEX = np.array(
@@ -29,7 +29,7 @@ MIRROR_INDEX = np.array(
 
 
 def similarity(source_xy: NDArray[np.floating], target_xy: NDArray[np.floating]) -> F64:
-    """(2, 3) turn, scale and shift that bring source (n, 2) nearest to target (n, 2) in the least-squares sense.
+    """Return the similarity (2, 3) that brings source (n, 2) nearest to target (n, 2) in the least-squares sense.
 
     Umeyama (1991) without reflection; in the plane it is one complex division.
     """
@@ -46,36 +46,36 @@ def _complex(xy: NDArray[np.floating]) -> NDArray[np.complex128]:
     return points[:, 0] + 1j * points[:, 1]
 
 
-def apply(matrix: F64, xy: NDArray[np.floating]) -> F64:
-    """(2, 3) on (n, 2) points."""
+def transform_points(matrix: F64, xy: NDArray[np.floating]) -> F64:
+    """Apply an affine map (2, 3) to (n, 2) points."""
     return np.asarray(xy @ matrix[:, :2].T + matrix[:, 2], np.float64)
 
 
-def invert(matrix: F64) -> F64:
-    """The (2, 3) map the other way."""
+def invert_affine(matrix: F64) -> F64:
+    """Invert an affine map (2, 3)."""
     return np.asarray(cv2.invertAffineTransform(matrix), np.float64)
 
 
 def mean_shape(shapes_xy: Sequence[NDArray[np.floating]], rounds: int = 4) -> F64:
-    """(68, 2) mean of landmarks in the frame, by generalised Procrustes analysis (Gower 1975).
+    """Return the mean landmarks (68, 2) in the frame, by generalised Procrustes analysis (Gower 1975).
 
-    Every face counts with its mirror image too, so the mean is symmetric about the frame's middle.
+    Every face also counts as its mirror image, so the mean is symmetric about the middle of the frame.
     """
     both = [np.asarray(s, np.float64) for s in shapes_xy] + [mirrored(s) for s in shapes_xy]
     mean = _placed(both[0])
     for _ in range(rounds):
-        mean = _placed(np.mean([apply(similarity(shape, mean), shape) for shape in both], axis=0))
+        mean = _placed(np.mean([transform_points(similarity(shape, mean), shape) for shape in both], axis=0))
     return mean
 
 
 def mirrored(shape_xy: NDArray[np.floating]) -> F64:
-    """The landmarks of the mirror image, in a frame whose middle is x = (width − 1) / 2."""
+    """Mirror landmarks in the frame, whose middle is x = (width − 1) / 2."""
     turned = np.asarray(shape_xy, np.float64)[MIRROR_INDEX]
     return np.column_stack([FRAME_WH[0] - 1 - turned[:, 0], turned[:, 1]])
 
 
 def _placed(shape_xy: F64) -> F64:
-    """Upright, JAW_PX wide and in the middle of the frame, with room for the forehead."""
+    """Place a shape upright, JAW_PX wide and in the middle of the frame, with room for the forehead."""
     jaw = shape_xy[16] - shape_xy[0]
     zoom = JAW_PX / np.hypot(*jaw)
     turn = np.arctan2(jaw[1], jaw[0])
@@ -87,10 +87,10 @@ def _placed(shape_xy: F64) -> F64:
 
 
 def forehead(landmarks_xy: NDArray[np.floating]) -> F64:
-    """(9, 2) points from the first to the last temple over the forehead, which the 68 do not have.
+    """Return points (9, 2) from temple to temple over the forehead, which the 68 landmarks do not cover.
 
-    Half an ellipse on the line between the ends of the jaw, as high as 0.72 of the way from there to the chin: just
-    under most people's hairline.
+    Half an ellipse on the line between the ends of the jaw, whose height is 0.72 of the distance from there to the
+    chin: just below most people's hairline.
     """
     points = np.asarray(landmarks_xy, np.float64)
     middle, across = (points[0] + points[16]) / 2, (points[16] - points[0]) / 2
@@ -99,12 +99,12 @@ def forehead(landmarks_xy: NDArray[np.floating]) -> F64:
 
 
 def with_forehead(landmarks_xy: NDArray[np.floating]) -> F64:
-    """(77, 2)."""
+    """Append the forehead points to the landmarks: (77, 2)."""
     return np.vstack([np.asarray(landmarks_xy, np.float64), forehead(landmarks_xy)])
 
 
 def border(width: int, height: int, count: int = 6) -> F64:
-    """(4 * count, 2) points around a rectangle, which a warp leaves where they are."""
+    """Return points (4 * count, 2) around a rectangle, which a warp keeps fixed."""
     share = np.arange(count) / count
     right, bottom = width - 1.0, height - 1.0
     sides = [(share * right, 0 * share), (0 * share + right, share * bottom)]
@@ -113,16 +113,16 @@ def border(width: int, height: int, count: int = 6) -> F64:
 
 
 class Warp:
-    """A thin-plate spline (Bookstein 1989) on fixed control points: solved once, then linear in where they go."""
+    """A thin-plate spline (Bookstein 1989) on fixed control points, linear in their target positions."""
 
     def __init__(self, control_xy: F64, size_wh: tuple[int, int], *, smooth: float = 1e-3) -> None:
-        """`control_xy` (n, 2) in a picture of `size_wh`; `smooth` lets near points disagree a little, not fold."""
+        """Take `control_xy` (n, 2) in an image of `size_wh`; `smooth` > 0 keeps near points from folding the map."""
         self.size_wh = size_wh
         columns = [*range(0, size_wh[0] - 1, _STEP_PX), size_wh[0] - 1]
         rows = [*range(0, size_wh[1] - 1, _STEP_PX), size_wh[1] - 1]
         self._grid_hw = (len(rows), len(columns))
         grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float64)
-        self._unit = float(max(size_wh))  # the kernel wants numbers near 1
+        self._unit = float(max(size_wh))  # the kernel needs numbers near 1
         control, n = control_xy / self._unit, len(control_xy)
         system = np.zeros((n + 3, n + 3))
         system[:n, :n] = _kernel(control, control) + smooth / n * np.eye(n)
@@ -133,7 +133,7 @@ class Warp:
         self._system = system
 
     def maps(self, *targets_xy: F64) -> list[F32]:
-        """For each target (n, 2): the map (H, W, 2) float32 that says where in the target a pixel here lies."""
+        """Return for each target (n, 2) the map (H, W, 2) float32 from pixels here to positions in the target."""
         stacked = np.hstack(targets_xy)
         solved = np.linalg.solve(self._system, np.vstack([stacked, np.zeros((3, stacked.shape[1]))]))
         values = (self._basis @ solved).astype(np.float32)
@@ -141,7 +141,7 @@ class Warp:
         return [self._enlarge(values[:, i : i + 2].reshape(height, width, 2)) for i in range(0, values.shape[1], 2)]
 
     def _enlarge(self, grid: F32) -> F32:
-        """Grid values → every pixel. The last row and column of the grid lie on the picture's edge."""
+        """Interpolate grid values to every pixel. The last row and column of the grid lie on the image's edge."""
         width, height = self.size_wh
         at_x = np.arange(width, dtype=np.float32) / _STEP_PX
         at_y = np.arange(height, dtype=np.float32) / _STEP_PX
@@ -149,18 +149,18 @@ class Warp:
             last = (size - 2) // _STEP_PX
             at[last * _STEP_PX :] = last + np.linspace(0, 1, size - last * _STEP_PX)
         where = np.stack(np.meshgrid(at_x, at_y), axis=-1).astype(np.float32)
-        return np.asarray(sample(grid, where), np.float32)
+        return np.asarray(sample_image(grid, where), np.float32)
 
 
-def sample(
+def sample_image(
     image: np.ndarray, where: F32, interpolation: int = cv2.INTER_LINEAR, border_mode: int = cv2.BORDER_REPLICATE
 ) -> np.ndarray:
-    """The image's values at `where` (H, W, 2), x and y in its pixels."""
+    """Sample the image at `where` (H, W, 2), x and y in pixels."""
     return np.asarray(cv2.remap(image, where, _NO_SECOND_MAP, interpolation, borderMode=border_mode))
 
 
 def _kernel(a: F64, b: F64) -> F64:
-    """r² log r² between points (n, 2) and (m, 2)."""
+    """Return r² log r² between points (n, 2) and (m, 2)."""
     squared = ((a[:, None] - b[None]) ** 2).sum(axis=-1)
     return np.asarray(squared * np.log(squared + 1e-12), np.float64)
 
@@ -172,8 +172,8 @@ def _frame_warp(mean_bytes: bytes) -> Warp:
 
 
 def to_frame(image: NDArray[np.uint8], landmarks_xy: NDArray[np.floating], mean_xy: F64) -> NDArray[np.uint8]:
-    """The face warped to the mean shape: FRAME_WH pixels, uint8 RGB."""
-    to_image = invert(similarity(landmarks_xy, mean_xy))
-    target = np.vstack([with_forehead(landmarks_xy), apply(to_image, border(*FRAME_WH))])
+    """Warp a face to the mean shape: FRAME_WH pixels, uint8 RGB."""
+    to_image = invert_affine(similarity(landmarks_xy, mean_xy))
+    target = np.vstack([with_forehead(landmarks_xy), transform_points(to_image, border(*FRAME_WH))])
     (where,) = _frame_warp(np.ascontiguousarray(mean_xy, np.float64).tobytes()).maps(target)
-    return np.asarray(sample(image, where), np.uint8)
+    return np.asarray(sample_image(image, where), np.uint8)

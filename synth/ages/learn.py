@@ -1,4 +1,4 @@
-"""Learn prototypes from real, unmasked faces; three walks over the pictures, memory that does not grow with them."""
+"""Learning of age prototypes from real, unmasked faces: three passes over the images in constant memory."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from numpy.typing import NDArray
 
 from data_manifests.errors import StageError
 from data_manifests.taxonomy import GENDERS, MAX_AGE, MIN_AGE
-from synth.ages.frame import F32, F64, FRAME_WH, apply, mean_shape, mirrored, similarity, to_frame
+from synth.ages.frame import F32, F64, FRAME_WH, mean_shape, mirrored, similarity, to_frame, transform_points
 from synth.ages.prototypes import DETAIL_STEP, Prototypes, index_of
-from synth.ages.wavelets import N_DETAIL, amplitudes, split
-from synth.ages.zones import U8, Zones, skin_score, skin_tone, to_lab, zones_of
+from synth.ages.texture import LOG_FLOOR, N_DETAIL, amplitudes, split_bands
+from synth.ages.zones import U8, Zones, skin_color_score, skin_tone, to_lab, zones_of
 
 Picture = tuple[U8, NDArray[np.float32], str, int]
 
-MIN_PEOPLE = 8  # a mean of fewer still looks like somebody
+MIN_PEOPLE = 8  # a mean of fewer people still resembles one of them
 N_DETAIL_FACES = 6
-LOG_FLOOR = 0.15  # L* units; under it a band holds sensor noise and JPEG only
-MAX_STROKE = 3.0  # times the usual absolute value of a band at a place
-_CREASE_PX = 6.0  # shorter lines across the forehead are not taken for creases
-_MAX_BRIDGE = 1.3  # times the mean of the band: beyond it people wear glasses
-_MIN_BARE_SCORE = 0.7  # of each quarter of the face's skin must be bare of fringe, frames, beard and deep shadow
+MAX_LINE_GAIN = 3.0  # times the mean absolute value of a band at a pixel
+_CREASE_PX = 6.0  # shorter lines across the forehead do not count as creases
+_MAX_BRIDGE = 1.3  # times the mean of the age band: above it the person wears glasses
+_MIN_BARE_SCORE = 0.7  # minimum share of each quarter of the skin without fringe, frames, beard and deep shadow
 
 
 @dataclass(frozen=True)
 class _Face:
-    """One picture in the frame.
+    """Measurements of one image in the frame.
 
-    `detail` (N_DETAIL, H, W) holds its fine bands where there is bare skin, `bridge` how dark its lines are
-    between the eyes, L*, and `bare_score` the least share of bare skin in any quarter of the face.
+    `detail` (N_DETAIL, H, W) holds the fine bands on bare skin, `bridge` the darkness of lines between the eyes, L*,
+    and `bare_score` the smallest share of bare skin in any quarter of the face.
     """
 
     cell: tuple[int, int]
@@ -49,15 +48,16 @@ class _Face:
 def learn_prototypes(
     pictures: Iterable[Picture], band_starts: Sequence[int], *, min_people: int = MIN_PEOPLE
 ) -> Prototypes:
-    """Average faces of real, unmasked people: (image (H, W, 3) uint8 RGB, landmarks_xy (68, 2), gender, age in years).
+    """Average the faces of real, unmasked people.
 
-    One picture per person and band. `pictures` is walked three times (shapes, averages, typical details), so it must
-    not be a generator. `band_starts` are the first ages of the second band and on, such as (45, 60). Each face counts
-    with its mirror image, which takes the side of the light out; hair, glasses and beards over the skin count little.
-    Raises StageError if a band has fewer than `min_people` people altogether.
+    `pictures` holds (image (H, W, 3) uint8 RGB, landmarks_xy (68, 2), gender, age in years), one per person and age
+    band. It is iterated three times (shapes, averages, typical details), so it must not be a generator. `band_starts`
+    are the first ages of the second and later bands, such as (45, 60). Each face also counts as its mirror image, which
+    removes the direction of the light; hair, glasses and beards over the skin have low weight. Raises StageError for a
+    generator, invalid bands, or a band with fewer than `min_people` people.
     """
     if iter(pictures) is pictures:
-        raise StageError("pictures are walked three times: give a list, or an object that can be iterated again.")
+        raise StageError("pictures are iterated three times. Pass a list, or an object that can be iterated again.")
     starts = np.array([MIN_AGE, *band_starts])
     if len(starts) < 2 or (np.diff(starts) <= 0).any() or starts[-1] > MAX_AGE:
         raise StageError(f"age bands must start at rising ages up to {MAX_AGE}. Got {list(band_starts)} instead.")
@@ -72,11 +72,13 @@ def learn_prototypes(
     mean_xy = mean_shape([shape for shape, _ in known])
     sums = _Sums(len(starts))
     for picture in pictures:
-        sums.add(_read(picture, mean_xy, starts))
+        sums.add(_measure(picture, mean_xy, starts))
     textures = sums.mean(sums.textures)
-    typical = _Typical(sums.mean(sums.details), np.exp(textures).sum(axis=3) - 2 * LOG_FLOOR, sums.mean(sums.bridges))
+    typical = _TypicalFaces(
+        sums.mean(sums.details), np.exp(textures).sum(axis=3) - 2 * LOG_FLOOR, sums.mean(sums.bridges)
+    )
     for picture in pictures:
-        typical.add(_read(picture, mean_xy, starts))
+        typical.add(_measure(picture, mean_xy, starts))
     details, detail_shapes = typical.arrays()
     return Prototypes(
         starts=starts,
@@ -92,18 +94,18 @@ def learn_prototypes(
     )
 
 
-def _read(picture: Picture, mean_xy: F64, starts: NDArray[np.int64]) -> _Face:
+def _measure(picture: Picture, mean_xy: F64, starts: NDArray[np.int64]) -> _Face:
     image, landmarks_xy, gender, age = picture
     zones = zones_of(mean_xy)
     lab = to_lab(to_frame(image, landmarks_xy, mean_xy))
     tone = skin_tone(lab, zones)
-    bands, _ = split(lab[..., 0])
-    bare = skin_score(lab, tone)
+    bands, _ = split_bands(lab[..., 0])
+    bare = skin_color_score(lab, tone)
     on_skin = bare * zones.lines
     return _Face(
         cell=(index_of(gender), int(np.searchsorted(starts, age, side="right") - 1)),
         age=age,
-        shape=apply(similarity(landmarks_xy, mean_xy), np.asarray(landmarks_xy, np.float64)),
+        shape=transform_points(similarity(landmarks_xy, mean_xy), np.asarray(landmarks_xy, np.float64)),
         colour=lab - tone,
         weight=np.asarray(zones.features + (1 - zones.features) * (bare + 0.02), np.float32),
         texture=np.log(amplitudes(bands) + LOG_FLOOR),
@@ -114,13 +116,13 @@ def _read(picture: Picture, mean_xy: F64, starts: NDArray[np.int64]) -> _Face:
 
 
 def _across_forehead(detail: F32, zones: Zones) -> F32:
-    """Keep on the forehead only what runs across it: creases do; what runs down is hair, often as fair as skin."""
+    """Keep only horizontal lines on the forehead: creases. Vertical lines are hair, often as fair as skin."""
     across = cv2.GaussianBlur(detail, (0, 0), sigmaX=_CREASE_PX, sigmaY=0.5)
     return np.asarray(detail + (across - detail) * zones.forehead, np.float32)
 
 
 class _Sums:
-    """Running sums per gender and band."""
+    """Running sums per gender and age band."""
 
     def __init__(self, n_bands: int) -> None:
         cells = (len(GENDERS), n_bands)
@@ -132,7 +134,7 @@ class _Sums:
         self.weights = np.zeros((*cells, *hw))
         self.colours = np.zeros((*cells, *hw, 3))
         self.details = np.zeros((*cells, N_DETAIL, *hw))
-        texture = amplitudes(split(np.zeros(hw, np.float32))[0])
+        texture = amplitudes(split_bands(np.zeros(hw, np.float32))[0])
         self.textures = np.zeros((*cells, *texture.shape))
 
     def add(self, face: _Face) -> None:
@@ -151,26 +153,26 @@ class _Sums:
         return np.asarray(total / people, np.float64)
 
 
-class _Typical:
-    """The faces of each gender and band whose fine detail agrees best with the band's mean.
+class _TypicalFaces:
+    """The faces of each gender and age band whose fine detail agrees best with the band's mean.
 
-    Strokes far above the usual amplitude of a place are what the mean cannot vouch for: a strand of hair, the frame of
-    glasses. They count against a face, and are cut to MAX_STROKE times the usual.
+    Lines far above the mean amplitude of a pixel are not skin: a strand of hair, the frame of glasses. They count
+    against a face, and are clipped to MAX_LINE_GAIN times the mean.
     """
 
-    def __init__(self, mean_details: F64, usual: F64, bridges: F64) -> None:
-        """(G, B, N_DETAIL, H, W) mean detail, (G, B, N_BANDS, h, w) mean |band|, (G, B) mean bridge."""
+    def __init__(self, mean_details: F64, mean_amplitude: F64, bridges: F64) -> None:
+        """Take mean detail (G, B, N_DETAIL, H, W), mean |band| (G, B, N_BANDS, h, w) and mean bridge (G, B)."""
         self.mean_details, self.bridges = mean_details, bridges
-        self.usual = usual[:, :, :N_DETAIL].astype(np.float32)
+        self.mean_amplitude = mean_amplitude[:, :, :N_DETAIL].astype(np.float32)
         self.best: dict[tuple[int, int], list[tuple[float, NDArray[np.int8], F64]]] = {
-            cell: [] for cell in np.ndindex(*usual.shape[:2])
+            cell: [] for cell in np.ndindex(*mean_amplitude.shape[:2])
         }
 
     def add(self, face: _Face) -> None:
         if face.bare_score < _MIN_BARE_SCORE or face.bridge > _MAX_BRIDGE * self.bridges[face.cell]:
             return
         mean = self.mean_details[face.cell]
-        limit = MAX_STROKE * np.stack([cv2.resize(level, FRAME_WH) for level in self.usual[face.cell]])
+        limit = MAX_LINE_GAIN * np.stack([cv2.resize(level, FRAME_WH) for level in self.mean_amplitude[face.cell]])
         detail = np.clip(face.detail, -limit, limit)
         agreement = float((detail * mean).sum() / (np.linalg.norm(detail) * np.linalg.norm(mean) + 1e-9))
         cut = float(np.linalg.norm(face.detail - detail) / (np.linalg.norm(face.detail) + 1e-9))
@@ -179,7 +181,7 @@ class _Typical:
         self.best[face.cell] = sorted(kept, key=lambda entry: -entry[0])[:N_DETAIL_FACES]
 
     def arrays(self) -> tuple[NDArray[np.int8], F32]:
-        cells = self.usual.shape[:2]
+        cells = self.mean_amplitude.shape[:2]
         details = np.zeros((*cells, N_DETAIL_FACES, N_DETAIL, *FRAME_WH[::-1]), np.int8)
         shapes = np.full((*cells, N_DETAIL_FACES, 68, 2), np.nan, np.float32)
         for cell, kept in self.best.items():

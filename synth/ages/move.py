@@ -1,7 +1,7 @@
-"""Move a face from one age to another: shape, colour and fine texture by the difference of two prototypes.
+"""Moving a face from one age to another by the difference of two prototypes: shape, colour and fine texture.
 
-Rowland and Perrett (1995) for shape and colour; `texture.py` for the lines. The change is computed in the frame and
-carried back as a difference, so that wherever it is nought the photo stays what it was.
+Shape and colour follow Rowland and Perrett (1995), lines `texture.py`. The change is computed in the frame and added to
+the photo as a difference, so pixels without a change keep their values.
 """
 
 from __future__ import annotations
@@ -18,34 +18,33 @@ from synth.ages.frame import (
     F32,
     F64,
     Warp,
-    apply,
     border,
     forehead,
-    invert,
+    invert_affine,
     mirrored,
-    sample,
+    sample_image,
     similarity,
     to_frame,
+    transform_points,
     with_forehead,
 )
 from synth.ages.prototypes import DETAIL_STEP, Prototypes
-from synth.ages.texture import TextureChange, aged_lightness
-from synth.ages.wavelets import amplitudes
-from synth.ages.zones import U8, Zones, skin_score, skin_tone, to_lab, zones_of
-from synth.masks import read_face
+from synth.ages.texture import TextureChange, aged_lightness, amplitudes
+from synth.ages.zones import U8, Zones, skin_color_score, skin_tone, to_lab, zones_of
+from synth.masks import measure_face
 
 VERSION = "1"
 MAX_STRENGTH = 2.0
 
-_COLOUR_SIGMA_PX = 2.5  # finer differences of two averages are noise of who was in them
-_HIGHLIGHT = 25.0  # L* below white in which skin stops getting lighter: a glow is not an age
+_COLOUR_SIGMA_PX = 2.5  # finer differences of two averages are noise from the individuals
+_HIGHLIGHT = 25.0  # L* range below white in which skin is lightened less
 
 
 @dataclass(frozen=True)
-class AgeMove:
-    """`image` (H, W, 3) uint8 RGB and `landmarks_xy` (68, 2) float32 px after the move, and what was done.
+class MovedFace:
+    """A face after the move: `image` (H, W, 3) uint8 RGB, `landmarks_xy` (68, 2) float32 px, and the age bands.
 
-    `pooled` says that both genders' difference stood in for this one's.
+    `pooled` is True if the difference is that of both genders, because this one has too few people.
     """
 
     image: U8
@@ -56,10 +55,10 @@ class AgeMove:
 
 
 @dataclass(frozen=True)
-class Change:
-    """Target less source band: shape (68, 2) frame px, colour (H, W, 3) Lab, texture; its typical faces' shapes.
+class AgeChange:
+    """Target band minus source band: shape (68, 2) frame px, colour (H, W, 3) Lab, texture; its typical faces' shapes.
 
-    `source_lightness` (H, W) is how much lighter than the skin the source band is, L*.
+    `source_lightness` (H, W) is the lightness of the source band above that of the skin, L*.
     """
 
     shape: F64
@@ -78,29 +77,29 @@ def move_age(
     prototypes: Prototypes,
     *,
     strength: float = 1.0,
-) -> AgeMove:
-    """Make a face (H, W, 3) uint8 RGB with 68 landmarks look as old as the band of `to_age` (years).
+) -> MovedFace:
+    """Move a face (H, W, 3) uint8 RGB with 68 landmarks to the age band of `to_age` (years).
 
     `strength` 1 is the difference between the bands' averages, 2 twice that. Only the face, from chin to hairline,
-    changes; pixels away from it stay byte for byte. The same input gives the same output. Raises StageError, with the
-    reason, for a face without usable geometry, for equal bands, and for a strength outside 0 to MAX_STRENGTH.
+    changes; other pixels keep their values. The same input gives the same output. Raises StageError for a face without
+    usable geometry, for equal bands, and for a strength outside 0 to MAX_STRENGTH.
     """
     if not 0 <= strength <= MAX_STRENGTH:
         raise StageError(f"strength must be within 0 to {MAX_STRENGTH}. Got {strength} instead.")
     source, target = prototypes.band_of(from_age), prototypes.band_of(to_age)
     if source == target:
         raise StageError(
-            f"ages {from_age} and {to_age} both lie in the band {prototypes.name_of(source)}: nothing to move."
+            f"ages {from_age} and {to_age} both lie in the age band {prototypes.name_of(source)}: nothing to move."
         )
-    read_face(landmarks_xy, (image.shape[0], image.shape[1]))
+    measure_face(landmarks_xy, (image.shape[0], image.shape[1]))
     points, mean_xy = np.asarray(landmarks_xy, np.float64), prototypes.mean_xy
     change = _change(prototypes, tuple(prototypes.weights(gender, source, target).tolist()), source, target)
     to_mean = similarity(points, mean_xy)
-    moved = points + strength * change.shape @ invert(to_mean)[:, :2].T
-    choice = _nearest(apply(to_mean, points), change.detail_shapes)
+    moved = points + strength * change.shape @ invert_affine(to_mean)[:, :2].T
+    choice = _nearest(transform_points(to_mean, points), change.detail_shapes)
     delta = frame_delta(to_frame(image, points, mean_xy), change, choice, zones_of(mean_xy), strength)
-    return AgeMove(
-        _carried_back(image, delta, points, moved, mean_xy),
+    return MovedFace(
+        _apply_to_photo(image, delta, points, moved, mean_xy),
         moved.astype(np.float32),
         prototypes.name_of(source),
         prototypes.name_of(target),
@@ -109,7 +108,7 @@ def move_age(
 
 
 @lru_cache(maxsize=12)
-def _change(p: Prototypes, weights: tuple[float, ...], source: int, target: int) -> Change:
+def _change(p: Prototypes, weights: tuple[float, ...], source: int, target: int) -> AgeChange:
     def between(values: F32) -> np.ndarray:
         return np.asarray(np.tensordot(weights, values[:, target] - values[:, source], axes=1))
 
@@ -127,21 +126,21 @@ def _change(p: Prototypes, weights: tuple[float, ...], source: int, target: int)
     )
     shapes = [np.asarray(shape, np.float64) for shape in p.detail_shapes[gender, target][there]]
     lightness = np.asarray(cv2.GaussianBlur(at(p.colours[..., 0], source), (0, 0), _COLOUR_SIGMA_PX), np.float32)
-    return Change(between(p.shapes), colour, lightness, texture, shapes)
+    return AgeChange(between(p.shapes), colour, lightness, texture, shapes)
 
 
 def _nearest(shape: F64, others: list[F64]) -> int | None:
-    """Index of the nearest of the shapes in the frame; ~index if its mirror image is; None without any."""
+    """Return the index of the nearest shape in the frame, ~index for its mirror image, None without shapes."""
     apart = {k: float(((shape - other) ** 2).sum()) for k, other in enumerate(others)}
     apart |= {~k: float(((shape - mirrored(other)) ** 2).sum()) for k, other in enumerate(others)}
     return min(apart, key=apart.__getitem__) if apart else None
 
 
-def frame_delta(face: U8, change: Change, choice: int | None, zones: Zones, strength: float) -> F32:
-    """What to add to a face in the frame, (H, W, 3) RGB levels, 0 outside of the face."""
+def frame_delta(face: U8, change: AgeChange, choice: int | None, zones: Zones, strength: float) -> F32:
+    """Return the change to add to a face in the frame, (H, W, 3) RGB levels, 0 outside the face."""
     lab = to_lab(face)
     tone = skin_tone(lab, zones)
-    bare = skin_score(lab, tone)
+    bare = skin_color_score(lab, tone)
     weight = zones.face * (zones.features + (1 - zones.features) * bare)
     colour_weight = strength * (1 - 0.85 * zones.eyes) * _contrast(lab[..., 0] - tone[0], change, zones)
     delta = colour_weight[..., None] * change.colour
@@ -153,34 +152,34 @@ def frame_delta(face: U8, change: Change, choice: int | None, zones: Zones, stre
     return np.asarray(aged * 255 - face, np.float32)
 
 
-def _contrast(lightness: F32, change: Change, zones: Zones) -> F32:
-    """(H, W) up to 1: a brow that stands out less from its skin than the average one has less of itself to lose."""
+def _contrast(lightness: F32, change: AgeChange, zones: Zones) -> F32:
+    """Return (H, W) up to 1: brows with less contrast to the skin than average fade by less."""
     has = np.clip(-lightness / np.maximum(-change.source_lightness, 1.0), 0, 1)
     fades = (change.source_lightness < 0) & (change.colour[..., 0] > 0)
     return np.asarray(np.where(fades, 1 - zones.features * (1 - has), 1), np.float32)
 
 
-def _carried_back(image: U8, delta: F32, points: F64, moved: F64, mean_xy: F64) -> U8:
-    """Warp the photo from `points` to `moved` and add the delta of the frame; only a box around the face is touched."""
+def _apply_to_photo(image: U8, delta: F32, points: F64, moved: F64, mean_xy: F64) -> U8:
+    """Warp the photo from `points` to `moved` and add the frame's delta, only in a box around the face."""
     x0, y0, x1, y1 = _box(np.vstack([points, moved]), image.shape)
     corner, size_wh = np.array([x0, y0], np.float64), (x1 - x0, y1 - y0)
     rim = border(*size_wh)
-    rim_in_frame = apply(similarity(moved, mean_xy), rim + corner)
+    rim_in_frame = transform_points(similarity(moved, mean_xy), rim + corner)
     warp = Warp(np.vstack([with_forehead(moved) - corner, rim]), size_wh)
     photo_map, frame_map = warp.maps(
         np.vstack([with_forehead(points), rim + corner]), np.vstack([with_forehead(mean_xy), rim_in_frame])
     )
     own = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1).astype(np.float32)
     photo_map = own + (photo_map - own) * _window(size_wh)[..., None]
-    warped = sample(image, photo_map, cv2.INTER_CUBIC).astype(np.float32)
-    added = sample(delta, frame_map, border_mode=cv2.BORDER_CONSTANT)
+    warped = sample_image(image, photo_map, cv2.INTER_CUBIC).astype(np.float32)
+    added = sample_image(delta, frame_map, border_mode=cv2.BORDER_CONSTANT)
     out = image.copy()
     out[y0:y1, x0:x1] = np.rint(np.clip(warped + added, 0, 255))
     return out
 
 
 def _box(points: F64, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Around the face with a third of its size to spare, inside the picture."""
+    """Return the box around the face with a margin of a third of its size, inside the image."""
     outline = np.vstack([points, forehead(points[:68]), forehead(points[68:])])
     low, high = outline.min(axis=0), outline.max(axis=0)
     spare = 0.33 * float((high - low).max())
@@ -190,7 +189,7 @@ def _box(points: F64, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
 
 
 def _window(size_wh: tuple[int, int]) -> F32:
-    """1 inside, smoothly 0 at the rim, so that the warp leaves the box without a seam."""
+    """Return (H, W) weights: 1 inside, smoothly 0 at the rim, so that the warp has no seam."""
     sides = []
     for size in size_wh:
         share = np.clip(np.minimum(np.arange(size), np.arange(size)[::-1]) / (0.12 * size), 0, 1)

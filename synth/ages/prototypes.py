@@ -1,8 +1,8 @@
-"""What faces of an age look like on average: shape, colour and fine texture per gender and age band.
+"""Average faces per gender and age band: shape, colour and fine texture.
 
 Prototypes as in Rowland and Perrett (1995, "Manipulating facial appearance through shape and color"), with the local
 amplitude of wavelet bands as in Tiddeman, Burt and Perrett (2001, "Prototyping and transforming facial textures"),
-because an average has lost its wrinkles. `learn.py` makes them, `move.py` uses the difference of two bands.
+because averaging removes wrinkles. `learn.py` makes them, `move.py` uses the difference of two bands.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ DETAIL_STEP = 0.1  # L* units of one level of the stored details
 
 @dataclass(frozen=True, eq=False)
 class Prototypes:
-    """The average faces, G genders (in the order of GENDERS) × B bands. Colour is Lab less the person's own skin tone.
+    """Average faces of G genders (in the order of GENDERS) × B age bands. Colour is Lab minus the person's skin tone.
 
-    starts (B,) first age of each band, years · mean_xy (68, 2) the frame's shape · counts (G, B) people ·
+    starts (B,) first age of each band, years · mean_xy (68, 2) shape of the frame · counts (G, B) people ·
     ages (G, B) their mean age · shapes (G, B, 68, 2) px of the frame · colours (G, B, H, W, 3) ·
-    textures (G, B, N_BANDS, 2, H/4, W/4) mean log amplitude of the dark and the bright side ·
-    details (G, B, K, N_DETAIL, H, W) int8 DETAIL_STEP L*, the fine bands of the K most typical faces of a band ·
-    detail_shapes (G, B, K, 68, 2) their shapes, NaN where there are fewer than K.
+    textures (G, B, N_BANDS, 2, H/4, W/4) mean log amplitude of the dark and bright side ·
+    details (G, B, K, N_DETAIL, H, W) int8 DETAIL_STEP L*, fine bands of the K most typical faces of a band ·
+    detail_shapes (G, B, K, 68, 2) their shapes, NaN if there are fewer than K.
 
-    The details are skin of real people: a file of prototypes is to be kept as the photos are.
+    The details are skin of real people: protect a file of prototypes like the photos.
     """
 
     starts: NDArray[np.int64]
@@ -49,25 +49,25 @@ class Prototypes:
     detail_shapes: F32
 
     def band_of(self, age: float) -> int:
-        """Index of the band that an age (years) lies in."""
+        """Return the index of the age band of an age in years. Raises StageError for an invalid age."""
         if not MIN_AGE <= age <= MAX_AGE:
             raise StageError(f"age must be within {MIN_AGE} to {MAX_AGE}. Got {age} instead.")
         return int(np.searchsorted(self.starts, age, side="right") - 1)
 
     def name_of(self, band: int) -> str:
-        """Such as "45-59"."""
+        """Return the name of an age band, such as "45-59"."""
         last = self.starts[band + 1] - 1 if band + 1 < len(self.starts) else MAX_AGE
         return f"{self.starts[band]}-{last}"
 
     def is_pooled(self, gender: str, source: int, target: int) -> bool:
-        """Whether this gender has too few people in one of the two bands, so that both genders stand in for it."""
+        """Return whether this gender has too few people in one of the two bands, so that both genders are used."""
         return bool(self.counts[index_of(gender), [source, target]].min() < self.min_people)
 
     def weights(self, gender: str, source: int, target: int) -> F64:
-        """(G,) how much each gender's own difference between the bands counts; sums to 1.
+        """Return (G,) weights of each gender's own difference between the bands; they sum to 1.
 
-        Pooling averages differences within a gender, never faces across genders: else a band with more men would add
-        manliness to the age. Raises StageError if even both together are too few.
+        Pooling averages differences within a gender, never faces across genders; otherwise a band with more men would
+        add male features to the age. Raises StageError if both genders together are too few.
         """
         own = np.zeros(len(GENDERS))
         if not self.is_pooled(gender, source, target):
@@ -82,7 +82,7 @@ class Prototypes:
         return np.asarray(pairs / pairs.sum(), np.float64)
 
     def notes(self) -> list[str]:
-        """For people: how many there are, and where both genders stand in for one."""
+        """Return text for a terminal: people per gender and age band, and where both genders are pooled."""
         lines = []
         for gender, counts in zip(GENDERS, self.counts.tolist(), strict=True):
             named = ", ".join(f"{self.name_of(band)}: {count}" for band, count in enumerate(counts))
@@ -92,21 +92,21 @@ class Prototypes:
         return lines
 
     def to_bytes(self) -> bytes:
-        """A .npz file; equal prototypes give equal bytes."""
+        """Return the bytes of an .npz file; equal prototypes give equal bytes."""
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {field.name: _packed(getattr(self, field.name)) for field in fields(self)}
         np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
 
     def save(self, path: Path) -> str:
-        """Write the .npz atomically; gives its sha256, by which recipes name it."""
+        """Write the .npz atomically and return its sha256, which mask parameters refer to."""
         data = self.to_bytes()
         write_atomic(path, data)
         return hashlib.sha256(data).hexdigest()
 
 
 def load_prototypes(path: Path, sha256: str | None = None) -> Prototypes:
-    """Read a file of `save`. Raises StageError if it is missing, damaged or not the one that was recorded."""
+    """Read a file written by `save`. Raises StageError if it is missing, damaged or has another hash."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -116,19 +116,19 @@ def load_prototypes(path: Path, sha256: str | None = None) -> Prototypes:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return Prototypes(**{field.name: _unpacked(arrays[field.name]) for field in fields(Prototypes)})
-    except Exception as error:  # numpy's and zipfile's many words for a damaged file
+    except Exception as error:  # numpy and zipfile raise many types for a damaged file
         raise StageError(f"{path.name} is not a file of age prototypes: {' '.join(str(error).split())}") from None
 
 
 def index_of(gender: str) -> int:
-    """Position of a gender in GENDERS."""
+    """Return the index of a gender in GENDERS. Raises StageError for an unknown one."""
     if gender not in GENDERS:
         raise StageError(must_be_one_of("gender", GENDERS, gender))
     return GENDERS.index(gender)
 
 
 def _packed(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float16) if array.dtype == np.float32 else array  # steps of a 50th of an L* are not seen
+    return array.astype(np.float16) if array.dtype == np.float32 else array  # steps of 1/50 L* are invisible
 
 
 def _unpacked(array: np.ndarray) -> np.ndarray:

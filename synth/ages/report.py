@@ -1,7 +1,7 @@
-"""How far moved faces move: what age predictors that know neither the person nor the prototypes make of them.
+"""Report on age moves: the shift measured by age predictors that are independent of person and prototypes.
 
-People are dealt into folds. Of the folds that are not being moved, half teach the prototypes and half the predictors,
-so no predictor has seen a wrinkle that was lent to a face it judges.
+People are divided into folds. Of the folds that are not being moved, half train the prototypes and half the predictors,
+so no predictor has seen the wrinkles that are transferred to a face it evaluates.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from data_manifests.versions import Store
 from pipeline.faces import SAME_PERSON_DISTANCE, Embedder
 from pipeline.photos import load_rgb
 from synth.ages.frame import F32, F64, mean_shape, to_frame
-from synth.ages.learn import LOG_FLOOR, MIN_PEOPLE, Picture, learn_prototypes
+from synth.ages.learn import MIN_PEOPLE, Picture, learn_prototypes
 from synth.ages.move import move_age
+from synth.ages.prototype_store import unmasked_faces
 from synth.ages.prototypes import Prototypes
-from synth.ages.settings import bare_faces
-from synth.ages.wavelets import amplitudes, split
+from synth.ages.texture import LOG_FLOOR, amplitudes, split_bands
 from synth.ages.zones import U8, to_lab
 
 Predictor = Callable[[NDArray[np.floating]], NDArray[np.floating]]
@@ -35,7 +35,7 @@ KINDS = ("embedding", "texture")
 
 @dataclass(frozen=True)
 class KnownFace:
-    """A real, unmasked face of one person. `load` reads the picture, (H, W, 3) uint8 RGB, when it is needed."""
+    """A real, unmasked face of a person of known age. `load` reads the image (H, W, 3) uint8 RGB when it is needed."""
 
     load: Callable[[], U8]
     landmarks_xy: NDArray[np.float32]
@@ -45,8 +45,8 @@ class KnownFace:
 
 
 def known_faces(table: pa.Table, store: Store) -> list[KnownFace]:
-    """One unmasked face with a known age per train person and age class. Raises StageError if there is none."""
-    rows = bare_faces(table.filter(pc.is_valid(table["age"]))).to_pylist()
+    """Return one unmasked face of known age per train person and age class. Raises StageError if there is none."""
+    rows = unmasked_faces(table.filter(pc.is_valid(table["age"]))).to_pylist()
     return [
         KnownFace(
             partial(load_rgb, store.file_of(row["root"], row["path"]), row["sha256"]),
@@ -56,8 +56,8 @@ def known_faces(table: pa.Table, store: Store) -> list[KnownFace]:
     ]  # fmt: skip
 
 
-class _Pictures:
-    """Faces as `learn_prototypes` walks them."""
+class _FaceImages:
+    """Faces as `learn_prototypes` iterates them."""
 
     def __init__(self, faces: Sequence[KnownFace]) -> None:
         self.faces = faces
@@ -69,10 +69,10 @@ class _Pictures:
 
 @dataclass(frozen=True)
 class MoveReport:
-    """One direction. Years are means over people; per kind of predictor (KINDS).
+    """Result of one direction. Years are means over people, per kind of predictor (KINDS).
 
-    `shift_years` is predicted after less predicted before, `gap_years` what real people of the target band are
-    predicted above real people of the source band: what a perfect move would give.
+    `shift_years` is the predicted age after minus before the move, `gap_years` the predicted age of real people of the
+    target band minus that of the source band: the shift of a perfect move.
     """
 
     direction: str
@@ -87,14 +87,14 @@ class MoveReport:
 
 @dataclass(frozen=True)
 class AgeReport:
-    """Every direction, and how good the predictors are on real people they have not seen (mean absolute error)."""
+    """Results of every direction, and the mean absolute error of the predictors on unseen real people."""
 
     moves: list[MoveReport]
     error_years: dict[str, float]
     people: int
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Return text for a terminal."""
         errors = ", ".join(f"{kind} {years:.1f}" for kind, years in self.error_years.items())
         lines = [f"{self.people} people; mean absolute error of the predictors on real faces, years: {errors}"]
         for move in self.moves:
@@ -104,7 +104,7 @@ class AgeReport:
             same = f"{move.same_person} of {move.moved} keep their identity"
             lines.append(
                 f"{move.direction}: {kinds}; {same} (distance median {move.distance_median:.2f}, "
-                f"95 in 100 under {move.distance_p95:.2f}); {move.failed} could not be moved"
+                f"95th percentile {move.distance_p95:.2f}); {move.failed} could not be moved"
             )
         return lines
 
@@ -119,10 +119,10 @@ def age_report(
     min_people: int = MIN_PEOPLE,
     seed: int = 0,
 ) -> AgeReport:
-    """Move every face to every other band and let ridge regressions judge: on embeddings, and on texture amplitudes.
+    """Move every face to every other age band and predict ages by ridge regression on embeddings and on texture.
 
-    `faces` should have one photo per person; several of one person stay in one fold. Needs about 0.3 s a face and band.
-    Raises StageError if the people are too few to learn from.
+    `faces` should have one photo per person; several of one person stay in one fold. Takes about 0.3 s per face and
+    band. Raises StageError if there are too few people to learn from.
     """
     fold = _folds([face.person_id for face in faces], folds, seed)
     mean_xy = mean_shape([face.landmarks_xy for face in faces])
@@ -133,14 +133,14 @@ def age_report(
     ages = np.array([face.age for face in faces], np.float64)
     predicted = {kind: np.zeros(len(faces)) for kind in KINDS}
     rows: list[_Moved] = []
-    for held in tqdm(range(folds), desc="folds"):
-        others = [(held + step) % folds for step in range(1, folds)]
-        teach = np.isin(fold, others[: folds // 2])
-        judge = np.isin(fold, others[folds // 2 :])
-        teachers = _Pictures([face for face, use in zip(faces, teach, strict=True) if use])
-        prototypes = learn_prototypes(teachers, band_starts, min_people=min_people)
-        predictors = {kind: _ridge(known[kind][judge], ages[judge]) for kind in KINDS}
-        for index in np.flatnonzero(fold == held).tolist():
+    for test_fold in tqdm(range(folds), desc="folds"):
+        others = [(test_fold + step) % folds for step in range(1, folds)]
+        for_prototypes = np.isin(fold, others[: folds // 2])
+        for_predictors = np.isin(fold, others[folds // 2 :])
+        training_faces = _FaceImages([face for face, use in zip(faces, for_prototypes, strict=True) if use])
+        prototypes = learn_prototypes(training_faces, band_starts, min_people=min_people)
+        predictors = {kind: _ridge(known[kind][for_predictors], ages[for_predictors]) for kind in KINDS}
+        for index in np.flatnonzero(fold == test_fold).tolist():
             before = {kind: float(predictors[kind](known[kind][[index]])[0]) for kind in KINDS}
             for kind in KINDS:
                 predicted[kind][index] = before[kind]
@@ -154,7 +154,7 @@ def age_report(
 
 @dataclass(frozen=True)
 class _Moved:
-    """One face moved to one band; `distance` is NaN if it could not be."""
+    """A face moved to an age band; `distance` is NaN if it could not be moved."""
 
     source: int
     target: int
@@ -190,15 +190,15 @@ def _moves(
 
 
 def texture_features(image: U8, landmarks_xy: NDArray[np.floating], mean_xy: F64) -> F32:
-    """(792,) log amplitude of the bands of lightness, dark and bright side, on a grid of 9 × 11 cells over the face."""
+    """Return (792,) log amplitudes of the lightness bands, dark and bright side, on 9 × 11 cells over the face."""
     lightness = to_lab(to_frame(image, landmarks_xy, mean_xy))[..., 0]
-    maps = amplitudes(split(lightness)[0]).reshape(-1, *(size // 4 for size in lightness.shape))
+    maps = amplitudes(split_bands(lightness)[0]).reshape(-1, *(size // 4 for size in lightness.shape))
     cells = [cv2.resize(one, (9, 11), interpolation=cv2.INTER_AREA) for one in maps]
     return np.log(np.stack(cells) + LOG_FLOOR).ravel().astype(np.float32)
 
 
 def _folds(people: list[str], folds: int, seed: int) -> NDArray[np.int64]:
-    """A fold per face; a person's faces share it."""
+    """Return a fold per face, the same for all faces of a person."""
     names = sorted(set(people))
     order = np.random.default_rng(seed).permutation(len(names))
     of_person = {names[index]: place % folds for place, index in enumerate(order)}

@@ -1,4 +1,4 @@
-"""Where a face in the frame shows skin, and where features; what makes two faces comparable there."""
+"""Zones of a face in the frame (skin, features, eyes, forehead …), and the likeness of pixels to the person's skin."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from synth.ages.frame import F32, F64, FRAME_WH, forehead
 U8 = NDArray[np.uint8]
 FEATHER_PX = 22.0
 _CHEEKS_AND_NOSE = [1, 2, 3, 13, 14, 15, 27, 28, 29, 30, 31, 33, 35]
-_TONE_SIGMA = np.array([22.0, 9.0, 11.0], np.float32)  # Lab: light falls off over a face much more than its hue does
+_TONE_SIGMA = np.array([22.0, 9.0, 11.0], np.float32)  # Lab: lightness varies over a face much more than hue
 _GROW_PX = 6.0
 _BROW_AND_EYE = ([17, 18, 19, 20, 21, 39, 40, 41, 36], [22, 23, 24, 25, 26, 45, 46, 47, 42])
 
 
 class Zones:
-    """Soft weights (H, W) in the frame, all from the mean shape.
+    """Soft weights (H, W) of the parts of a face in the frame, from the mean shape.
 
-    face      1 well inside of the jaw line and the hairline, 0 there and outside
+    face      1 well inside the jaw line and hairline, 0 on and outside them
     features  brows, eyes, nostrils and mouth
-    eyes      the open eyes, whose colour is the person's
-    lines     skin that age draws lines on: all of the face but features and nose
-    quarters  `lines` left and right of the nose, above and under the brows
-    forehead  1 above the brows, 0 from them down
-    bridge    between the eyes, where only glasses draw strong dark lines
-    cheeks    (H, W) bool, the skin that is nearly always bare: cheeks and nose
+    eyes      the open eyes, whose colour must not change
+    lines     skin on which age lines form: the face without features and nose
+    quarters  `lines` left and right of the nose, above and below the brows
+    forehead  1 above the brows, 0 below them
+    bridge    between the eyes, where only glasses show strong dark lines
+    cheeks    (H, W) bool, skin that is nearly always bare: cheeks and nose
     """
 
     def __init__(self, mean_xy: F64) -> None:
@@ -49,7 +49,7 @@ class Zones:
 
 
 def zones_of(mean_xy: F64) -> Zones:
-    """The zones of a mean shape; computed once."""
+    """Return the zones of a mean shape (68, 2), computed once."""
     return _cached_zones(np.ascontiguousarray(mean_xy, np.float64).tobytes())
 
 
@@ -59,17 +59,17 @@ def _cached_zones(mean_bytes: bytes) -> Zones:
 
 
 def to_lab(image: U8) -> F32:
-    """uint8 RGB → float32 CIE L*a*b*, L in 0 to 100."""
+    """Convert uint8 RGB to float32 CIE L*a*b*, L in 0 to 100."""
     return np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
 
 
 def skin_tone(lab: F32, zones: Zones) -> F32:
-    """(3,) median Lab over cheeks and nose: who it is and how it is lit, not how old it is."""
+    """Return the median Lab (3,) over cheeks and nose, which depends on person and light but not on age."""
     return np.asarray(np.median(lab[zones.cheeks], axis=0), np.float32)
 
 
-def skin_score(lab: F32, tone: F32) -> F32:
-    """(H, W) 1 where the colour is that of the person's skin, towards 0 for hair, frames of glasses, beard, glare."""
+def skin_color_score(lab: F32, tone: F32) -> F32:
+    """Return (H, W), 1 where the colour is the person's skin, towards 0 for hair, glasses, beard and glare."""
     small = cv2.resize(lab, (FRAME_WH[0] // 2, FRAME_WH[1] // 2), interpolation=cv2.INTER_AREA)
     apart = (((small - tone) / _TONE_SIGMA) ** 2).sum(axis=2)
     score = cv2.GaussianBlur(np.exp(-0.5 * np.maximum(apart - 1, 0)), (0, 0), 1.5)

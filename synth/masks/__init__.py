@@ -1,34 +1,35 @@
-"""The mask synthesiser: `compose` puts one of `TYPES`, worn in one of `WEARS`, on a face with 68 landmarks.
+"""Synthetic masks on faces: `compose` puts one of `TYPES`, in one of `PLACEMENTS`, on a face with 68 landmarks.
 
-    result = compose(image, landmarks_xy, mask_type="kf94_white", wear="nose_out", seed=7)
+    result = compose(image, landmarks_xy, mask_type="kf94_white", placement="nose_out", seed=7)
 
-`read_scene` reads the light of a photo once for many masks on it, and `render` rebuilds a result from its
-recipe, byte for byte. `load_templates` reads a folder of a user's own masks for `compose(templates=…)`.
+`measure_scene` measures a photo once for many masks on it. `render_mask` rebuilds a result from its parameters, byte
+for byte. `load_templates` reads a folder of a user's own masks for `compose(templates=…)`.
 """
 
-from synth.masks.compose import MIRROR_INDEX, Composite, Scene, compose, read_scene, render
-from synth.masks.fitting import read_face
+from synth.masks.compose import MIRROR_INDEX, Composite, Scene, compose, measure_scene, render_mask
+from synth.masks.fitting import measure_face
 from synth.masks.parameters import VERSION
-from synth.masks.placement import WEARS, draw_wear, gate
-from synth.masks.templates import UserTemplate, keep_template, kept_template, load_templates
+from synth.masks.placement import INCORRECT_PLACEMENTS, PLACEMENTS, check_coverage, sample_placement
 from synth.masks.types import MASK_TYPES, TYPES
+from synth.masks.user_templates import UserTemplate, keep_template, load_kept_template, load_templates
 
 __all__ = [
+    "INCORRECT_PLACEMENTS",
     "MASK_TYPES",
     "MIRROR_INDEX",
+    "PLACEMENTS",
     "TYPES",
     "VERSION",
-    "WEARS",
     "Composite",
     "Scene",
     "UserTemplate",
+    "check_coverage",
     "compose",
-    "draw_wear",
-    "gate",
     "keep_template",
-    "kept_template",
+    "load_kept_template",
     "load_templates",
-    "read_face",
-    "read_scene",
-    "render",
+    "measure_face",
+    "measure_scene",
+    "render_mask",
+    "sample_placement",
 ]

@@ -1,4 +1,4 @@
-"""How much of nose, mouth and chin the fabric covers, measured on the rendered alpha."""
+"""Coverage of nose, mouth and chin by the fabric, measured on the rendered alpha."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.masks.fitting import Array, Face
+from synth.masks.fitting import Array, FaceGeometry
 
 
-def face_regions(face: Face) -> dict[str, Array]:
-    """Polygons (n, 2), image px. Nose: lower bridge and wings; mouth: outer lips; chin: below the lips."""
+def face_regions(face: FaceGeometry) -> dict[str, Array]:
+    """Return polygons (n, 2), image px. Nose: lower bridge and wings; mouth: outer lips; chin: below the lips."""
     pts = face.to_image_xy(face.points_xy)
     under_lip = 0.4 * pts[[55, 57, 59]] + 0.6 * pts[[9, 8, 7]]
     return {
@@ -23,8 +23,8 @@ def face_regions(face: Face) -> dict[str, Array]:
 
 
 @lru_cache(maxsize=8)
-def _regions(face: Face) -> tuple[tuple[str, int, int, NDArray[np.uint8]], ...]:
-    """Name, left, top and the filled polygon (h, w) of 0 and 1 of each region; the same for all masks on a face."""
+def _regions(face: FaceGeometry) -> tuple[tuple[str, int, int, NDArray[np.uint8]], ...]:
+    """Return name, left, top and filled polygon (h, w) of 0 and 1 per region; cached for all masks on a face."""
     regions = []
     for name, ring in face_regions(face).items():
         low, high = np.floor(ring.min(0)).astype(int), np.ceil(ring.max(0)).astype(int) + 1
@@ -34,8 +34,8 @@ def _regions(face: Face) -> tuple[tuple[str, int, int, NDArray[np.uint8]], ...]:
     return tuple(regions)
 
 
-def coverage_scores(alpha: NDArray[np.uint8], origin_xy: tuple[int, int], face: Face) -> dict[str, float]:
-    """Mean fabric alpha in each region; `alpha` (h, w) uint8 starts at `origin_xy` and is 0 outside."""
+def coverage_scores(alpha: NDArray[np.uint8], origin_xy: tuple[int, int], face: FaceGeometry) -> dict[str, float]:
+    """Return the mean fabric alpha per region, 0 to 1; `alpha` (h, w) uint8 starts at `origin_xy` and is 0 outside."""
     scores = {}
     for name, left, top, region in _regions(face):
         x, y = left - origin_xy[0], top - origin_xy[1]

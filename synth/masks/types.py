@@ -1,33 +1,43 @@
-"""The table of mask types: which shape, which colours, where it sits more tightly, and which straps it has.
+"""The table of mask types: shape, colours, fit and straps of each.
 
-To add a type, add a row here (and a shape in `shapes.py` when no shape fits); nothing else names a type.
+To add a type, add a row to MASK_TYPES, and a function to SHAPES in `drawing/shapes.py` if no shape fits; no other
+module names a type.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from data_manifests.errors import ConfigError, must_be_one_of
+
+STRAPS = ("loops", "bands", "cut", "none")
+"""Loops round the ears, bands round the head, loops cut from the fabric itself, or no straps."""
 RGB = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class MaskType:
-    """One row: colours are sRGB albedo as seen in even light; `shift` moves the mean placement of every wear."""
+    """A row of the table. Colours are sRGB albedo in even light; `shift` moves the mean geometry of every placement."""
 
-    shape: str  # a key of shapes.SHAPES
+    shape: str  # a key of drawing.shapes.SHAPES
     colours: tuple[RGB, ...]
-    patterned: bool = False  # one of textures.PATTERNS on top
+    patterned: bool = False  # printed with one of drawing.textures.PATTERNS
     aspect: float = 0.62  # height over width of the flat patch
-    shift: dict[str, float] = field(default_factory=dict)  # Placement field → offset
-    straps: str = "loops"  # loops (round the ears), bands (round the head), cut (the loop is the fabric itself)
+    shift: dict[str, float] = field(default_factory=dict)  # WornGeometry field → offset
+    straps: str = "loops"  # one of STRAPS
     strap_colours: tuple[RGB, ...] = ((244, 244, 242),)
-    strap_share: tuple[float, float] = (0.018, 0.028)  # width over the face scale, from … to
-    anchor_t: tuple[float, float] = (0.06, 0.94)  # where straps leave the side edge
+    strap_share: tuple[float, float] = (0.018, 0.028)  # range of the width over the face scale
+    anchor_t: tuple[float, float] = (0.06, 0.94)  # where straps are fixed to the side edge
     anchor_s: float = 0.93
     relief_gain: float = 1.0
-    hue_spread: float = 0.012  # of the gain of each channel, from mask to mask
-    share: float = 1.0  # how often beside the others where any is drawn: about as they are met in the street
-    variants: int = 6  # drawings that differ in creases, stains and pattern; colour and fit vary freely on top
+    hue_spread: float = 0.012  # standard deviation of each channel's gain between masks
+    share: float = 1.0  # sampling weight for `any`: about as common as in the street
+    variants: int = 6  # drawings that differ in creases, stains and pattern; colour and fit vary independently
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for unknown straps."""
+        if self.straps not in STRAPS:
+            raise ConfigError(must_be_one_of("straps of a row of MASK_TYPES", STRAPS, self.straps))
 
 
 _WHITE, _OFF = (246, 246, 244), (238, 237, 231)

@@ -1,7 +1,7 @@
-"""TODO synth.plan."""
+"""Plans of synthetic profiles: make one, edit it as a table, run it, and verify its images."""
 
-from synth.plan.planning import PLAN_COLUMNS, Plan, make_plan
-from synth.plan.run import run_plan
+from synth.plan.execute import run_plan
+from synth.plan.plan_table import PLAN_COLUMNS, Plan, make_plan
 from synth.plan.variation import vary
 from synth.plan.verify import verify
 

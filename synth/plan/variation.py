@@ -1,7 +1,7 @@
-"""A second look of the same person: the photo mirrored or not, a little turned, nearer and lit otherwise.
+"""Variation of a photo: mirrored or not, slightly rotated, scaled and relit.
 
-The unmasked picture of a synthetic profile is such a second look, and its masks are put on it, so that the profile
-is not seven copies of pixels that the network has already seen.
+The unmasked image of a synthetic profile is such a variation, and its masks are put on it, so that the profile is not
+seven copies of pixels that the network has already seen.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from synth.masks import MIRROR_INDEX
 
 
 def vary(image: np.ndarray, landmarks_xy: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) uint8 RGB and (68, 2) px → the same sizes, drawn from `rng`.
+    """Return a random variation of an image (H, W, 3) uint8 RGB and its landmarks (68, 2) px, of the same sizes.
 
-    Turn within ±5°, scale within ±4 %, gamma within ±12 %, each channel's gain within ±3 %: what two snaps of one
-    person differ by, and small enough that no border shows.
+    Rotation within ±5°, scale within ±4 %, gamma within ±12 %, each channel's gain within ±3 %: the difference between
+    two snapshots of one person, and small enough that no border shows.
     """
     points = landmarks_xy.astype(np.float32)
     if rng.random() < 0.5:
@@ -32,26 +32,26 @@ def vary(image: np.ndarray, landmarks_xy: np.ndarray, rng: np.random.Generator) 
 
 
 def _relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Gamma and channel gains, on everything but a background that was painted in one colour.
+    """Apply gamma and channel gains to everything except a background painted in one colour.
 
-    Such a background has the same colour in every photo; if synthetic pictures, which are mostly of the rare class,
-    had another one, a network would read the class from it.
+    Such a background has the same colour in every photo. If synthetic images, most of them of the rare class, had
+    another colour, a network would learn the class from it.
     """
     tone = np.linspace(0, 1, 256, dtype=np.float32)[:, None] ** rng.uniform(0.88, 1.12)
     curve = np.clip(tone * rng.uniform(0.97, 1.03, 3) * 255, 0, 255)
     relit = cv2.LUT(image, np.rint(curve).astype(np.uint8)[None])
-    paint = _paint(image)
-    if paint is None:
+    background = _painted_background(image)
+    if background is None:
         return relit
-    distance = np.abs(image.astype(np.int16) - paint).max(axis=2)
+    distance = np.abs(image.astype(np.int16) - background).max(axis=2)
     weight = np.clip((distance - 4) / 24, 0, 1).astype(np.float32)[..., None]
     return np.rint(image + weight * (relit.astype(np.float32) - image)).astype(np.uint8)
 
 
-def _paint(image: np.ndarray) -> np.ndarray | None:
-    """The colour (3,) of a background painted in one colour: what most of the upper border agrees on; else None."""
+def _painted_background(image: np.ndarray) -> np.ndarray | None:
+    """Return the colour (3,) shared by most of the upper border: a background painted in one colour; else None."""
     height = image.shape[0]
     border = np.concatenate([image[:4].reshape(-1, 3), image[: height // 3, :4].reshape(-1, 3)])
-    paint = np.median(border, axis=0)
-    agree = np.abs(border - paint).max(axis=1) <= 3  # JPEG moves a flat colour by a level or two
-    return paint if agree.mean() > 0.6 else None
+    colour = np.median(border, axis=0)
+    agree = np.abs(border - colour).max(axis=1) <= 3  # JPEG changes a flat colour by a level or two
+    return colour if agree.mean() > 0.6 else None

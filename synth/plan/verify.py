@@ -1,4 +1,4 @@
-"""Does a version hold what its synthetic rows claim? Splits, labels, coverage, identity, and the pictures."""
+"""Verification of the synthetic rows of a version: splits, labels, coverage, identity, and the images themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,136 +23,207 @@ from pipeline.faces import SAME_PERSON_DISTANCE
 from pipeline.photos import encode, load_rgb
 from pipeline.stage import StepFunction
 from pipeline.step import Record
-from synth.ages import kept_prototypes
-from synth.masks import gate, kept_template
-from synth.plan.render import MOVED, PLANNED, TEMPLATE, VERSION, make_render, templates_folder
+from synth.ages import load_kept_prototypes
+from synth.masks import check_coverage, load_kept_template
+from synth.plan.render_step import MOVED, PLANNED, TEMPLATE, VERSION, make_render, templates_folder
 
-_WEAR_OF_MASK = {"worn": ("worn",), "none": ("",)}  # `incorrect` is any other wear
+_PLACEMENTS_OF_MASK = {"worn": ("worn",), "none": ("",)}  # `incorrect` is any other placement
 
 
 @dataclass(frozen=True)
-class Verified:
-    """How many synthetic rows were looked at and what is wrong, one line each.
+class Problem:
+    """A problem of one row, or of several rows if `sample_id` is None."""
 
-    `counts` tells, for people, how many rows there are per class and mask and how many profiles lack a picture.
+    sample_id: str | None
+    text: str
+
+    def line(self) -> str:
+        """Return one line for a terminal."""
+        return f"{self.sample_id}: {self.text}" if self.sample_id else self.text
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """Usable train rows of an age class and mask: `real`, `synthetic`, and of the synthetic those of `moved` age."""
+
+    age_class: int
+    mask: str
+    real: int
+    synthetic: int
+    moved: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Result of a verification: the number of synthetic rows checked, their problems, and counts.
+
+    `incomplete_profiles` lists the missing shots of profiles that lack an image: a mask could not be put on, or
+    somebody excluded it.
     """
 
     rows: int
     regenerated: int
-    problems: list[str]
-    counts: list[str]
+    findings: list[Problem]
+    class_counts: list[ClassCount]
+    age_class_names: tuple[str, ...]
+    profiles: int
+    incomplete_profiles: dict[str, list[str]]
+
+    @property
+    def problems(self) -> list[str]:
+        """One line per problem."""
+        return [problem.line() for problem in self.findings]
+
+    @property
+    def counts(self) -> list[str]:
+        """Lines for a terminal: rows per class and mask, then the number of incomplete profiles."""
+        lines = []
+        for age_class, name in enumerate(self.age_class_names):
+            parts = []
+            for one in self.class_counts:
+                if one.age_class == age_class:
+                    moved = f" ({one.moved} of moved age)" if one.moved else ""
+                    parts.append(f"{one.mask} {one.real} + {one.synthetic}{moved}")
+            lines.append(f"train, age {name}, real + synthetic: {', '.join(parts)}")
+        if self.incomplete_profiles:
+            first, shots = next(iter(self.incomplete_profiles.items()))
+            lines.append(
+                f"{len(self.incomplete_profiles)} of {self.profiles} synthetic profiles are incomplete, "
+                f"first {first}, which lacks {', '.join(shots)}"
+            )
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all fields as JSON values."""
+        return {
+            "rows": self.rows,
+            "regenerated": self.regenerated,
+            "problems": [{"sample_id": one.sample_id, "problem": one.text} for one in self.findings],
+            "counts": [asdict(one) | {"age": self.age_class_names[one.age_class]} for one in self.class_counts],
+            "profiles": self.profiles,
+            "incomplete_profiles": self.incomplete_profiles,
+        }
 
 
-def verify(store: Store, manifest: Manifest, *, regenerate: bool = False) -> Verified:
-    """Check every usable synthetic row. With `regenerate`, render it again from its recipe and compare the bytes.
+def verify(store: Store, manifest: Manifest, *, regenerate: bool = False) -> Verification:
+    """Check every usable synthetic row. With `regenerate`, render it again from its parameters and compare the bytes.
 
-    Raises ManifestError at once if a synthetic row stands outside its person's split.
+    Raises ManifestError if a synthetic row is outside its person's split.
     """
     check_no_leak(manifest.table)
     usable = pc.is_in(manifest.table.column("status"), value_set=pa.array(USABLE))
     rows = manifest.table.filter(pc.and_(manifest.table.column("is_synthetic"), usable)).to_pylist()
-    problems = [f"{row['sample_id']}: {problem}" for row in rows for problem in _contradictions(row)]
-    problems += [*_lost_prototypes(store, rows), *_lost_templates(store, rows)]
-    counts = [*_counts(manifest), *_torn_profiles(rows)]
-    if not regenerate:
-        return Verified(len(rows), 0, problems, counts)
-    render = make_render(store.workspace)
-    parents = {row["parent_id"] for row in rows}
-    photos = {row["sample_id"]: row for row in manifest.table.to_pylist() if row["sample_id"] in parents}
-    for row in tqdm(rows, desc="regenerate", unit="img"):
-        problems += [f"{row['sample_id']}: {problem}" for problem in _differences(store, row, photos, render)]
-    return Verified(len(rows), len(rows), problems, counts)
+    findings = [Problem(row["sample_id"], text) for row in rows for text in _contradictions(row)]
+    findings += [Problem(None, text) for text in (*_lost_prototypes(store, rows), *_lost_templates(store, rows))]
+    if regenerate:
+        render = make_render(store.workspace)
+        parents = {row["parent_id"] for row in rows}
+        photos = {row["sample_id"]: row for row in manifest.table.to_pylist() if row["sample_id"] in parents}
+        for row in tqdm(rows, desc="regenerate", unit="img"):
+            findings += [Problem(row["sample_id"], text) for text in _differences(store, row, photos, render)]
+    shots = _shots_per_profile(rows)
+    incomplete = {
+        profile: sorted(set(SHOTS) - made) for profile, made in sorted(shots.items()) if len(made) < len(SHOTS)
+    }
+    return Verification(
+        rows=len(rows),
+        regenerated=len(rows) if regenerate else 0,
+        findings=findings,
+        class_counts=_class_counts(manifest),
+        age_class_names=tuple(manifest.cuts.names),
+        profiles=len(shots),
+        incomplete_profiles=incomplete,
+    )
 
 
-def _counts(manifest: Manifest) -> Iterator[str]:
-    """Usable rows of train per age class and mask: how many are real, how many synthetic, how many of those moved."""
+def _class_counts(manifest: Manifest) -> list[ClassCount]:
+    """Count usable train rows per age class and mask."""
     table = manifest.table
     usable = pc.and_kleene(pc.equal(table["split"], "train"), pc.is_in(table["status"], pa.array(USABLE)))
     rows = table.select(["age_class", "mask", "is_synthetic", "recipe"]).filter(usable).to_pylist()
     found: Counter[tuple[int, str, str]] = Counter()
     for row in rows:
         if row["age_class"] is not None and row["mask"] is not None:
-            kind = "real" if not row["is_synthetic"] else "moved" if "age" in json.loads(row["recipe"]) else "synthetic"
+            kind = "real" if not row["is_synthetic"] else "moved" if "age" in json.loads(row["recipe"]) else "own"
             found[row["age_class"], row["mask"], kind] += 1
-    for age_class, name in enumerate(manifest.cuts.names):
-        parts = []
+    counts = []
+    for age_class in range(len(manifest.cuts.names)):
         for mask in MASKS:
-            real, own, moved = (found[age_class, mask, kind] for kind in ("real", "synthetic", "moved"))
-            parts.append(f"{mask} {real} + {own + moved}" + (f" ({moved} of moved age)" if moved else ""))
-        yield f"train, age {name}, real + synthetic: {', '.join(parts)}"
+            real, own, moved = (found[age_class, mask, kind] for kind in ("real", "own", "moved"))
+            counts.append(ClassCount(age_class, mask, real, own + moved, moved))
+    return counts
 
 
-def _torn_profiles(rows: list[Record]) -> Iterator[str]:
-    """Profiles of which not every shot was made."""
+def _shots_per_profile(rows: list[Record]) -> dict[str, set[str]]:
     shots: dict[str, set[str]] = {}
     for row in rows:
         shots.setdefault(row["profile_id"], set()).add(row["shot"])
-    torn = sorted(profile for profile, made in shots.items() if len(made) < len(SHOTS))
-    if torn:
-        lacks = ", ".join(sorted(set(SHOTS) - shots[torn[0]]))
-        yield f"{len(torn)} of {len(shots)} synthetic profiles are not whole, first {torn[0]}, which lacks {lacks}"
+    return shots
 
 
 def _lost_prototypes(store: Store, rows: list[Record]) -> Iterator[str]:
-    """Prototypes that recipes name and the workspace does not hold as they were."""
-    recipes = (json.loads(row["recipe"]) for row in rows)
-    named = Counter(sha256 for recipe in recipes if (sha256 := recipe.get("age", {}).get("prototypes")))
+    """Yield the prototypes named by rows that are missing or changed in the workspace."""
+    parameters = (json.loads(row["recipe"]) for row in rows)
+    named = Counter(sha256 for one in parameters if (sha256 := one.get("age", {}).get("prototypes")))
     for sha256, count in sorted(named.items()):
         try:
-            kept_prototypes(store.workspace, sha256)
+            load_kept_prototypes(store.workspace, sha256)
         except StageError as error:
-            yield f"{count} pictures of moved age cannot be made again: {error}"
+            yield f"{count} images of moved age cannot be made again: {error}"
 
 
 def _lost_templates(store: Store, rows: list[Record]) -> Iterator[str]:
-    """Masks of the user's own that recipes name and the workspace does not hold as they were."""
+    """Yield the user's templates named by rows that are missing or changed in the workspace."""
     named = Counter(sha256 for row in rows if (sha256 := json.loads(row["recipe"]).get("mask", {}).get(TEMPLATE)))
     for sha256, count in sorted(named.items()):
         try:
-            kept_template(templates_folder(store.workspace), sha256)
+            load_kept_template(templates_folder(store.workspace), sha256)
         except StageError as error:
-            yield f"{count} pictures of a mask of your own cannot be made again: {error}"
+            yield f"{count} images of your own template cannot be made again: {error}"
 
 
 def _contradictions(row: Record) -> Iterator[str]:
-    """Where a row's label and its measured coverage do not belong together."""
-    recipe = json.loads(row["recipe"])
-    wear = recipe["wear"]
-    if wear not in _WEAR_OF_MASK.get(row["mask"], (wear,)) or (row["mask"] == "incorrect" and wear in ("worn", "")):
-        yield f"labelled {row['mask']!r}, rendered as {wear!r}"
-    if "age" in recipe:
-        yield from _wrong_ages(row, recipe)
-    if wear:
+    """Yield contradictions between a row's label and its measured coverage."""
+    parameters = json.loads(row["recipe"])
+    placement = parameters["wear"]
+    allowed = _PLACEMENTS_OF_MASK.get(row["mask"], (placement,))
+    if placement not in allowed or (row["mask"] == "incorrect" and placement in ("worn", "")):
+        yield f"labelled {row['mask']!r}, rendered as {placement!r}"
+    if "age" in parameters:
+        yield from _age_problems(parameters)
+    if placement:
         try:
-            gate(wear, {f"{part}_score": row[f"{part}_covered_score"] for part in ("nose", "mouth", "chin")})
+            check_coverage(
+                placement, {f"{part}_score": row[f"{part}_covered_score"] for part in ("nose", "mouth", "chin")}
+            )
         except StageError as error:
             yield str(error)
 
 
-def _wrong_ages(row: Record, recipe: dict[str, Any]) -> Iterator[str]:
-    """The identity gate again, from what the row says."""
-    distance = recipe["age"]["distance"]
+def _age_problems(parameters: dict[str, Any]) -> Iterator[str]:
+    """Repeat the identity check from the values of the row."""
+    distance = parameters["age"]["distance"]
     if not distance < SAME_PERSON_DISTANCE:
         yield f"no longer the same person: distance {distance:.2f}, it must be under {SAME_PERSON_DISTANCE}"
-    if recipe["to_age"] is None or not recipe["mover"]:
-        yield "its age was moved, but the recipe does not say to which age or how"
+    if parameters["to_age"] is None or not parameters["mover"]:
+        yield "its age was moved, but its parameters lack the target age or the age mover"
 
 
 def _differences(store: Store, row: Record, photos: dict[str, Record], render: StepFunction) -> Iterator[str]:
-    """Where the picture made again differs from the one on disk."""
-    recipe: dict[str, Any] = json.loads(row["recipe"])
-    if recipe["version"] != VERSION:
-        yield f"made by version {recipe['version']} of the synthesiser, this is {VERSION}: it cannot be made again here"
+    """Yield the difference between the image made again and the file on disk."""
+    parameters: dict[str, Any] = json.loads(row["recipe"])
+    if parameters["version"] != VERSION:
+        yield f"made by version {parameters['version']} of synth, this is {VERSION}: it cannot be made again here"
         return
     photo = photos.get(row["parent_id"])
     if photo is None:
         yield f"its photo {row['parent_id']} is not in this version"
         return
     picture = load_rgb(store.file_of(photo["root"], photo["path"]), photo["sha256"])
-    wanted = {key: recipe[key] for key in PLANNED} | {key: recipe.get(key) for key in MOVED}
-    wanted[TEMPLATE] = recipe.get("mask", {}).get(TEMPLATE)
+    planned = {key: parameters[key] for key in PLANNED} | {key: parameters.get(key) for key in MOVED}
+    planned[TEMPLATE] = parameters.get("mask", {}).get(TEMPLATE)
     try:
-        again = render(photo | wanted, picture).picture
+        again = render(photo | planned, picture).picture
     except StageError as error:
         yield f"cannot be rendered again: {error}"
         return

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from curation_app.synthetic import mask_parameters
-from curation_app.synthetic.mask_parameters import UNREADABLE, read_recipes
+from curation_app.synthetic.mask_parameters import UNREADABLE, read_mask_parameters
 from data_manifests.corrections.apply import apply_to_store
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.metadata import Version
@@ -24,7 +24,7 @@ from synth.plan.render_step import MOVED, PLANNED
 from tests.conftest import draw_picture
 from tests.support.app_pages import open_page, texts
 from tests.support.app_server import browsing, serving, write_people
-from tests.support.app_tiles import PATIENCE_MS, send, sheet, status, tiles
+from tests.support.app_tiles import PATIENCE_MS, send, tiles_data, status, tiles
 from tests.support.manifest_tables import manifest
 
 KEY = "synthetic"
@@ -72,16 +72,16 @@ def made_from(store: Store, changed: dict[str, dict[str, Any]] | None = None) ->
 
 def test_mask_parameters_of_synth_are_read_without_a_json_parser(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = made_from(store).ref
-    monkeypatch.setattr(mask_parameters, "_read_slowly", lambda text: pytest.fail(f"read slowly: {text}"))
-    read = read_recipes(store, ref, AgeCuts())
+    monkeypatch.setattr(mask_parameters, "_parse_json", lambda text: pytest.fail(f"parsed as JSON: {text}"))
+    read = read_mask_parameters(store, ref, AgeCuts())
     assert [read.type_names[at] for at in read.types] == ["", "kf94_white", "surgical_blue", "surgical_blue"]
-    assert [read.wear_names[at] for at in read.wears] == ["", "worn", "worn", "nose_out"]
+    assert [read.placement_names[at] for at in read.placements] == ["", "worn", "worn", "nose_out"]
     assert read.ages.tolist() == [[40, 67], [40, 67], [-1, -1], [-1, -1]]
-    assert read.moves.tolist() == [5, 5, -1, -1]  # from the middle class to the old
+    assert read.age_changes.tolist() == [5, 5, -1, -1]  # from the middle class to the old
     assert read.rows.tolist() == [14, 15, 16, 17]
     np.testing.assert_allclose(read.covered[1:, 0], [0.97, 0.91, 0.05], atol=1e-6)
     assert np.isnan(read.covered[0]).all()
-    assert read.broken == 0
+    assert read.unreadable == 0
 
 
 def test_mask_parameters_in_another_format_are_read_and_unreadable_ones_counted() -> None:
@@ -95,9 +95,9 @@ def test_mask_parameters_in_another_format_are_read_and_unreadable_ones_counted(
 
 def test_mask_parameters_over_several_batches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = made_from(store).ref
-    whole = read_recipes(store, ref, AgeCuts())
+    whole = read_mask_parameters(store, ref, AgeCuts())
     monkeypatch.setattr(mask_parameters, "_BATCH", 5)
-    parts = read_recipes(store, ref, AgeCuts())
+    parts = read_mask_parameters(store, ref, AgeCuts())
     assert parts.rows.tolist() == whole.rows.tolist()
     assert (parts.types == whole.types).all()
     np.testing.assert_array_equal(parts.covered, whole.covered)
@@ -105,27 +105,27 @@ def test_mask_parameters_over_several_batches(store: Store, monkeypatch: pytest.
 
 def test_version_without_synthetic_pictures_names_another(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 2)
-    [told] = open_page(KEY, store, "people@1", monkeypatch).info
-    assert "no synthetic pictures. Run: `python -m synth run people@1`" in told.value
+    [info] = open_page(KEY, store, "people@1", monkeypatch).info
+    assert "no synthetic pictures. Run: `python -m synth run people@1`" in info.value
     made_from(store)
-    [told] = open_page(KEY, store, "people@1", monkeypatch).info
-    assert "Version 2 has some" in told.value
+    [info] = open_page(KEY, store, "people@1", monkeypatch).info
+    assert "Version 2 has some" in info.value
 
 
 def test_tiles_show_how_each_picture_was_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made_from(store)
     bench = open_page(KEY, store, "people@2", monkeypatch, "Kim")
-    shown = sheet(bench)["tiles"]
+    shown = tiles_data(bench)["tiles"]
     assert [tile["label"] for tile in shown] == [
         "no mask", "worn · kf94 white", "worn · surgical blue", "nose out · surgical blue",
     ]  # fmt: skip
     assert [tile["hint"] for tile in shown] == ["age 40 → 67", "age 40 → 67", "", ""]
     assert shown[3]["more"] == "N 5 · M 100 · C 100"
-    assert all(tile["src"] and "before" not in tile for tile in shown)
-    bench.toggle(key="synthetic beside").set_value(True).run()
-    beside = sheet(bench)["tiles"]
-    assert len({tile["before"] for tile in beside}) == 1  # they are all made from one photo
-    assert beside[0]["before"].startswith("data:image/jpeg")
+    assert all(tile["src"] and "origin" not in tile for tile in shown)
+    bench.toggle(key="synthetic origin").set_value(True).run()
+    with_origin = tiles_data(bench)["tiles"]
+    assert len({tile["origin"] for tile in with_origin}) == 1  # they are all made from one photo
+    assert with_origin[0]["origin"].startswith("data:image/jpeg")
 
 
 def test_filters_by_mask_placement_age_and_coverage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,18 +133,18 @@ def test_filters_by_mask_placement_age_and_coverage(store: Store, monkeypatch: p
     bench = open_page(KEY, store, "people@2", monkeypatch, "Kim")
 
     def ids() -> list[str]:
-        return [tile["id"].removeprefix("made-") for tile in sheet(bench)["tiles"]]
+        return [tile["id"].removeprefix("made-") for tile in tiles_data(bench)["tiles"]]
 
-    move = bench.selectbox(key="synthetic move here")
-    assert move.options == ["All  (4)", "not moved  (2)", "30–59 → ≥60  (2)"]
-    move.set_value(5).run()
+    age = bench.selectbox(key="synthetic age current")
+    assert age.options == ["All  (4)", "unchanged  (2)", "30–59 → ≥60  (2)"]
+    age.set_value(5).run()
     assert ids() == ["normal", "mask1"]
-    bench.selectbox(key="synthetic move here").set_value(-2).run()
-    bench.selectbox(key="synthetic type here").select_index(3).run()
+    bench.selectbox(key="synthetic age current").set_value(-2).run()
+    bench.selectbox(key="synthetic type current").select_index(3).run()
     assert ids() == ["mask2", "incorrect_mask"]
     bench.selectbox(key="synthetic order").set_value("nose").run()
     assert ids() == ["incorrect_mask", "mask2"]
-    bench.selectbox(key="synthetic wear here").select_index(2).run()
+    bench.selectbox(key="synthetic placement current").select_index(2).run()
     assert len(ids()) == 1
 
 
@@ -155,17 +155,17 @@ def test_rejected_picture_is_excluded_and_its_photo_stays(
     bench = open_page(KEY, store, "people@2", monkeypatch, "Kim")
     assert send(bench, KEY, "exclude=true", ["made-mask1"])["text"] == "Saved · Reject · 1 picture"
     assert send(bench, KEY, "exclude=false", ["made-mask2"], "saccepted1")["text"] == "Saved · Accept · 1 picture"
-    assert [tile["said"] for tile in sheet(bench)["tiles"]] == ["", "rejected", "✓ accepted", ""]
+    assert [tile["verdict"] for tile in tiles_data(bench)["tiles"]] == ["", "rejected", "✓ accepted", ""]
     bench.toggle(key="synthetic hide").set_value(True).run()
-    assert [tile["id"] for tile in sheet(bench)["tiles"]] == ["made-normal", "made-incorrect_mask"]
+    assert [tile["id"] for tile in tiles_data(bench)["tiles"]] == ["made-normal", "made-incorrect_mask"]
     version, report = apply_to_store(store, "people@2", logs(store))
     assert report.counts["applied"] == 1
     table = store.read(version.ref).table
     assert table.filter(pc.equal(table["status"], "excluded"))["sample_id"].to_pylist() == ["made-mask1"]
     bench = open_page(KEY, store, version.ref, monkeypatch, "Lee")
-    assert "made-mask1" not in [tile["id"] for tile in sheet(bench)["tiles"]]
+    assert "made-mask1" not in [tile["id"] for tile in tiles_data(bench)["tiles"]]
     bench.segmented_control[0].set_value("rejected").run()
-    assert [tile["id"] for tile in sheet(bench)["tiles"]] == ["made-mask1"]
+    assert [tile["id"] for tile in tiles_data(bench)["tiles"]] == ["made-mask1"]
 
 
 def logs(store: Store) -> list[Path]:
@@ -175,9 +175,9 @@ def logs(store: Store) -> list[Path]:
 def test_unreadable_mask_parameters_are_reported(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made_from(store, {"mask2": {"recipe": '{"mask_type": '}})
     bench = open_page(KEY, store, "people@2", monkeypatch)
-    assert "1 recipes cannot be read" in texts(bench)
+    assert "The recipes of 1 pictures cannot be read" in texts(bench)
     assert "python -m synth verify people@2" in texts(bench).replace("\\", "")
-    assert [tile["label"] for tile in sheet(bench)["tiles"]][2] == "unreadable · unreadable"
+    assert [tile["label"] for tile in tiles_data(bench)["tiles"]][2] == "unreadable · unreadable"
 
 
 @pytest.fixture(scope="module")
@@ -196,10 +196,10 @@ def test_reject_in_a_browser(store: Store, browser: Browser) -> None:
         shown.nth(2).click(modifiers=["Shift"])
         page.get_by_role("button", name="Reject").click()
         status(page, "Saved · Reject · 2 pictures")
-        expect(shown.nth(1).locator(".said")).to_have_text("rejected")
+        expect(shown.nth(1).locator(".verdict")).to_have_text("rejected")
         shown.nth(3).hover()
         shown.nth(3).locator(".zoom").click()
-        expect(page.locator(".look figure")).to_have_count(2, timeout=PATIENCE_MS)  # and its photo
+        expect(page.locator(".enlarged figure")).to_have_count(2, timeout=PATIENCE_MS)  # and its photo
     version, _ = apply_to_store(store, "people@2", logs(store))
     table = store.read(version.ref).table
     gone = table.filter(pc.equal(table["status"], "excluded"))["sample_id"].to_pylist()

@@ -18,8 +18,8 @@ from data_manifests.versions.content_hash import sample_id
 from pipeline.photos.images import save_rgb
 from synth.ages.learn import Picture, learn_prototypes
 from synth.ages.prototypes import Prototypes
-from synth.demo_faces.parameters.sampling import sample_person, sample_shot
-from synth.demo_faces.rendering.render import build_model, render_shot
+from synth.demo_faces.parameters.sampling import sample_person, sample_snapshot
+from synth.demo_faces.rendering.portrait import build_model, render_snapshot
 from synth.masks.compose import MIRROR_INDEX
 
 
@@ -96,7 +96,7 @@ def draw_people(folder: Path, ages: dict[str, int]) -> pa.Table:
     for number, (person, age) in enumerate(ages.items()):
         rng = np.random.default_rng(number)
         gender = ("male", "female")[number % 2]
-        portrait = render_shot(build_model(sample_person(number, gender, age, rng)), sample_shot(rng))
+        portrait = render_snapshot(build_model(sample_person(number, gender, age, rng)), sample_snapshot(rng))
         saved = save_rgb(portrait.image, folder, f"{person}.png")
         name = sample_id(saved.path, saved.sha256)
         rows.append(
@@ -125,8 +125,8 @@ def aged_people() -> list[Picture]:
         rng, gender, age = np.random.default_rng(number), ("male", "female")[number % 2], (YOUNG, OLD)[number // 12]
         person = sample_person(number, gender, age, rng)
         person = replace(person, outfit=replace(person.outfit, glasses="none"))
-        shot = sample_shot(rng)
-        portrait = render_shot(build_model(person), shot)
+        shot = sample_snapshot(rng)
+        portrait = render_snapshot(build_model(person), shot)
         people.append((portrait.image, portrait.landmarks_xy.astype(np.float32), gender, age))
     return people
 

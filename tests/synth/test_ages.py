@@ -11,11 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_manifests.errors import StageError
-from synth.ages.frame import FRAME_WH, Warp, apply, border, mean_shape, mirrored, sample, similarity, to_frame
-from synth.ages.learn import LOG_FLOOR, Picture, learn_prototypes
+from synth.ages.frame import (
+    FRAME_WH,
+    Warp,
+    border,
+    mean_shape,
+    mirrored,
+    sample_image,
+    similarity,
+    to_frame,
+    transform_points,
+)
+from synth.ages.learn import Picture, learn_prototypes
 from synth.ages.move import move_age
 from synth.ages.prototypes import Prototypes, load_prototypes
-from synth.ages.wavelets import amplitudes, split
+from synth.ages.texture import LOG_FLOOR, amplitudes, split_bands
 from synth.ages.zones import to_lab
 from synth.masks.compose import MIRROR_INDEX
 from tests.support.synth_faces import OLD, YOUNG, aged_people, aged_prototypes
@@ -42,7 +52,7 @@ def test_a_similarity_is_found_again(zoom: float, turn: float, x: float, y: floa
     points = np.random.default_rng(0).normal(0, 30, (68, 2))
     cos, sin = zoom * np.cos(turn), zoom * np.sin(turn)
     matrix = np.array([[cos, -sin, x], [sin, cos, y]])
-    np.testing.assert_allclose(similarity(points, apply(matrix, points)), matrix, atol=1e-8)
+    np.testing.assert_allclose(similarity(points, transform_points(matrix, points)), matrix, atol=1e-8)
 
 
 def test_the_mean_shape_is_symmetric_upright_and_inside(pictures: list[Picture]) -> None:
@@ -65,14 +75,14 @@ def test_a_warp_carries_its_points_and_rests_where_they_do() -> None:
     target[0] += (4, 5)
     (bent,) = warp.maps(target)
     at = points[:1].astype(np.float32)[None]
-    np.testing.assert_allclose(sample(bent, at)[0, 0], target[0], atol=0.6)  # the grid rounds a point's tip off
+    np.testing.assert_allclose(sample_image(bent, at)[0, 0], target[0], atol=0.6)  # the grid rounds a point's tip off
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_bands_sum_up_to_the_picture(seed: int) -> None:
     picture = np.random.default_rng(seed).uniform(0, 100, (88, 72)).astype(np.float32)
-    bands, rest = split(picture)
+    bands, rest = split_bands(picture)
     np.testing.assert_allclose(sum(bands) + rest, picture, atol=1e-3)
     np.testing.assert_allclose(amplitudes([b[:, ::-1] for b in bands]), amplitudes(bands)[..., ::-1], atol=1e-4)
 
@@ -120,7 +130,7 @@ def test_bands_that_cannot_be_learned(pictures: list[Picture], bands: list[int],
 
 
 def test_a_generator_cannot_be_walked_three_times(pictures: list[Picture]) -> None:
-    with pytest.raises(StageError, match="walked three times"):
+    with pytest.raises(StageError, match="iterated three times"):
         learn_prototypes(iter(pictures), [45])
 
 
@@ -144,7 +154,7 @@ def test_prototypes_come_back_from_their_file(prototypes: Prototypes, tmp_path: 
 
 def texture_of(image: np.ndarray, landmarks: np.ndarray, prototypes: Prototypes) -> np.ndarray:
     lightness = to_lab(to_frame(image, landmarks, prototypes.mean_xy))[..., 0]
-    return np.log(amplitudes(split(lightness)[0]) + LOG_FLOOR)
+    return np.log(amplitudes(split_bands(lightness)[0]) + LOG_FLOOR)
 
 
 @pytest.mark.parametrize(("who", "source", "target"), [(0, YOUNG, OLD), (11, YOUNG, OLD), (12, OLD, YOUNG)])

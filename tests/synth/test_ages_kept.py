@@ -24,16 +24,17 @@ from data_manifests.versions.store import Store
 from pipeline.backends import load_backend
 from pipeline.photos.images import save_rgb
 from pipeline.settings import load_settings
-from synth.ages import settings as age_settings
-from synth.ages.frame import apply
-from synth.ages.guarded_move import make_mover
-from synth.ages.identity_gate import AgeGate, make_gate
+from synth.ages import prototype_store
+from synth.ages.age_mover import make_age_mover
+from synth.ages.frame import transform_points
+from synth.ages.identity_gate import IdentityGate, make_identity_gate
 from synth.ages.learn import Picture
 from synth.ages.move import move_age
-from synth.ages.network import age_by_network, ffhq_square
+from synth.ages.prototype_store import ensure_prototypes, load_kept_prototypes
 from synth.ages.prototypes import Prototypes
 from synth.ages.report import KnownFace, age_report
-from synth.ages.settings import AgeSettings, draw_age, kept_prototypes, prototypes_of
+from synth.ages.settings import AgeSettings, sample_target_age
+from synth.ages.user_network import age_by_network, ffhq_square
 from synth.cli import cli
 from tests.support.synth_faces import OLD, YOUNG, aged_people, aged_prototypes
 
@@ -54,7 +55,7 @@ def prototypes() -> Prototypes:
 def test_the_gate_compares_with_the_published_distance(pictures: list[Picture]) -> None:
     image, landmarks, *_ = pictures[0]
     vectors = iter([np.zeros(128), np.full(128, 0.59 / 128**0.5), np.zeros(128), np.full(128, 0.61 / 128**0.5)])
-    gate = AgeGate(lambda *_: next(vectors))
+    gate = IdentityGate(lambda *_: next(vectors))
     assert gate.check(image, landmarks, image, landmarks) == pytest.approx(0.59)
     with pytest.raises(StageError, match=r"no longer the same person: distance 0\.61"):
         gate.check(image, landmarks, image, landmarks)
@@ -62,19 +63,19 @@ def test_the_gate_compares_with_the_published_distance(pictures: list[Picture]) 
 
 def test_the_gate_wants_the_face_where_it_was_put(pictures: list[Picture]) -> None:
     image, landmarks, *_ = pictures[0]
-    away = AgeGate(lambda *_: np.zeros(128), lambda *_: landmarks + np.float32([0, 40]))
-    with pytest.raises(StageError, match="not found where it was put"):
+    away = IdentityGate(lambda *_: np.zeros(128), lambda *_: landmarks + np.float32([0, 40]))
+    with pytest.raises(StageError, match="not at its expected position"):
         away.check(image, landmarks, image, landmarks)
     folded = landmarks.copy()
     folded[8] = landmarks[27] - [0, 60]
     with pytest.raises(StageError, match="chin lies above"):
-        AgeGate(lambda *_: np.zeros(128)).check(image, landmarks, image, folded)
+        IdentityGate(lambda *_: np.zeros(128)).check(image, landmarks, image, folded)
 
 
 def test_dlib_keeps_the_person_and_sees_the_face(pictures: list[Picture], prototypes: Prototypes) -> None:
     image, landmarks, gender, _ = pictures[0]
     moved = move_age(image, landmarks, gender, YOUNG, OLD, prototypes)
-    assert 0 < make_gate().check(image, landmarks, moved.image, moved.landmarks_xy) < 0.6
+    assert 0 < make_identity_gate().check(image, landmarks, moved.image, moved.landmarks_xy) < 0.6
 
 
 def test_the_embedder_takes_landmarks_or_a_box(pictures: list[Picture]) -> None:
@@ -148,7 +149,7 @@ def test_a_file_that_is_no_network(tmp_path: Path, kind: str) -> None:
 
 def test_a_network_with_another_answer_is_refused(pictures: list[Picture]) -> None:
     image, landmarks, *_ = pictures[0]
-    with pytest.raises(StageError, match=r"must answer with \(64, 64, 3\) uint8"):
+    with pytest.raises(StageError, match=r"must return \(64, 64, 3\) uint8"):
         age_by_network(image, landmarks, 60, lambda crop, age: crop[:32], 64)
 
 
@@ -157,8 +158,8 @@ def test_a_network_with_another_answer_is_refused(pictures: list[Picture]) -> No
 def test_the_network_sees_level_eyes(prototypes: Prototypes, roll_deg: float) -> None:
     landmarks = prototypes.mean_xy
     turn = cv2.getRotationMatrix2D((192, 256), roll_deg, 1.0)
-    corners = ffhq_square(apply(turn, landmarks))
-    np.testing.assert_allclose(corners, apply(turn, ffhq_square(landmarks)), atol=1e-6)
+    corners = ffhq_square(transform_points(turn, landmarks))
+    np.testing.assert_allclose(corners, transform_points(turn, ffhq_square(landmarks)), atol=1e-6)
     across, down = corners[1] - corners[0], corners[3] - corners[0]
     assert np.hypot(*across) == pytest.approx(np.hypot(*down))
     assert across @ down == pytest.approx(0, abs=1e-6)
@@ -193,33 +194,33 @@ def test_prototypes_are_learned_once_from_train_people(
 ) -> None:
     store, table = manifest
     with pytest.raises(StageError, match="age band from 30 has 0 people"):
-        prototypes_of(table, store, AgeCuts(30, 60), min_people=5)
+        ensure_prototypes(table, store, AgeCuts(30, 60), min_people=5)
     cuts = AgeCuts(23, 45)  # the young in the second band
     with pytest.raises(StageError, match="age band from 0 has 0 people"):
-        prototypes_of(table, store, cuts, min_people=5)
+        ensure_prototypes(table, store, cuts, min_people=5)
     young = table["age"].to_pylist()
     young[:6] = [20] * 6
     table = table.set_column(table.column_names.index("age"), "age", pa.array(young, pa.int32()))
     classes = age_class_of(table["age"], cuts)
     table = table.set_column(table.column_names.index("age_class"), "age_class", classes)
-    sha256 = prototypes_of(table, store, cuts, min_people=5)
-    assert kept_prototypes(store.workspace, sha256).counts.sum() == 23
+    sha256 = ensure_prototypes(table, store, cuts, min_people=5)
+    assert load_kept_prototypes(store.workspace, sha256).counts.sum() == 23
     calls = []
-    monkeypatch.setattr(age_settings, "learn_prototypes", lambda *a, **k: calls.append(a) or 1 / 0)
-    assert prototypes_of(table, store, cuts, min_people=5) == sha256
+    monkeypatch.setattr(prototype_store, "learn_prototypes", lambda *a, **k: calls.append(a) or 1 / 0)
+    assert ensure_prototypes(table, store, cuts, min_people=5) == sha256
     with pytest.raises(ZeroDivisionError):
-        prototypes_of(table, store, cuts, min_people=6)
+        ensure_prototypes(table, store, cuts, min_people=6)
     assert len(calls) == 1
     name = hashlib.sha256((store.workspace / "ages" / f"{sha256}.npz").read_bytes()).hexdigest()
     assert name == sha256
     with pytest.raises(StageError, match="cannot be read"):
-        kept_prototypes(store.workspace, "1" * 64)
+        load_kept_prototypes(store.workspace, "1" * 64)
 
 
 def test_without_a_face_nothing_is_learned(manifest: tuple[Store, pa.Table]) -> None:
     store, table = manifest
     with pytest.raises(StageError, match="no real, unmasked face"):
-        prototypes_of(table.slice(23), store, AgeCuts())
+        ensure_prototypes(table.slice(23), store, AgeCuts())
 
 
 @settings(deadline=None)
@@ -227,7 +228,7 @@ def test_without_a_face_nothing_is_learned(manifest: tuple[Store, pa.Table]) -> 
 def test_a_drawn_age_lies_in_its_class(age_class: int, ages: list[int], seed: int) -> None:
     cuts = AgeCuts(45, 60)
     low, high = cuts.bounds(age_class)
-    drawn = draw_age(np.array(ages, int), age_class, cuts, np.random.default_rng(seed))
+    drawn = sample_target_age(np.array(ages, int), age_class, cuts, np.random.default_rng(seed))
     assert low <= drawn <= high
     known = [age for age in ages if low <= age <= high]
     assert drawn in known if known else drawn >= 18
@@ -249,24 +250,24 @@ def test_the_mover_moves_and_writes_its_recipe(
     image, landmarks, gender, _ = pictures[0]
     sha256 = prototypes.save(tmp_path / "p.npz")
     chosen = AgeSettings(method=method, network_path=str(networks["onnx"]), low=0.0, high=1.0, age_unit_years=2000)
-    mover = make_mover(chosen, tmp_path / "p.npz", sha256)
+    mover = make_age_mover(chosen, tmp_path / "p.npz", sha256)
     aged = mover(image, landmarks, gender, YOUNG, OLD)
     assert (aged.image != image).any()
-    assert aged.recipe["method"] == method
-    assert 0 < aged.recipe["distance"] < 0.6
-    assert json.loads(json.dumps(aged.recipe)) == aged.recipe
-    again = make_mover(chosen, tmp_path / "p.npz", sha256)(image, landmarks, gender, YOUNG, OLD)
+    assert aged.parameters["method"] == method
+    assert 0 < aged.parameters["distance"] < 0.6
+    assert json.loads(json.dumps(aged.parameters)) == aged.parameters
+    again = make_age_mover(chosen, tmp_path / "p.npz", sha256)(image, landmarks, gender, YOUNG, OLD)
     assert (again.image == aged.image).all()
-    assert again.recipe == aged.recipe
+    assert again.parameters == aged.parameters
 
 
 def test_a_mover_without_its_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="method is none"):
-        make_mover(AgeSettings())
+        make_age_mover(AgeSettings())
     with pytest.raises(StageError, match="cannot be read"):
-        make_mover(AgeSettings(method="prototypes"), tmp_path / "none.npz")
+        make_age_mover(AgeSettings(method="prototypes"), tmp_path / "none.npz")
     with pytest.raises(BackendError, match="does not exist"):
-        make_mover(AgeSettings(method="torchscript", network_path=str(tmp_path / "none.pt")))
+        make_age_mover(AgeSettings(method="torchscript", network_path=str(tmp_path / "none.pt")))
 
 
 # -- report ---------------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from synth.masks import compose, read_scene, render
-from synth.masks.parameters import sample_recipe
-from synth.masks.shading.jpeg import Jpeg, compress, read_jpeg
+from synth.masks import compose, measure_scene, render_mask
+from synth.masks.parameters import sample_parameters
+from synth.masks.shading.jpeg import Jpeg, compress, measure_jpeg
 from tests.support.synth_faces import make_landmarks, make_photo, mirror
 
 PHOTO, MARKS = make_photo(), make_landmarks()
@@ -25,8 +25,10 @@ def test_side_light_stays_on_the_mask() -> None:
     """Light from the picture's right leaves the right half of a white mask brighter, whichever way it was drawn."""
     for sign, flipped in product((1, -1), (False, True)):
         photo = make_photo(side_light=sign * 0.9)
-        scene = read_scene(photo, MARKS)
-        result = render(photo, scene, sample_recipe("kn95_white", "worn", 5) | {"flipped": flipped, "relief": 0.5})
+        scene = measure_scene(photo, MARKS)
+        result = render_mask(
+            photo, scene, sample_parameters("kn95_white", "worn", 5) | {"flipped": flipped, "relief": 0.5}
+        )
         grey = result.image.mean(-1)
         cols = np.arange(256) < 128
         left, right = (grey[(result.alpha > 0.95) & half].mean() for half in (cols[None], ~cols[None]))
@@ -57,7 +59,7 @@ def test_straps_reach_beyond_the_fabric() -> None:
 @pytest.mark.parametrize("quality", [35, 60, 85, 90])
 def test_the_quality_of_a_jpeg_is_read_from_its_pixels(quality: int) -> None:
     photo = as_jpeg(PHOTO, quality)
-    found = read_jpeg(photo, (40, 40, 216, 240), mirrored=False)
+    found = measure_jpeg(photo, (40, 40, 216, 240), mirrored=False)
     assert found is not None
     assert abs(found.quality - quality) <= 1
     assert found.origin_xy == (0, 0)
@@ -67,13 +69,13 @@ def test_no_compression_is_seen_where_there_is_no_grid() -> None:
     """Never compressed, hardly compressed, resized since, and a grid that starts inside a block of the picture."""
     shrunk = cv2.resize(as_jpeg(PHOTO, 60), (230, 230), interpolation=cv2.INTER_AREA)
     for photo in (PHOTO, as_jpeg(PHOTO, 98), shrunk, np.ascontiguousarray(as_jpeg(PHOTO, 60)[3:250, 5:249])):
-        assert read_jpeg(np.asarray(photo, np.uint8), (40, 40, 200, 220), mirrored=False) is None
+        assert measure_jpeg(np.asarray(photo, np.uint8), (40, 40, 200, 220), mirrored=False) is None
 
 
 def test_a_mirrored_jpeg_has_its_grid_at_the_other_border() -> None:
     photo = np.ascontiguousarray(as_jpeg(PHOTO, 50)[:, :251])
     for image, mirrored in ((photo, False), (np.ascontiguousarray(photo[:, ::-1]), False), (photo, True)):
-        found = read_jpeg(image, (40, 40, 200, 220), mirrored=mirrored)
+        found = measure_jpeg(image, (40, 40, 200, 220), mirrored=mirrored)
         assert found is not None
         assert found.origin_xy == ((0, 0) if image is photo and not mirrored else (251 % 8, 0))
 
@@ -87,10 +89,10 @@ def test_fabric_is_as_compressed_as_the_photo(width: int) -> None:
     y, x = (int(v) for v in np.argwhere(done.alpha > 0.98).mean(0))
     box = (x - 56, y - 40, x + 56, y + 40)
     assert done.alpha[box[1] : box[3], box[0] : box[2]].min() > 0.98
-    found = read_jpeg(done.image, box, mirrored=False)
+    found = measure_jpeg(done.image, box, mirrored=False)
     assert found is not None
     assert abs(found.quality - 50) <= 2
-    assert read_jpeg(plain.image, box, mirrored=False) is None
+    assert measure_jpeg(plain.image, box, mirrored=False) is None
     other = compose(*mirror(photo, marks), mask_type="cloth_patterned", seed=4)
     assert np.array_equal(other.image[:, ::-1], done.image)
 
@@ -120,7 +122,7 @@ def test_straps_lie_on_a_beard() -> None:
     cv2.fillPoly(beard, [np.rint(np.vstack([MARKS[3:14], MARKS[54:47:-1]])).astype(np.int32)], 1)
     photo = PHOTO.copy()
     photo[beard > 0] = (48, 38, 32)
-    assert read_scene(photo, MARKS).light.bearded
-    assert not read_scene(PHOTO, MARKS).light.bearded
-    bare, bearded = (compose(image, MARKS, wear="under_chin", seed=2).alpha for image in (PHOTO, photo))
+    assert measure_scene(photo, MARKS).light.bearded
+    assert not measure_scene(PHOTO, MARKS).light.bearded
+    bare, bearded = (compose(image, MARKS, placement="under_chin", seed=2).alpha for image in (PHOTO, photo))
     assert bearded[beard > 0].sum() > 0.85 * bare[beard > 0].sum()

@@ -15,50 +15,52 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_manifests.errors import StageError
-from synth.masks import TYPES, WEARS, compose, read_scene, render
-from synth.masks.drawing.draw import draw
-from synth.masks.fitting.face import read_face
-from synth.masks.fitting.patch import S_GRID, T_GRID, Spline, lay_patch
-from synth.masks.placement import GATE, Placement, draw_wear, sample_placement
-from synth.masks.shading.blend import over
+from synth.masks import PLACEMENTS, TYPES, compose, measure_scene, render_mask
+from synth.masks.drawing.template import draw_template
+from synth.masks.fitting.face_geometry import measure_face
+from synth.masks.fitting.patch import S_GRID, T_GRID, ThinPlateSpline, fit_patch
+from synth.masks.placement import COVERAGE_LIMITS, WornGeometry, sample_geometry, sample_placement
+from synth.masks.shading.blend import alpha_over
 from tests.support.synth_faces import make_landmarks, make_photo, mirror
 
 PHOTO, MARKS = make_photo(), make_landmarks()
 
 
-@pytest.mark.parametrize("wear", WEARS)
+@pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("mask_type", TYPES)
-def test_every_type_in_every_wear(mask_type: str, wear: str) -> None:
-    result = compose(PHOTO, MARKS, mask_type=mask_type, wear=wear, seed=3)
+def test_every_type_in_every_placement(mask_type: str, placement: str) -> None:
+    result = compose(PHOTO, MARKS, mask_type=mask_type, placement=placement, seed=3)
     assert result.image.shape == PHOTO.shape
     assert result.image.dtype == np.uint8
     assert result.alpha.min() >= 0
     assert result.alpha.max() <= 1
     assert (result.alpha > 0.9).mean() > 0.005
-    for name, (least, most) in GATE[wear].items():
+    for name, (least, most) in COVERAGE_LIMITS[placement].items():
         assert least <= result.coverage[name] <= most
-    assert json.loads(json.dumps(result.recipe)) == result.recipe
+    assert json.loads(json.dumps(result.parameters)) == result.parameters
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    mask_type=st.sampled_from(TYPES), wear=st.sampled_from(WEARS), seed=st.integers(0, 10**6),
+    mask_type=st.sampled_from(TYPES), placement=st.sampled_from(PLACEMENTS), seed=st.integers(0, 10**6),
     roll=st.floats(-30, 30), yaw=st.floats(-18, 18),
 )  # fmt: skip
-def test_composite_properties(mask_type: str, wear: str, seed: int, roll: float, yaw: float) -> None:
-    """Outside the ROI nothing moves, the seed decides all, a recipe rebuilds, and a mirror mirrors."""
+def test_composite_properties(mask_type: str, placement: str, seed: int, roll: float, yaw: float) -> None:
+    """Outside the ROI nothing moves, the seed decides all, the parameters rebuild, and a mirror mirrors."""
     marks = make_landmarks(roll_deg=roll, yaw_deg=yaw)
-    result = compose(PHOTO, marks, mask_type=mask_type, wear=wear, seed=seed)
+    result = compose(PHOTO, marks, mask_type=mask_type, placement=placement, seed=seed)
     x0, y0, x1, y1 = result.roi_xyxy
     outside = np.ones(PHOTO.shape[:2], bool)
     outside[y0:y1, x0:x1] = False
     assert np.array_equal(result.image[outside], PHOTO[outside])
     assert not result.alpha[outside].any()
-    assert np.array_equal(compose(PHOTO, marks, mask_type=mask_type, wear=wear, seed=seed).image, result.image)
-    stored = json.loads(json.dumps(result.recipe))
-    assert np.array_equal(render(PHOTO, read_scene(PHOTO, marks), stored).image, result.image)
+    assert np.array_equal(
+        compose(PHOTO, marks, mask_type=mask_type, placement=placement, seed=seed).image, result.image
+    )
+    stored = json.loads(json.dumps(result.parameters))
+    assert np.array_equal(render_mask(PHOTO, measure_scene(PHOTO, marks), stored).image, result.image)
     photo_m, marks_m = mirror(PHOTO, marks)
-    mirrored = compose(photo_m, marks_m, mask_type=mask_type, wear=wear, seed=seed)
+    mirrored = compose(photo_m, marks_m, mask_type=mask_type, placement=placement, seed=seed)
     apart = np.abs(mirrored.image[:, ::-1].astype(int) - result.image)
     assert apart.max() == 0
     assert mirrored.coverage == result.coverage
@@ -71,7 +73,7 @@ def test_over_stays_between_its_inputs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     alpha = rng.random((16, 16)).astype(np.float32)
     fabric, photo = (rng.integers(0, 256, (16, 16)).astype(np.float32) for _ in range(2))
-    done = over(fabric * alpha, 1 - alpha, photo)
+    done = alpha_over(fabric * alpha, 1 - alpha, photo)
     assert (done >= np.minimum(fabric, photo) - 1e-2).all()
     assert (done <= np.maximum(fabric, photo) + 1e-2).all()
 
@@ -79,7 +81,7 @@ def test_over_stays_between_its_inputs(seed: int) -> None:
 @pytest.mark.parametrize("mask_type", TYPES)
 def test_warped_template_has_no_halo(mask_type: str) -> None:
     """Premultiplied all the way: at soft edges of a resampled template no colour is brighter than the fabric."""
-    template = draw(mask_type, 1, 192)
+    template = draw_template(mask_type, 1, 192)
     assert (template.rgba[..., :3].max(-1) <= template.rgba[..., 3]).all()
     turned = cv2.warpAffine(template.rgba, cv2.getRotationMatrix2D((90, 60), 17, 0.8), (200, 160)).astype(np.float32)
     soft = (turned[..., 3] > 20) & (turned[..., 3] < 235)
@@ -91,25 +93,25 @@ def test_warped_template_has_no_halo(mask_type: str) -> None:
 
 @pytest.mark.parametrize(("width", "variant"), [(96, 0), (288, 1), (648, 2)])
 def test_templates_at_any_resolution(width: int, variant: int) -> None:
-    template = draw("kf94_white", variant, width)
+    template = draw_template("kf94_white", variant, width)
     assert np.ptp(template.key_xy[:, 0]) == pytest.approx(width, abs=1)
     assert (template.rgba[..., 3] == 255).mean() > 0.5
     assert template.rgba[0].max() == template.rgba[-1].max() == 0  # soft edges are not cut off
-    assert draw("kf94_white", variant, width) is template  # drawn once
+    assert draw_template("kf94_white", variant, width) is template  # drawn once
 
 
 def test_variants_and_seeds_differ() -> None:
-    pictures = {draw("cloth_patterned", v, 192).rgba.tobytes() for v in range(5)}
+    pictures = {draw_template("cloth_patterned", v, 192).rgba.tobytes() for v in range(5)}
     assert len(pictures) == 5
     composites = {compose(PHOTO, MARKS, seed=s).image.tobytes() for s in range(6)}
     assert len(composites) == 6
 
 
 def test_a_drawing_may_be_laid_left_for_right() -> None:
-    """Recipes that differ in nothing else give different fabric in the same place, lit from the same side."""
-    recipe = dict(compose(PHOTO, MARKS, mask_type="cloth_patterned", seed=5).recipe)
-    scene = read_scene(PHOTO, MARKS)
-    one, other = (render(PHOTO, scene, recipe | {"flipped": flipped}) for flipped in (False, True))
+    """Parameters that differ in nothing else give different fabric in the same geometry, lit from the same side."""
+    parameters = dict(compose(PHOTO, MARKS, mask_type="cloth_patterned", seed=5).parameters)
+    scene = measure_scene(PHOTO, MARKS)
+    one, other = (render_mask(PHOTO, scene, parameters | {"flipped": flipped}) for flipped in (False, True))
     solid = (one.alpha > 0.95) & (other.alpha > 0.95)
     assert np.abs(one.image[solid].astype(int) - other.image[solid]).mean() > 3
     assert abs(float(one.image[solid].mean()) - float(other.image[solid].mean())) < 5
@@ -118,8 +120,10 @@ def test_a_drawing_may_be_laid_left_for_right() -> None:
 
 def test_fit_follows_yaw_without_a_jump() -> None:
     """Half a degree of yaw moves no point of the fabric by more than a few tenths of a pixel."""
-    place = Placement(**sample_placement("worn", {}, np.random.default_rng(0)))
-    patches = [lay_patch(read_face(make_landmarks(yaw_deg=yaw), (256, 256)), place) for yaw in np.arange(-24, 24, 0.5)]
+    geometry = WornGeometry(**sample_geometry("worn", {}, np.random.default_rng(0)))
+    patches = [
+        fit_patch(measure_face(make_landmarks(yaw_deg=yaw), (256, 256)), geometry) for yaw in np.arange(-24, 24, 0.5)
+    ]
     steps = [np.abs(b - a).max() for a, b in pairwise(patches)]
     assert max(steps) < 1.2
     assert max(steps) < 4 * np.median(steps)
@@ -127,9 +131,9 @@ def test_fit_follows_yaw_without_a_jump() -> None:
 
 def test_fit_turns_with_the_face() -> None:
     """Roll is taken out first: the rolled patch is the rotated patch."""
-    place = Placement(**sample_placement("worn", {}, np.random.default_rng(0)))
-    straight, rolled = (read_face(make_landmarks(roll_deg=r), (256, 256)) for r in (0.0, 25.0))
-    a, b = (f.to_image_xy(lay_patch(f, place)) for f in (straight, rolled))
+    geometry = WornGeometry(**sample_geometry("worn", {}, np.random.default_rng(0)))
+    straight, rolled = (measure_face(make_landmarks(roll_deg=r), (256, 256)) for r in (0.0, 25.0))
+    a, b = (f.to_image_xy(fit_patch(f, geometry)) for f in (straight, rolled))
     turn = np.deg2rad(25.0)
     pivot = np.array([128.0, 128.0])
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
@@ -137,11 +141,11 @@ def test_fit_turns_with_the_face() -> None:
 
 
 def test_spline_is_exact_at_its_control_points() -> None:
-    face = read_face(MARKS, (256, 256))
-    patch = lay_patch(face, Placement(**sample_placement("nose_out", {}, np.random.default_rng(1)))).reshape(-1, 2)
+    face = measure_face(MARKS, (256, 256))
+    patch = fit_patch(face, WornGeometry(**sample_geometry("nose_out", {}, np.random.default_rng(1)))).reshape(-1, 2)
     ss, tt = np.meshgrid(S_GRID, T_GRID)
     values = np.column_stack([ss.ravel(), tt.ravel()])
-    assert np.abs(Spline(patch, values)(patch) - values).max() < 1e-6
+    assert np.abs(ThinPlateSpline(patch, values)(patch) - values).max() < 1e-6
 
 
 def _bad_marks() -> dict[str, np.ndarray]:
@@ -176,7 +180,9 @@ def test_any_landmarks_give_a_mask_or_one_line(seed: int, spread: float) -> None
     marks = (MARKS + rng.normal(0, spread, MARKS.shape)).astype(np.float32)
     said = ""
     try:
-        result = compose(PHOTO, marks, mask_type=str(rng.choice(TYPES)), wear=str(rng.choice(WEARS)), seed=seed)
+        result = compose(
+            PHOTO, marks, mask_type=str(rng.choice(TYPES)), placement=str(rng.choice(PLACEMENTS)), seed=seed
+        )
         assert result.image.shape == PHOTO.shape
     except StageError as error:
         said = str(error)
@@ -185,7 +191,7 @@ def test_any_landmarks_give_a_mask_or_one_line(seed: int, spread: float) -> None
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"mask_type": "n96"}, "mask_type must be one of"), ({"wear": "on_head"}, "wear must be one of")],
+    [({"mask_type": "n96"}, "mask_type must be one of"), ({"placement": "on_head"}, "placement must be one of")],
 )
 def test_unknown_names(change: dict[str, str], message: str) -> None:
     with pytest.raises(StageError, match=message):
@@ -198,22 +204,22 @@ def test_wrong_image_arrays(image: np.ndarray) -> None:
         compose(image, MARKS)
 
 
-def test_a_bare_nose_is_the_commonest_wrong_wear() -> None:
+def test_a_bare_nose_is_the_most_common_incorrect_placement() -> None:
     rng = np.random.default_rng(0)
-    drawn = [draw_wear([wear for wear in WEARS if wear != "worn"], rng) for _ in range(500)]
-    counts = {wear: drawn.count(wear) for wear in WEARS}
+    drawn = [sample_placement([placement for placement in PLACEMENTS if placement != "worn"], rng) for _ in range(500)]
+    counts = {placement: drawn.count(placement) for placement in PLACEMENTS}
     assert max(counts, key=counts.__getitem__) == "nose_out"
     assert counts["worn"] == 0
-    assert min(count for wear, count in counts.items() if wear != "worn") > 15
-    assert draw_wear(["chin"], rng) == "chin"
+    assert min(count for placement, count in counts.items() if placement != "worn") > 15
+    assert sample_placement(["chin"], rng) == "chin"
 
 
 def test_the_gate_refuses_a_contradiction() -> None:
     """A mask laid as `chin` but labelled `worn` does not pass."""
-    recipe: dict[str, Any] = dict(compose(PHOTO, MARKS, wear="chin", seed=1).recipe)
-    recipe["wear"] = "worn"
+    parameters: dict[str, Any] = dict(compose(PHOTO, MARKS, placement="chin", seed=1).parameters)
+    parameters["wear"] = "worn"
     with pytest.raises(StageError, match="worn: nose_score must be within"):
-        render(PHOTO, read_scene(PHOTO, MARKS), recipe)
+        render_mask(PHOTO, measure_scene(PHOTO, MARKS), parameters)
 
 
 @pytest.mark.faces
@@ -235,10 +241,10 @@ def test_real_portraits_are_hardly_ever_refused() -> None:
             continue
         shape = predict(image, max(boxes, key=lambda b: b.area()))
         marks = np.array([(p.x, p.y) for p in shape.parts()], np.float32)
-        for i, wear in enumerate(WEARS):
+        for i, placement in enumerate(PLACEMENTS):
             tried += 1
             try:
-                compose(image, marks, mask_type=TYPES[(tried * 5 + i) % len(TYPES)], wear=wear, seed=tried)
+                compose(image, marks, mask_type=TYPES[(tried * 5 + i) % len(TYPES)], placement=placement, seed=tried)
             except StageError:
                 refused += 1
     assert tried > 100
@@ -247,22 +253,22 @@ def test_real_portraits_are_hardly_ever_refused() -> None:
 
 def test_no_mask_is_between_worn_and_nose_out() -> None:
     """What covers half of the nose is neither: a reader of small pictures could not tell, nor could a network."""
-    assert GATE["worn"]["nose_score"][0] >= GATE["nose_out"]["nose_score"][1] + 0.15
-    scene = read_scene(PHOTO, MARKS)
+    assert COVERAGE_LIMITS["worn"]["nose_score"][0] >= COVERAGE_LIMITS["nose_out"]["nose_score"][1] + 0.15
+    scene = measure_scene(PHOTO, MARKS)
     tops = []
     for seed in range(40):
-        worn = compose(PHOTO, MARKS, mask_type="cloth_plain", wear="worn", seed=seed, scene=scene)
-        bare = compose(PHOTO, MARKS, mask_type="cloth_plain", wear="nose_out", seed=seed, scene=scene)
+        worn = compose(PHOTO, MARKS, mask_type="cloth_plain", placement="worn", seed=seed, scene=scene)
+        bare = compose(PHOTO, MARKS, mask_type="cloth_plain", placement="nose_out", seed=seed, scene=scene)
         assert worn.coverage["nose_score"] > bare.coverage["nose_score"] + 0.15
-        tops.append(worn.recipe["placement"]["top_v"])
+        tops.append(worn.parameters["placement"]["top_v"])
     assert np.ptp(tops) > 0.5  # high on the bridge to just above the tip
 
 
 def test_a_mask_that_slipped_aside_keeps_its_corners() -> None:
     """The loops hold the corners; the middle moves by the share of the face that was asked for."""
-    face = read_face(MARKS, PHOTO.shape[:2])
-    values = sample_placement("worn", {}, np.random.default_rng(0))
-    straight, moved = (lay_patch(face, Placement(**(values | {"aside": aside}))) for aside in (0.0, 0.02))
+    face = measure_face(MARKS, PHOTO.shape[:2])
+    values = sample_geometry("worn", {}, np.random.default_rng(0))
+    straight, moved = (fit_patch(face, WornGeometry(**(values | {"aside": aside}))) for aside in (0.0, 0.02))
     shift = (moved - straight)[..., 0] / face.scale_px
     assert shift[[0, -1], 4] == pytest.approx([0.02, 0.02], abs=1e-6)
     assert np.abs(shift[:, [0, -1]]).max() < 1e-6

@@ -20,13 +20,13 @@ from data_manifests.taxonomy import SHOTS, AgeCuts
 from data_manifests.versions.store import Store
 from pipeline.settings import load_settings
 from synth.cli import cli
-from synth.demo_faces.parameters.sampling import sample_person, sample_shot
-from synth.demo_faces.rendering.render import build_model, render_shot
+from synth.demo_faces.parameters.sampling import sample_person, sample_snapshot
+from synth.demo_faces.rendering.portrait import build_model, render_snapshot
 from synth.gallery import write_gallery
 from synth.masks import load_templates
-from synth.masks.templates import kept_template
-from synth.plan.planning import Plan, make_plan
-from synth.plan.run import run_plan
+from synth.masks.user_templates import load_kept_template
+from synth.plan.execute import run_plan
+from synth.plan.plan_table import Plan, make_plan
 from synth.plan.variation import vary
 from synth.plan.verify import verify
 from synth.settings import SynthSettings
@@ -60,7 +60,7 @@ def test_the_plan_raises_every_age_class_to_the_largest(people: Store) -> None:
     for _, profile in plan.table.groupby("profile_id"):
         assert profile["shot"].tolist() == list(SHOTS)
         assert profile["wear"].tolist()[:6] == ["", *["worn"] * 5]
-        assert profile["wear"].iloc[6] in SETTINGS.wears
+        assert profile["wear"].iloc[6] in SETTINGS.placements
         assert len(set(profile["look_seed"])) == 1
     assert plan.notes[0] == "age <30: 0 profiles planned from 3 people"
 
@@ -74,7 +74,7 @@ def test_five_masks_are_drawn_without_replacement_when_there_are_five(people: St
 def test_the_plan_says_what_cannot_be_reached_and_why(people: Store) -> None:
     few = SETTINGS.model_copy(update={"stage": 2, "max_profiles_per_person": 2})
     notes = make_plan(people.read("drawn@1").table, few, AgeCuts()).notes
-    assert "2 profiles planned from 1 people; 5 are wanted, 3 cannot be reached: a person gives at most 2" in notes[2]
+    assert "2 profiles planned from 1 people; 5 profiles are requested, 3 cannot be reached: a person gives at most 2" in notes[2]
 
 
 def test_a_face_that_was_guessed_is_no_source(people: Store) -> None:
@@ -158,7 +158,7 @@ def test_a_face_that_carries_no_mask_becomes_a_failed_row(people: Store) -> None
     assert sum(done.version.ledger.values()) == 6 + 28
 
 
-def test_a_plan_of_strangers_is_refused(people: Store) -> None:
+def test_a_plan_with_unknown_photos_is_refused(people: Store) -> None:
     manifest = people.read("drawn@1")
     plan = make_plan(manifest.table, SETTINGS, manifest.cuts).table.assign(parent_id="nobody")
     with pytest.raises(StageError, match="1 photos that are not in the manifest, first 'nobody'"):
@@ -182,13 +182,13 @@ def test_the_commands(people: Store, balanced: str, tmp_path: Path, monkeypatch:
     planned = runner.invoke(
         cli, ["plan", "drawn@1", "--out", str(tmp_path / "plan.csv"), *words], catch_exceptions=False
     )
-    assert "wrote 28 planned pictures" in planned.output
+    assert "wrote 28 planned images" in planned.output
     assert len(pd.read_csv(tmp_path / "plan.csv")) == 28
     ran = runner.invoke(
         cli, ["run", "drawn@1", "--plan", str(tmp_path / "plan.csv"), "--tag", "even", "--jobs", "1", *words],
         catch_exceptions=False,
     )  # fmt: skip
-    assert "synth: ok 28 (0 made, 28 there before) + failed 0 = 28 planned" in ran.output
+    assert "synth: ok 28 (0 made, 28 reused) + failed 0 = 28 planned" in ran.output
     assert people.version("drawn@even").ref == balanced
     assert "28 synthetic rows: 0 problems" in runner.invoke(cli, ["verify", "drawn@even"]).output
     runner.invoke(cli, ["gallery", "drawn@even", "--out", str(tmp_path / "sheets")], catch_exceptions=False)
@@ -217,7 +217,7 @@ def test_a_target_counts_what_those_before_it_bring(people: Store) -> None:
 
 def test_a_target_that_cannot_be_reached_says_why(people: Store) -> None:
     notes = _planned(people, targets=[{"age_class": 1, "gender": "female", "pictures": 701}]).notes
-    assert "age 30-59, female: 12 profiles planned from 1 people; 701 pictures are wanted, 1 are there" in notes[0]
+    assert "age 30-59, female: 12 profiles planned from 1 people; 701 images are requested, 1 exist" in notes[0]
     assert "88 cannot be reached: a person gives at most 12" in notes[0]
 
 
@@ -239,15 +239,15 @@ def test_nobody_gives_more_than_allowed_and_no_profile_twice(
 def test_errors_say_what_is_allowed(people: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"synth.types must be one of \{surgical, .*\}. Got 'scarf' instead"):
         load_settings(SynthSettings, overrides={"types": "[scarf]"})
-    with pytest.raises(ConfigError, match=r"synth.wears must be one of \{nose_out, .*\}. Got 'worn' instead"):
+    with pytest.raises(ConfigError, match=r"synth.placements must be one of \{nose_out, .*\}. Got 'worn' instead"):
         load_settings(SynthSettings, overrides={"wears": "[worn]"})
-    with pytest.raises(StageError, match=r"has no synthetic picture\. Run: python -m synth run REF"):
+    with pytest.raises(StageError, match=r"has no synthetic images\. Run: python -m synth run REF"):
         write_gallery(people, people.read("drawn@1"), tmp_path)
 
 
 def test_a_second_look_keeps_landmarks_on_the_face() -> None:
     rng = np.random.default_rng(0)
-    portrait = render_shot(build_model(sample_person(1, "female", 30, rng)), sample_shot(rng))
+    portrait = render_snapshot(build_model(sample_person(1, "female", 30, rng)), sample_snapshot(rng))
     marked = np.zeros_like(portrait.image)
     for x, y in np.rint(portrait.landmarks_xy[[8, 30, 36]]).astype(int):  # chin, nose tip, right eye
         marked[y - 2 : y + 3, x - 2 : x + 3] = 255
@@ -261,7 +261,7 @@ def test_a_second_look_keeps_landmarks_on_the_face() -> None:
 
 def test_a_painted_background_keeps_its_colour() -> None:
     rng = np.random.default_rng(0)
-    portrait = render_shot(build_model(sample_person(1, "female", 30, rng)), sample_shot(rng))
+    portrait = render_snapshot(build_model(sample_person(1, "female", 30, rng)), sample_snapshot(rng))
     painted = portrait.image.copy()
     painted[:120] = 127
     for seed in range(4):
@@ -287,14 +287,14 @@ def test_a_mask_of_the_users_own_goes_through_plan_run_and_verify(people: Store,
     }
     for file in folder.iterdir():
         file.unlink()  # it is kept in the workspace
-    kept_template.cache_clear()
+    load_kept_template.cache_clear()
     assert verify(people, made, regenerate=True).problems == []
     with pytest.raises(StageError, match=r"mask_type of the plan must be one of \{.*\}. Got 'floral' instead"):
         run_plan(people, manifest, plan, SETTINGS)
     next((people.workspace / "templates").glob("*.json")).write_text("{")
-    kept_template.cache_clear()
+    load_kept_template.cache_clear()
     problems = verify(people, made).problems
     assert len(problems) == 1
-    assert f"{len(rows)} pictures of a mask of your own cannot be made again" in problems[0]
+    assert f"{len(rows)} images of your own template cannot be made again" in problems[0]
     next((people.workspace / "templates").glob("*.json")).unlink()
-    kept_template.cache_clear()
+    load_kept_template.cache_clear()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from data_manifests.errors import ConfigError
-from synth.masks import compose, load_templates, read_scene, render
-from synth.masks.parameters import sample_recipe
+from synth.masks import compose, load_templates, measure_scene, render_mask
+from synth.masks.parameters import sample_parameters
 from tests.support.synth_faces import make_landmarks, make_photo, write_mask
 
 PHOTO, MARKS = make_photo(), make_landmarks()
@@ -23,9 +23,11 @@ def test_user_template(tmp_path: Path) -> None:
     red, green, blue = result.image[result.alpha > 0.95].mean(0)
     assert red > 2 * green
     assert red > 2 * blue
-    assert result.recipe["template_sha256"] == mine["mine"].sha256
-    assert not any(sample_recipe("mine", "worn", seed, 0, mine)["flipped"] for seed in range(8))  # it may bear letters
-    assert np.array_equal(render(PHOTO, read_scene(PHOTO, MARKS), result.recipe, templates=mine).image, result.image)
+    assert result.parameters["template_sha256"] == mine["mine"].sha256
+    assert not any(sample_parameters("mine", "worn", seed, 0, mine)["flipped"] for seed in range(8))  # may carry text
+    assert np.array_equal(
+        render_mask(PHOTO, measure_scene(PHOTO, MARKS), result.parameters, templates=mine).image, result.image
+    )
 
 
 def test_ini_of_existing_sets(tmp_path: Path) -> None:

@@ -24,11 +24,11 @@ from pipeline.photos.images import load_rgb, save_rgb
 from synth.cli import cli
 from synth.gallery import write_gallery
 from synth.masks import TYPES, compose
-from synth.plan.planning import make_plan
-from synth.plan.run import run_plan
+from synth.plan.execute import run_plan
+from synth.plan.plan_table import make_plan
 from synth.plan.variation import vary
 from synth.plan.verify import verify
-from synth.realism import LEAST, realism, separability
+from synth.realism import MIN_IMAGES, measure_realism, separability
 from synth.settings import SynthSettings
 from tests.support.synth_faces import draw_people
 
@@ -139,9 +139,9 @@ def test_verify_sees_another_person_a_torn_profile_and_lost_prototypes(store: St
     problems = found.problems
     assert len(problems) == 2
     assert any("no longer the same person: distance 0.70" in line for line in problems)
-    assert "1 of 4 synthetic profiles are not whole" in found.counts[-1]
+    assert "1 of 4 synthetic profiles are incomplete" in found.counts[-1]
     assert aged[2]["shot"] in found.counts[-1]
-    assert any("1 pictures of moved age cannot be made again" in line for line in problems)
+    assert any("1 images of moved age cannot be made again" in line for line in problems)
 
 
 def test_a_plan_that_moves_ages_without_a_method_is_refused(store: Store, plan: pd.DataFrame) -> None:
@@ -159,7 +159,7 @@ def test_the_plan_survives_its_file(
     (tmp_path / "s.yaml").write_text(json.dumps({"synth": SETTINGS.model_dump(mode="json")}))
     files = ["--plan", str(tmp_path / "plan.csv"), "--config", str(tmp_path / "s.yaml")]
     said = CliRunner().invoke(cli, ["run", "drawn@1", *files, "--jobs", "1"], catch_exceptions=False).output
-    assert "synth: ok 28 (0 made, 28 there before)" in said
+    assert "synth: ok 28 (0 made, 28 reused)" in said
 
 
 def test_the_gallery_shows_faces_before_and_after(store: Store, moved: Manifest, tmp_path: Path) -> None:
@@ -182,9 +182,9 @@ def test_separability_is_half_for_like_and_one_for_unlike() -> None:
 
 def test_realism_needs_pictures(store: Store, moved: Manifest) -> None:
     with pytest.raises(
-        StageError, match=f"realism needs {LEAST} pictures of worn masks of each kind .* Got 0 real and 20 synthetic"
+        StageError, match=f"realism needs {MIN_IMAGES} images of worn masks of each kind .* Got 0 real and 20 synthetic"
     ):
-        realism(store, moved.table)
+        measure_realism(store, moved.table)
 
 
 def test_realism_sees_masks_that_are_softer_than_real_ones(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_realism_sees_masks_that_are_softer_than_real_ones(tmp_path: Path) -> No
             }
             rows.append(person | label)
     table = conform(pa.table({n: pa.array([row[n] for row in rows], column.type) for n, column in BY_NAME.items()}))
-    found = realism(store, table)
-    assert LEAST <= min(found.real, found.synthetic) <= 40  # the detector does not see every masked face
+    found = measure_realism(store, table)
+    assert MIN_IMAGES <= min(found.real, found.synthetic) <= 40  # the detector does not see every masked face
     assert found.auc > 0.9
     assert f"{found.synthetic} synthetic from {found.real} real worn masks" in found.line()

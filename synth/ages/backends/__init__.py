@@ -1,1 +1,1 @@
-"""Networks of the user's own, each behind one file."""
+"""Backends that run a user's own ageing network, one module per file format."""

@@ -1,4 +1,4 @@
-"""A user's ageing network as ONNX: inputs image and age, one output; see `synth.ages.network` for what it sees."""
+"""A user's ageing network as ONNX: inputs image and age, one output; `synth.ages.user_network` prepares them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 import onnxruntime
 
 from data_manifests.errors import BackendError
-from synth.ages.network import U8, Ager, from_planes, require_file, to_planes
+from synth.ages.user_network import U8, Ager, from_planes, require_file, to_planes
 
 VERSION = version("onnxruntime")
 
 
 def check(path: str, **params: object) -> None:
-    """Raises BackendError if there is no such file."""
+    """Raise BackendError if there is no such file."""
     require_file(path)
 
 
 def make(path: str, low: float = -1.0, high: float = 1.0, age_unit_years: float = 100.0) -> Ager:
-    """An ager: crop (S, S, 3) uint8 RGB and age in years → (S, S, 3) uint8. Raises BackendError for a bad file.
+    """Load the network: crop (S, S, 3) uint8 RGB and age in years → (S, S, 3) uint8. Raises BackendError if unreadable.
 
     The network's first input is image (1, 3, S, S) float32 RGB in [low, high], its second age (1,) float32 in units of
     `age_unit_years`; its first output is an image of the same shape and range.

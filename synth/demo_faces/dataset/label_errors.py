@@ -1,4 +1,4 @@
-"""Label errors that a demo plants on purpose, so that an audit has something true to find."""
+"""Label errors planted in a demo data set, so that an audit can be evaluated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from synth.demo_faces.parameters import Person
 
 WORN_SHOTS: Final = tuple(s for s in SHOTS if s.startswith("mask"))
 
-# Share of the people that carry each kind of error; the competition's own relabelling found a few percent of each.
+# Share of people with each kind of error; relabelling of the competition's data found a few percent of each. The keys
+# are stored in truth.csv and demo.json.
 SHARES: Final[Mapping[str, float]] = {
     "wrong_gender": 0.03,
     "wrong_age_class": 0.03,
@@ -22,17 +23,25 @@ SHARES: Final[Mapping[str, float]] = {
     "stranger": 0.015,
     "duplicate": 0.015,
 }
+ERROR_NAMES: Final[Mapping[str, str]] = {
+    "wrong_gender": "wrong gender",
+    "wrong_age_class": "wrong age class",
+    "incorrect_swapped": "incorrect mask swapped",
+    "normal_swapped": "unmasked shot swapped",
+    "stranger": "photo of another person",
+    "duplicate": "duplicate",
+}
 AT_LEAST_ONE_FROM = 40  # people
-FAR_SHARE = 0.35  # of the wrong age classes of young and old people, those that skip the middle class
+FAR_SHARE = 0.35  # share of wrong age classes of young and old people that skip the middle class
 _AGES: Final = ((18, 29), (30, 59), (60, 85))
 
 
 @dataclass(frozen=True)
-class Planted:
-    """What is wrong with one profile. `kind` is empty for most.
+class PlantedError:
+    """Label error of one profile; `kind` is empty for most.
 
-    `listed_gender` and `listed_age` go into train.csv. `swap` names two shots whose photos change places; `shot` is the
-    one that shows somebody else: a stranger, or the person `source` (an index), byte for byte or encoded again.
+    `listed_gender` and `listed_age` go into train.csv. `swap` names two shots whose photos are swapped. `shot` shows
+    another person: one who is in no profile, or the person with index `source`, as a copy or reencoded.
     """
 
     listed_gender: str
@@ -42,19 +51,19 @@ class Planted:
     shot: str | None = None
     source: int | None = None
     reencoded: bool = False
-    shots: tuple[str, ...] = field(default=())  # the pictures that the error concerns
+    shots: tuple[str, ...] = field(default=())  # the shots with the error
 
 
 def error_counts(persons: int) -> dict[str, int]:
-    """How many people carry each kind: the rounded share, and at least one from `AT_LEAST_ONE_FROM` people on."""
-    least = 1 if persons >= AT_LEAST_ONE_FROM else 0
-    return {kind: max(least, round(share * persons)) for kind, share in SHARES.items()}
+    """Return the number of people per kind: the rounded share, at least one from `AT_LEAST_ONE_FROM` people on."""
+    minimum = 1 if persons >= AT_LEAST_ONE_FROM else 0
+    return {kind: max(minimum, round(share * persons)) for kind, share in SHARES.items()}
 
 
-def plant_errors(people: list[Person], rng: np.random.Generator) -> list[Planted]:
-    """Choose who carries which error; nobody carries two, and only photos of flawless profiles are copied."""
+def plant_errors(people: list[Person], rng: np.random.Generator) -> list[PlantedError]:
+    """Draw the people with each error, at most one per person; only photos of profiles without errors are copied."""
     order = [int(i) for i in rng.permutation(len(people))]
-    out = [Planted(p.gender, p.age) for p in people]
+    out = [PlantedError(p.gender, p.age) for p in people]
     taken = 0
     counts = error_counts(len(people))
     clean = order[sum(counts.values()) :]
@@ -66,24 +75,24 @@ def plant_errors(people: list[Person], rng: np.random.Generator) -> list[Planted
     return out
 
 
-def _plant(kind: str, person: Person, source: int | None, rng: np.random.Generator) -> Planted:
+def _plant(kind: str, person: Person, source: int | None, rng: np.random.Generator) -> PlantedError:
     gender, age = person.gender, person.age
     if kind == "wrong_gender":
-        return Planted("male" if gender == "female" else "female", age, kind, shots=SHOTS)
+        return PlantedError("male" if gender == "female" else "female", age, kind, shots=SHOTS)
     if kind == "wrong_age_class":
-        return Planted(gender, wrong_age(age, rng), kind, shots=SHOTS)
+        return PlantedError(gender, wrong_age(age, rng), kind, shots=SHOTS)
     if kind in ("incorrect_swapped", "normal_swapped"):
         first = "incorrect_mask" if kind == "incorrect_swapped" else "normal"
         swap = (first, str(rng.choice(WORN_SHOTS)))
-        return Planted(gender, age, kind, swap=swap, shots=swap)
+        return PlantedError(gender, age, kind, swap=swap, shots=swap)
     shot = str(rng.choice(SHOTS))
     if kind == "duplicate" and source is None:
-        return Planted(gender, age)  # nobody left to copy from
-    return Planted(gender, age, kind, shot=shot, source=source, reencoded=bool(rng.random() < 0.5), shots=(shot,))
+        return PlantedError(gender, age)  # no profile left to copy from
+    return PlantedError(gender, age, kind, shot=shot, source=source, reencoded=bool(rng.random() < 0.5), shots=(shot,))
 
 
 def wrong_age(age: int, rng: np.random.Generator) -> int:
-    """An age of another class: mostly the next one, for young and old people sometimes the far one."""
+    """Draw an age of another class: mostly an adjacent one, for young and old people sometimes the far one."""
     cuts = AgeCuts()
     true = int(age >= cuts.middle) + int(age >= cuts.old)
     far = 2 - true if rng.random() < FAR_SHARE else 1

@@ -1,6 +1,6 @@
-"""What a reviewer who knows the truth would say about a demo: its planted errors, as corrections.
+"""Corrections of a demo's planted label errors, made from its truth.csv.
 
-Stands in for the people who review real photos, so that a run without them can show what their work is worth.
+They take the place of human review, so that a run without reviewers can measure the value of corrections.
 """
 
 from __future__ import annotations
@@ -15,29 +15,34 @@ from data_manifests.errors import StageError
 from data_manifests.versions import Manifest
 
 ANNOTATOR: Final = "demo-truth"
-TIME: Final = "2026-01-01T00:00:00Z"  # the same words at every run, so that applying them again changes nothing
-_EXCLUDED: Final = ("stranger", "duplicate")  # another person's picture has no place in this person's folder
+TIME: Final = "2026-01-01T00:00:00Z"  # constant, so that applying the corrections again changes nothing
+_EXCLUDED: Final = ("stranger", "duplicate")  # a photo of another person
 
 
 def review(manifest: Manifest, truth: Path) -> list[Correction]:
-    """A correction for each label of the manifest's photos that `truth` (a demo's truth.csv) contradicts.
+    """Return a correction for each label of the manifest's photos that differs from `truth` (a demo's truth.csv).
 
-    Pictures of strangers and copies are excluded, wrong mask states, genders and ages put right. Raises StageError if
-    the truth is not of these photos.
+    Photos of other people and copies are excluded; wrong mask states, genders and ages are corrected. Raises StageError
+    if the truth file cannot be read or has none of these photos.
     """
     try:
         with truth.open(encoding="utf8", newline="") as file:
-            told = {row["path"]: row for row in csv.DictReader(file)}
+            truth_rows = {row["path"]: row for row in csv.DictReader(file)}
     except OSError as error:
         raise StageError(f"{truth} cannot be read: {error.strerror}. Make it with: python -m synth demo OUT") from None
     columns = ["sample_id", "person_id", "path", "sha256", "mask", "gender", "age"]
     rows = manifest.table.select(columns).to_pylist()
-    if not any(row["path"] in told for row in rows):
-        raise StageError(f"{truth} tells of none of the photos of {manifest.version.ref}.")
-    return [record for row in rows if row["path"] in told for record in _said_of(row, told[row["path"]], manifest)]
+    if not any(row["path"] in truth_rows for row in rows):
+        raise StageError(f"{truth} has none of the photos of {manifest.version.ref}. Give the truth.csv of that demo.")
+    return [
+        record
+        for row in rows
+        if row["path"] in truth_rows
+        for record in _corrections_of(row, truth_rows[row["path"]], manifest)
+    ]
 
 
-def _said_of(row: dict[str, Any], true: dict[str, str], manifest: Manifest) -> Iterator[Correction]:
+def _corrections_of(row: dict[str, Any], true: dict[str, str], manifest: Manifest) -> Iterator[Correction]:
     wrong = {name: (str(row[name]), true[name]) for name in ("mask", "gender", "age") if str(row[name]) != true[name]}
     if true["error"] in _EXCLUDED:
         wrong = {"exclude": ("false", "true")}

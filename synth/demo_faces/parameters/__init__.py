@@ -1,6 +1,6 @@
-"""TODO synth.demo_faces.parameters."""
+"""Parameters of rendered people and their snapshots, and how they are sampled."""
 
-from synth.demo_faces.parameters.person import FaceShape, HairLook, Person, Shot
-from synth.demo_faces.parameters.sampling import make_people, sample_person, sample_shot
+from synth.demo_faces.parameters.person import FaceShape, HairTraits, Person, Snapshot
+from synth.demo_faces.parameters.sampling import make_people, sample_person, sample_snapshot
 
-__all__ = ["FaceShape", "HairLook", "Person", "Shot", "make_people", "sample_person", "sample_shot"]
+__all__ = ["FaceShape", "HairTraits", "Person", "Snapshot", "make_people", "sample_person", "sample_snapshot"]

@@ -1,7 +1,7 @@
-"""What a rendered person and one snapshot of them are made of: plain immutable parameters.
+"""Immutable parameters of a rendered person and of one snapshot.
 
 Lengths are in head units (1 = distance between the pupils), colours are linear RGB in [0, 1], amounts are in [0, 1]
-unless stated. `sampling.py` draws them; the other modules turn them into pictures.
+unless stated.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Rgb = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class FaceShape:
-    """Bones and soft tissue; factors are relative to 1."""
+    """Shape of the face; factors are relative to 1."""
 
     width: float
     cheek: float
@@ -36,12 +36,12 @@ class FaceShape:
 
 
 @dataclass(frozen=True)
-class EyeLook:
-    """Eyes and eyebrows."""
+class EyeTraits:
+    """Shape and colour of eyes and eyebrows."""
 
     size: float
     opening: float
-    slant: float  # head units that the outer corner lies above the inner one
+    slant: float  # height of the outer corner above the inner one, head units
     crease: float  # 0: no visible lid fold
     iris: Rgb
     lash: float
@@ -52,8 +52,8 @@ class EyeLook:
 
 
 @dataclass(frozen=True)
-class SkinLook:
-    """Skin, its age and facial hair."""
+class SkinTraits:
+    """Skin, its signs of age, and facial hair."""
 
     tone: Rgb
     lip: Rgb
@@ -72,18 +72,18 @@ class SkinLook:
 
 
 @dataclass(frozen=True)
-class HairLook:
-    """Head hair. `style` names an entry of `hair.STYLES`."""
+class HairTraits:
+    """Head hair; `style` is a key of `surface.STYLES`."""
 
     style: str
     color: Rgb
     grey: float
     brow_color: Rgb
     volume: float
-    hairline: float  # how far the forehead line is raised, head units
+    hairline: float  # raise of the line over the forehead, head units
     recede: float  # depth of the bays at the temples
     part: float  # x of the parting
-    fringe: float  # 0: forehead free, 1: covered down to the eyebrows
+    fringe: float  # 0: bare forehead, 1: covered down to the eyebrows
     wave: float
     wave_length: float
     length: float
@@ -92,7 +92,7 @@ class HairLook:
 
 @dataclass(frozen=True)
 class Outfit:
-    """Clothes, glasses and the place the person is photographed at."""
+    """Clothes, glasses and background of the photos."""
 
     kind: str
     color: Rgb
@@ -107,22 +107,22 @@ class Outfit:
 
 @dataclass(frozen=True)
 class Person:
-    """One rendered person: the true labels and everything that stays the same over the seven shots."""
+    """A rendered person: the true labels, and everything that is the same in all photos."""
 
     number: int
     gender: str
     age: int
     seed: int
     face: FaceShape
-    eyes: EyeLook
-    skin: SkinLook
-    hair: HairLook
+    eyes: EyeTraits
+    skin: SkinTraits
+    hair: HairTraits
     outfit: Outfit
 
 
 @dataclass(frozen=True)
-class Shot:
-    """One snapshot: pose, expression, light and camera."""
+class Snapshot:
+    """A snapshot of a person: pose, expression, light and camera."""
 
     seed: int
     yaw_deg: float

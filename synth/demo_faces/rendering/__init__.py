@@ -1,5 +1,5 @@
-"""TODO synth.demo_faces.rendering."""
+"""Rendering of a person in a snapshot: layers, lighting, camera, and the true landmarks."""
 
-from synth.demo_faces.rendering.render import Model, build_model, develop, encode, render_shot
+from synth.demo_faces.rendering.portrait import PersonModel, apply_camera, build_model, encode_jpeg, render_snapshot
 
-__all__ = ["Model", "build_model", "develop", "encode", "render_shot"]
+__all__ = ["PersonModel", "apply_camera", "build_model", "encode_jpeg", "render_snapshot"]

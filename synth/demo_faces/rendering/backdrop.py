@@ -1,4 +1,4 @@
-"""What is behind a person: a wall, a gradient, a blurred room or a blurred street."""
+"""The background of a photo: a wall, a gradient, a blurred room or a blurred street."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from synth.demo_faces.parameters import Person
 from synth.demo_faces.surface import Array, value_noise
 
-SMALL_W, SMALL_H = 132, 176  # blurred anyway: painted small, with a margin for the camera's shift, and enlarged
+SMALL_W, SMALL_H = 132, 176  # painted small because it is blurred, with a margin for the camera's shift
 
 
 def build_backdrop(person: Person) -> Array:
-    """The place behind a person, (SMALL_H, SMALL_W, 3) linear RGB."""
+    """Paint the background of a person, (SMALL_H, SMALL_W, 3) linear RGB."""
     rng = np.random.default_rng([person.seed, 5])
     fit = person.outfit
     wall, second = np.array(fit.wall, np.float32), np.array(fit.wall_second, np.float32)
@@ -50,7 +50,7 @@ def build_backdrop(person: Person) -> Array:
 
 
 def place_backdrop(backdrop: Array, shift_x: float, shift_y: float, width: int, height: int) -> Array:
-    """The backdrop enlarged to the picture, moved by a share in [-1, 1] of its margin."""
+    """Enlarge the backdrop to the image, shifted by a share in [-1, 1] of its margin."""
     margin_x, margin_y = 4.0, 5.0
     scale_x, scale_y = (SMALL_W - 2 * margin_x) / width, (SMALL_H - 2 * margin_y) / height
     affine = np.array([[scale_x, 0, margin_x * (1 + shift_x)], [0, scale_y, margin_y * (1 + shift_y)]], np.float32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from synth.demo_faces.parameters import Person, Shot
+from synth.demo_faces.parameters import Person, Snapshot
 from synth.demo_faces.rendering.view import WARP_STEP, View, turn_radii
 from synth.demo_faces.surface import (
     CHIN_Y,
@@ -16,7 +16,7 @@ from synth.demo_faces.surface import (
     X_HALF,
     Y_TOP,
     Array,
-    Profile,
+    ShellRadii,
     brow_curve,
     eye_half_width,
     lid_curves,
@@ -31,21 +31,21 @@ JAW_ANGLE_DEG = (76, 76, 75, 75, 73, 66, 55, 35, 0)
 
 @dataclass(frozen=True)
 class Projector:
-    """Face points to canvas pixels for one shot."""
+    """Projection of face points to canvas pixels in one snapshot."""
 
-    profile: Profile
+    radii: ShellRadii
     relief: Array
     field: Array
     view: View
 
     def __call__(self, x: Array, y: Array, z: Array) -> Array:
-        """Canvas pixels (N, 2) of points in head units (N,), z towards the camera of the unturned head."""
+        """Return canvas pixels (N, 2) of points (N,) in head units, z towards the camera before the head turns."""
         c, s = np.cos(self.view.yaw), np.sin(self.view.yaw)
         u = np.asarray(x) * c + np.asarray(z) * s
         return np.stack([u * self.view.scale + self.view.ox, np.asarray(y) * self.view.scale + self.view.oy], axis=1)
 
     def on_face(self, x: Array, y: Array) -> Array:
-        """Canvas pixels of points (N,) of the surface at frontal position (x, y) of the resting face."""
+        """Return canvas pixels (N, 2) of surface points at frontal positions (x, y) (N,) of the neutral face."""
         x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
         at = ((x + X_HALF) * DENSITY / WARP_STEP)[None], ((y - Y_TOP) * DENSITY / WARP_STEP)[None]
         moved = cv2.remap(self.field, at[0], at[1], cv2.INTER_LINEAR)[0]
@@ -53,7 +53,7 @@ class Projector:
             self.relief, ((x + X_HALF) * DENSITY - 0.5)[None], ((y - Y_TOP) * DENSITY - 0.5)[None], cv2.INTER_LINEAR
         )[0]
         mx, my = x + moved[:, 0], y + moved[:, 1]
-        a, b = self.profile.at(my)
+        a, b = self.radii.at(my)
         z = b * np.sqrt(np.clip(1 - (mx / a) ** 2, 0, 1)) + bump + moved[:, 2]
         return self(mx, my, z)
 
@@ -63,8 +63,8 @@ def _jaw(person: Person, project: Projector) -> Array:
     y = np.concatenate([y_half, y_half[-2::-1]])
     angle = np.radians(np.array(JAW_ANGLE_DEG, np.float32))
     theta = np.concatenate([-angle, angle[-2::-1]])
-    _, _, width, shift = turn_radii(project.profile, y, project.view.yaw)
-    # The contour is what is seen: its sides stay on the silhouette when the head turns, the chin turns along.
+    _, _, width, shift = turn_radii(project.radii, y, project.view.yaw)
+    # The sides of the contour stay on the silhouette when the head turns; the chin turns with it.
     turned = np.clip(theta + shift, -np.pi / 2, np.pi / 2)
     u = width * np.sin(np.where(np.abs(theta) > np.radians(70), theta, turned))
     view = project.view
@@ -83,8 +83,8 @@ def _mouth(person: Person, project: Projector) -> Array:
     return project.on_face(x, np.concatenate(y))
 
 
-def landmarks_canvas(person: Person, shot: Shot, project: Projector) -> Array:
-    """All 68 points (68, 2) in canvas pixels."""
+def landmarks_canvas(person: Person, snapshot: Snapshot, project: Projector) -> Array:
+    """Return the 68 landmarks (68, 2) in canvas pixels."""
     f = person.face
     brow_t = np.array([0.97, 0.76, 0.52, 0.26, 0.03], np.float32)
     brow_y = brow_curve(person, brow_t) - 0.030 * person.eyes.brow_thickness
@@ -98,7 +98,7 @@ def landmarks_canvas(person: Person, shot: Shot, project: Projector) -> Array:
     base = project.on_face(wing, np.array([0.115, 0.155, 0.180, 0.155, 0.115], np.float32) + 0.56 * k)
     half = eye_half_width(person)
     t = np.array([0.84, 0.30, -0.34, -0.90, -0.34, 0.30], np.float32)  # from the outer corner over the upper lid
-    upper, lower = lid_curves(person, shot, t)
+    upper, lower = lid_curves(person, snapshot, t)
     y = np.concatenate([upper[:4], lower[4:]])
     left_eye = project.on_face(-(EYE_X + half * t), y)
     order = [3, 2, 1, 0, 5, 4]

@@ -1,4 +1,4 @@
-"""The parts of one shot as layers on the drawing canvas: head, hair, ears, neck and shoulders."""
+"""The parts of one snapshot as layers on the canvas: head, hair, ears, neck and shoulders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from synth.demo_faces.parameters import Person, Shot
+from synth.demo_faces.parameters import Person, Snapshot
 from synth.demo_faces.rendering.view import WARP_STEP, View, turn_radii
 from synth.demo_faces.surface import (
     BODY_DENSITY,
@@ -27,17 +27,17 @@ from synth.demo_faces.surface import (
     Array,
     FaceAtlas,
     HairAtlas,
-    Patch,
-    Profile,
+    PartAtlas,
+    ShellRadii,
     paint_eye,
 )
 
 
 @dataclass
 class Layer:
-    """One part over a region `roi` (rows, columns) of the canvas. Arrays are (h, w) or (h, w, 3), float32.
+    """A part over a region `roi` (rows, columns) of the canvas. Arrays are (h, w) or (h, w, 3), float32.
 
-    `depth` is towards the camera in head units; `glow` is light added after shading (the spark of the eyes).
+    `depth` is towards the camera in head units; `glow` is light added after shading (the catchlight of the eyes).
     """
 
     roi: tuple[slice, slice]
@@ -55,8 +55,8 @@ def _sample(layer: Array, map_x: Array, map_y: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Surface:
-    """Where the face surface is seen: face coordinates `x`, `y`, `depth` and coverage `alpha` of a region's pixels."""
+class FaceSurface:
+    """The visible face surface: face coordinates `x`, `y`, `depth` and coverage `alpha` of a region's pixels."""
 
     roi: tuple[slice, slice]
     x: Array
@@ -65,12 +65,12 @@ class Surface:
     alpha: Array
 
 
-def face_surface(profile: Profile, relief: Array, field: Array, view: View) -> Surface:
-    """Turn the head by the view's yaw: closed form for the cylinder, three fixed-point steps for the relief."""
-    top, bottom = profile.span
+def face_surface(radii: ShellRadii, relief: Array, field: Array, view: View) -> FaceSurface:
+    """Turn the head by the view's yaw: a closed form for the cylinder, three fixed-point steps for the relief."""
+    top, bottom = radii.span
     roi = view.roi(-1.45, top - 0.03, 1.45, bottom + 0.03)
     u, v = view.axes(roi)
-    a, b, width, shift = turn_radii(profile, v, view.yaw)
+    a, b, width, shift = turn_radii(radii, v, view.yaw)
     sin, cos = np.float32(np.sin(view.yaw)), np.float32(np.cos(view.yaw))
     shape = (v.shape[0], u.shape[1])
     y = np.broadcast_to(v, shape).astype(np.float32)
@@ -85,11 +85,11 @@ def face_surface(profile: Profile, relief: Array, field: Array, view: View) -> S
         x = src_x
     depth = -a * np.sin(theta) * sin + b * np.cos(theta) * cos + bump * cos
     alpha = np.clip((width - np.abs(u)) * view.scale + 0.5, 0, 1) * np.clip((bottom - y) * view.scale, 0, 1)
-    return Surface(roi, x, src_y, depth.astype(np.float32), alpha.astype(np.float32))
+    return FaceSurface(roi, x, src_y, depth.astype(np.float32), alpha.astype(np.float32))
 
 
-def head_layer(person: Person, shot: Shot, atlas: FaceAtlas, surface: Surface, view: View) -> Layer:
-    """The face with its eyes painted in."""
+def head_layer(person: Person, snapshot: Snapshot, atlas: FaceAtlas, surface: FaceSurface, view: View) -> Layer:
+    """Return the face with its eyes."""
     map_x, map_y = (surface.x + X_HALF) * DENSITY - 0.5, (surface.y - Y_TOP) * DENSITY - 0.5
     albedo = _sample(atlas.albedo, map_x, map_y)
     gloss, ambient = _sample(atlas.gloss, map_x, map_y), _sample(atlas.cavity, map_x, map_y)
@@ -99,7 +99,15 @@ def head_layer(person: Person, shot: Shot, atlas: FaceAtlas, surface: Surface, v
         rows, cols = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
         part = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
         height, spark = paint_eye(
-            person, shot, side, surface.x[part], surface.y[part], albedo[part], gloss[part], ambient[part], view.scale
+            person,
+            snapshot,
+            side,
+            surface.x[part],
+            surface.y[part],
+            albedo[part],
+            gloss[part],
+            ambient[part],
+            view.scale,
         )
         depth[part] += height
         glow[part] += spark
@@ -107,12 +115,12 @@ def head_layer(person: Person, shot: Shot, atlas: FaceAtlas, surface: Surface, v
 
 
 def hair_layers(atlas: HairAtlas, view: View) -> tuple[Layer, Layer]:
-    """(hair behind the neck or pony tail, hair over the head)."""
-    top, bottom = atlas.profile.span
-    reach = float(np.hypot(atlas.profile.a, atlas.profile.b * np.sin(view.yaw)).max()) + 0.12
+    """Return (hair behind the neck or pony tail, hair over the head)."""
+    top, bottom = atlas.radii.span
+    reach = float(np.hypot(atlas.radii.a, atlas.radii.b * np.sin(view.yaw)).max()) + 0.12
     roi = view.roi(-reach, top - 0.05, reach, bottom)
     u, v = view.axes(roi)
-    a, b, width, shift = turn_radii(atlas.profile, v, view.yaw)
+    a, b, width, shift = turn_radii(atlas.radii, v, view.yaw)
     sin, cos = np.float32(np.sin(view.yaw)), np.float32(np.cos(view.yaw))
     shape = (v.shape[0], u.shape[1])
     flat_x = np.broadcast_to((u + HAIR_X_HALF) * HAIR_DENSITY, shape).astype(np.float32)
@@ -141,7 +149,7 @@ def hair_layers(atlas: HairAtlas, view: View) -> tuple[Layer, Layer]:
 
 
 def ball_layer(person_color: Array, atlas: HairAtlas, view: View) -> Layer | None:
-    """The knot of a bun on top of the head, or None."""
+    """Return the knot of a bun on top of the head, or None."""
     if atlas.ball is None:
         return None
     cy, radius = atlas.ball
@@ -158,8 +166,10 @@ def ball_layer(person_color: Array, atlas: HairAtlas, view: View) -> Layer | Non
     return Layer(roi, "hair", alpha, depth, albedo, 0.4 * ones, 0.85 * ones)
 
 
-def _place(patch: Patch, affine: Array, roi: tuple[slice, slice], material: Literal["skin", "cloth", "hair"]) -> Layer:
-    """Draw a premade part: `affine` (2, 3) maps region pixels to patch pixels."""
+def _place(
+    atlas: PartAtlas, affine: Array, roi: tuple[slice, slice], material: Literal["skin", "cloth", "hair"]
+) -> Layer:
+    """Warp an atlas into a region: `affine` (2, 3) maps region pixels to atlas pixels."""
     size = (roi[1].stop - roi[1].start, roi[0].stop - roi[0].start)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
@@ -170,35 +180,35 @@ def _place(patch: Patch, affine: Array, roi: tuple[slice, slice], material: Lite
     return Layer(
         roi,
         material,
-        warp(patch.alpha, cv2.BORDER_CONSTANT),
-        warp(patch.depth, edge),
-        warp(patch.albedo, edge),
-        warp(patch.gloss, edge),
-        warp(patch.ambient, edge),
+        warp(atlas.alpha, cv2.BORDER_CONSTANT),
+        warp(atlas.depth, edge),
+        warp(atlas.albedo, edge),
+        warp(atlas.gloss, edge),
+        warp(atlas.ambient, edge),
     )
 
 
-def body_layer(patch: Patch, view: View) -> Layer:
-    """Neck and shoulders; they turn a little with the head."""
+def body_layer(atlas: PartAtlas, view: View) -> Layer:
+    """Return neck and shoulders, which turn a little with the head."""
     top = int(np.clip((BODY_TOP + 0.2) * view.scale + view.oy, 0, view.height - 8))
     roi = (slice(top, view.height), slice(0, view.width))
     k = BODY_DENSITY / view.scale
     squeeze = k / float(np.cos(0.5 * view.yaw))
-    shift = 0.25 * float(np.sin(view.yaw))  # the neck stands behind the axis the head turns about
+    shift = 0.25 * float(np.sin(view.yaw))  # the neck is behind the axis of the head's rotation
     x0 = (0.5 - view.ox) * squeeze + (BODY_X_HALF + shift) * BODY_DENSITY - 0.5
     y0 = (top + 0.5 - view.oy) * k - BODY_TOP * BODY_DENSITY - 0.5
-    patch_affine = np.array([[squeeze, 0, x0], [0, k, y0]], np.float32)
-    return _place(patch, patch_affine, roi, "cloth")
+    atlas_affine = np.array([[squeeze, 0, x0], [0, k, y0]], np.float32)
+    return _place(atlas, atlas_affine, roi, "cloth")
 
 
-def ear_layer(person: Person, patch: Patch, profile: Profile, view: View, side: int) -> Layer:
-    """One ear, drawn before the head so that the head covers its root."""
+def ear_layer(person: Person, atlas: PartAtlas, radii: ShellRadii, view: View, side: int) -> Layer:
+    """Return one ear; it is drawn before the head, which covers its root."""
     y_mid = 0.30 * person.face.length
-    a = float(profile.at(np.array([y_mid]))[0][0])
+    a = float(radii.at(np.array([y_mid]))[0][0])
     sin, cos = float(np.sin(view.yaw)), float(np.cos(view.yaw))
     base = side * a * 0.955 * cos - 0.10 * sin
     spread = (side * 0.33 * cos - 0.62 * sin) * person.face.ear
-    spread = side * max(side * spread, 0.10)  # a turned-away ear hides behind the head, it never flips
+    spread = side * max(side * spread, 0.10)  # an ear turned away hides behind the head and never flips
     height = 0.86 * person.face.ear
     tip = base + spread * EAR_WIDTH / 0.52
     roi = view.roi(
@@ -212,6 +222,6 @@ def ear_layer(person: Person, patch: Patch, profile: Profile, view: View, side: 
     affine = np.array(
         [[kx, -lean * kx * side, x0 + lean * kx * side * (roi[0].stop - roi[0].start) / 2], [0, ky, y0]], np.float32
     )
-    layer = _place(patch, affine, roi, "skin")
+    layer = _place(atlas, affine, roi, "skin")
     layer.depth = layer.depth - 0.25
     return layer

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.demo_faces.parameters import Shot
+from synth.demo_faces.parameters import Snapshot
 from synth.demo_faces.rendering.layers import Layer
 from synth.demo_faces.surface import Array
 
-# Light bleeds round edges under the skin, red furthest: a cheap stand-in for subsurface scattering.
+# Wrap lighting, widest in red: a cheap approximation of subsurface scattering in skin.
 SKIN_WRAP = np.array([0.34, 0.17, 0.12], np.float32)[:, None, None]
 CLOTH_WRAP = np.array([0.18, 0.14, 0.13], np.float32)[:, None, None]
 KEY = np.float32(1.02)
@@ -18,20 +18,20 @@ SHADOW_SHRINK = 3
 SHADOW_STEPS = 18
 
 
-def light_direction(shot: Shot) -> Array:
-    """Unit vector towards the key light: x right, y down, z to the camera."""
-    az, el = np.radians(shot.light_azimuth_deg), np.radians(shot.light_elevation_deg)
+def light_direction(snapshot: Snapshot) -> Array:
+    """Return the unit vector towards the key light: x right, y down, z to the camera."""
+    az, el = np.radians(snapshot.light_azimuth_deg), np.radians(snapshot.light_elevation_deg)
     return np.array([np.sin(az) * np.cos(el), -np.sin(el), np.cos(az) * np.cos(el)], np.float32)
 
 
-def cast_shadow(depth: Array, shot: Shot, scale: float) -> Array:
-    """Share of the key light that reaches each canvas pixel, (3, H, W).
+def cast_shadow(depth: Array, snapshot: Snapshot, scale: float) -> Array:
+    """Return the share of the key light that reaches each canvas pixel, (3, H, W).
 
-    A march through the depth map towards the light, at low resolution. `depth` is in head units, `scale` pixels per
+    Marches through the depth map towards the light, at low resolution. `depth` is in head units, `scale` pixels per
     unit. The edges are softest in red, as on skin.
     """
     small = cv2.resize(depth, None, fx=1 / SHADOW_SHRINK, fy=1 / SHADOW_SHRINK, interpolation=cv2.INTER_AREA)
-    light = light_direction(shot)
+    light = light_direction(snapshot)
     per_unit = scale / SHADOW_SHRINK
     blocked = np.zeros_like(small)
     reach = 1.15
@@ -55,21 +55,21 @@ def _normals(depth: Array, scale: float) -> tuple[Array, Array, Array]:
     return -zx * inv, -zy * inv, inv
 
 
-def shade(layer: Layer, shadow: Array, shot: Shot, scale: float) -> Array:
-    """Linear RGB (3, h, w) of a layer under the shot's key light, a weaker fill light and ambient light from above.
+def shade_layer(layer: Layer, shadow: Array, snapshot: Snapshot, scale: float) -> Array:
+    """Return linear RGB (3, h, w) of a layer under the key light, a weaker fill light and ambient light from above.
 
-    Colours are planes here: NumPy is several times faster on them than on interleaved pixels.
+    Colours are planes, because NumPy is several times faster on them than on interleaved pixels.
     """
     nx, ny, nz = _normals(layer.depth, scale)
-    light = light_direction(shot)
+    light = light_direction(snapshot)
     ndl = nx * light[0] + ny * light[1] + nz * light[2]
     fill = np.clip(-0.6 * np.sign(light[0]) * nx + 0.1 * -ny + 0.75 * nz, 0, 1) * 0.20
-    ambient = (shot.ambient * (0.80 - 0.14 * ny) + fill) * layer.ambient
+    ambient = (snapshot.ambient * (0.80 - 0.14 * ny) + fill) * layer.ambient
     albedo = np.stack(cv2.split(layer.albedo))
     if layer.material == "hair":
         return _shade_hair(layer, albedo, shadow, ndl, ambient, (ny, nz), light)
     wrap = SKIN_WRAP if layer.material == "skin" else CLOTH_WRAP
-    key = KEY * np.array([1 + shot.warmth, 1.0, 1 - shot.warmth], np.float32)[:, None, None]
+    key = KEY * np.array([1 + snapshot.warmth, 1.0, 1 - snapshot.warmth], np.float32)[:, None, None]
     lit = albedo * (np.clip((ndl + wrap) / (1 + wrap), 0, 1) * shadow * key + ambient)
     half = light + np.array([0, 0, 1], np.float32)
     half /= np.linalg.norm(half)
@@ -80,7 +80,7 @@ def shade(layer: Layer, shadow: Array, shot: Shot, scale: float) -> Array:
     sharp = sharp * sharp
     graze = 1 - nz
     graze = graze * graze * graze
-    shine = layer.gloss * (0.17 * sharp + 0.085 * broad) * shadow[1] + 0.045 * graze * shot.ambient
+    shine = layer.gloss * (0.17 * sharp + 0.085 * broad) * shadow[1] + 0.045 * graze * snapshot.ambient
     lit += shine
     if layer.glow is not None:
         lit += layer.glow * np.float32(0.85)
@@ -90,7 +90,7 @@ def shade(layer: Layer, shadow: Array, shot: Shot, scale: float) -> Array:
 def _shade_hair(
     layer: Layer, albedo: Array, shadow: Array, ndl: Array, ambient: Array, normal: tuple[Array, Array], light: Array
 ) -> Array:
-    """Strands run down the shell: the highlight is a band across them (after Kajiya and Kay, 1989)."""
+    """Shade hair as strands along the shell, with the highlight in a band across them (Kajiya and Kay 1989)."""
     ny, nz = normal
     diffuse = np.clip((ndl + 0.35) / 1.35, 0, 1)
     half = light + np.array([0, 0, 1], np.float32)
@@ -108,7 +108,7 @@ def _shade_hair(
 
 
 def _tone_curve() -> NDArray[np.uint8]:
-    """Linear light in steps of 1/1024 up to 4 -> display value: a soft shoulder for the highlights, then gamma."""
+    """Return display values of linear light in steps of 1/1024 up to 4: a soft shoulder for highlights, then gamma."""
     x = np.arange(4096) / 1024.0
     knee = 0.62
     x = np.minimum(x, knee) + (1 - knee) * (1 - np.exp(-np.maximum(x - knee, 0) / (1 - knee)))
@@ -118,7 +118,7 @@ def _tone_curve() -> NDArray[np.uint8]:
 TONE_CURVE = _tone_curve()
 
 
-def tone_map(picture: Array, shot: Shot) -> NDArray[np.uint8]:
-    """Linear RGB planes (3, H, W) under the shot's exposure to RGB uint8 (H, W, 3)."""
-    steps = np.clip(picture * np.float32(shot.exposure * 1024), 0, 4095).astype(np.uint16)
+def tone_map(picture: Array, snapshot: Snapshot) -> NDArray[np.uint8]:
+    """Convert linear RGB planes (3, H, W) to RGB uint8 (H, W, 3) at the snapshot's exposure."""
+    steps = np.clip(picture * np.float32(snapshot.exposure * 1024), 0, 4095).astype(np.uint16)
     return np.dstack([TONE_CURVE[plane] for plane in steps])

@@ -1,4 +1,4 @@
-"""TODO synth.demo_faces.surface."""
+"""The surface of a rendered person: head, face atlas, eyes and glasses, hair, ears, neck and clothes."""
 
 from synth.demo_faces.surface.body import (
     BODY_DENSITY,
@@ -7,15 +7,15 @@ from synth.demo_faces.surface.body import (
     EAR_DENSITY,
     EAR_HALF_HEIGHT,
     EAR_WIDTH,
-    Patch,
+    PartAtlas,
     build_body,
     build_ear,
 )
+from synth.demo_faces.surface.eyes_and_glasses import eye_half_width, glasses_overlay, lid_curves, paint_eye
 from synth.demo_faces.surface.face_atlas import FaceAtlas, brow_curve, build_face
-from synth.demo_faces.surface.features import eye_half_width, glasses_overlay, lid_curves, paint_eye
-from synth.demo_faces.surface.fields import DENSITY, X_HALF, Y_TOP, Array, value_noise
+from synth.demo_faces.surface.grid import DENSITY, X_HALF, Y_TOP, Array, value_noise
 from synth.demo_faces.surface.hair import HAIR_DENSITY, HAIR_TOP, HAIR_X_HALF, STYLES, HairAtlas, build_hair
-from synth.demo_faces.surface.head import CHIN_Y, EYE_X, MOUTH_Y, Profile, head_profile, lip_curves, mouth_half_width
+from synth.demo_faces.surface.head import CHIN_Y, EYE_X, MOUTH_Y, ShellRadii, head_radii, lip_curves, mouth_half_width
 
 __all__ = [
     "BODY_DENSITY",
@@ -37,8 +37,8 @@ __all__ = [
     "Array",
     "FaceAtlas",
     "HairAtlas",
-    "Patch",
-    "Profile",
+    "PartAtlas",
+    "ShellRadii",
     "brow_curve",
     "build_body",
     "build_ear",
@@ -46,7 +46,7 @@ __all__ = [
     "build_hair",
     "eye_half_width",
     "glasses_overlay",
-    "head_profile",
+    "head_radii",
     "lid_curves",
     "lip_curves",
     "mouth_half_width",

@@ -1,4 +1,4 @@
-"""Neck, shoulders and clothes of a person, and the ears: flat atlases that a shot only places."""
+"""Atlases of neck, shoulders, clothes and ears, which a snapshot places without change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from synth.demo_faces.parameters import Person
-from synth.demo_faces.surface.fields import Array, line_noise, mix, smoothstep, spline, value_noise
+from synth.demo_faces.surface.grid import Array, line_noise, mix, smoothstep, spline, value_noise
 from synth.demo_faces.surface.head import neck_half_width
 
 BODY_DENSITY = 62.0
@@ -18,8 +18,8 @@ EAR_WIDTH, EAR_HALF_HEIGHT = 0.56, 0.56
 
 
 @dataclass(frozen=True)
-class Patch:
-    """Premade layers of one part: `alpha`, `depth` (head units), `gloss`, `ambient` (H, W) and `albedo` (H, W, 3)."""
+class PartAtlas:
+    """Layers of a part: `alpha`, `depth` (head units), `gloss`, `ambient` (H, W) and `albedo` (H, W, 3) linear RGB."""
 
     alpha: Array
     depth: Array
@@ -58,7 +58,7 @@ def _shoulder_line(person: Person, x: Array) -> Array:
 
 
 def _garment(person: Person, rng: np.random.Generator, x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """(coverage, colour, relief) of the clothes."""
+    """Return (coverage, colour, relief) of the clothes."""
     fit = person.outfit
     main, second = np.array(fit.color, np.float32), np.array(fit.second, np.float32)
     neck = _neckline(fit.kind, x)[None, :]
@@ -106,8 +106,8 @@ def _garment(person: Person, rng: np.random.Generator, x: Array, y: Array) -> tu
     return cover, color.astype(np.float32), relief.astype(np.float32)
 
 
-def build_body(person: Person) -> Patch:
-    """Neck and clothed shoulders, on x in +-BODY_X_HALF, y from BODY_TOP to BODY_BOTTOM."""
+def build_body(person: Person) -> PartAtlas:
+    """Build neck and clothed shoulders, on x in ±BODY_X_HALF, y from BODY_TOP to BODY_BOTTOM."""
     rng = np.random.default_rng([person.seed, 3])
     cols, rows = round(2 * BODY_X_HALF * BODY_DENSITY), round((BODY_BOTTOM - BODY_TOP) * BODY_DENSITY)
     x = (np.arange(cols, dtype=np.float32) + 0.5) / BODY_DENSITY - BODY_X_HALF
@@ -129,7 +129,7 @@ def build_body(person: Person) -> Patch:
     neck_in = smoothstep(1.0, 0.985, np.abs(x)[None, :] / half) * smoothstep(3.2, 2.9, y)
     neck_depth = neck_depth - 1.5 * np.clip(np.abs(x)[None, :] / half - 1, 0, 2)
     torso_depth = torso_depth - 1.5 * np.clip(line - y, 0, 2) - 0.9 * (1 - blend) * smoothstep(2.7, 1.9, y)
-    k = 0.10  # a soft maximum: neck and shoulders flow into each other
+    k = 0.10  # soft maximum, so that neck and shoulders join smoothly
     depth = k * np.logaddexp(neck_depth / k, torso_depth / k)
     tendon = (
         np.exp(-(((np.abs(x)[None, :] - 0.46 + 0.30 * (y - 1.8)) / 0.085) ** 2))
@@ -161,11 +161,11 @@ def build_body(person: Person) -> Patch:
     edge = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), 3.5)
     ambient = ambient * np.where(cover < 0.5, 1 - 0.55 * edge, 1.0)
     gloss = 0.16 * person.skin.shine * (1 - cover)
-    return Patch(*(np.ascontiguousarray(p, np.float32) for p in (alpha, depth, albedo, gloss, ambient)))
+    return PartAtlas(*(np.ascontiguousarray(p, np.float32) for p in (alpha, depth, albedo, gloss, ambient)))
 
 
-def build_ear(person: Person) -> Patch:
-    """One ear, attached at its left edge: x from 0 to EAR_WIDTH outwards, y in +-EAR_HALF_HEIGHT."""
+def build_ear(person: Person) -> PartAtlas:
+    """Build one ear, attached at its left edge: x from 0 to EAR_WIDTH outwards, y in ±EAR_HALF_HEIGHT."""
     rng = np.random.default_rng([person.seed, 4])
     cols, rows = round(EAR_WIDTH * EAR_DENSITY), round(2 * EAR_HALF_HEIGHT * EAR_DENSITY)
     x = ((np.arange(cols, dtype=np.float32) + 0.5) / EAR_DENSITY)[None, :]
@@ -186,7 +186,7 @@ def build_ear(person: Person) -> Patch:
     albedo = tone * (shade * (1 + 0.03 * line_noise(rng, x + 0 * y + 1, y + 0 * x + 1, 20)))[..., None]
     gloss = 0.25 * person.skin.shine * (rim + lobe)
     ambient = np.clip(0.62 + 0.5 * np.clip(r, 0, 1), 0, 1)
-    return Patch(
+    return PartAtlas(
         *(
             np.ascontiguousarray(np.broadcast_to(p, (rows, cols, *p.shape[2:])), np.float32)
             for p in (alpha, depth, albedo, gloss, ambient)

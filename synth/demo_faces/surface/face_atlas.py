@@ -1,6 +1,6 @@
-"""The face atlas of one person: relief, colour, gloss and cavity shade on the frontal grid.
+"""The face atlas of one person: relief, colour, gloss and ambient occlusion on the frontal grid.
 
-Everything here depends on the person only and is made once for the seven shots.
+It depends on the person only and is built once for the seven shots.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.demo_faces.parameters import Person
-from synth.demo_faces.surface.fields import DENSITY, Array, Grid, line_noise, smoothstep, value_noise
+from synth.demo_faces.surface.grid import DENSITY, Array, Grid, line_noise, smoothstep, value_noise
 from synth.demo_faces.surface.head import EYE_X, lip_curves, mouth_half_width, nasolabial, relief
 
 
 @dataclass(frozen=True)
 class FaceAtlas:
-    """Layers on `Grid.atlas()`, all float32: `relief` (H, W) in head units, `albedo` (H, W, 3) linear RGB,
-    `gloss` (H, W) and `cavity` (H, W) multipliers of the highlight and of the ambient light."""
+    """Layers on `Grid.atlas()`, all float32.
+
+    `relief` (H, W) is in head units, `albedo` (H, W, 3) linear RGB; `gloss` (H, W) and `cavity` (H, W) multiply the
+    highlight and the ambient light.
+    """
 
     relief: Array
     albedo: Array
@@ -34,7 +37,7 @@ def _curve(x: list[float], y: list[float]) -> NDArray[np.float64]:
 
 
 def wrinkle_map(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
-    """Depth of the expression lines in [0, about 1]; they grow with `skin.wrinkles`."""
+    """Return the depth (H, W) of expression lines, 0 to about 1; it grows with `skin.wrinkles`."""
     f, amount = person.face, person.skin.wrinkles
     out = np.zeros(grid.shape, np.float32)
     for side in (-1, 1):
@@ -66,7 +69,7 @@ def wrinkle_map(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
 
 
 def lip_masks(grid: Grid, person: Person) -> tuple[Array, Array]:
-    """(inside of the lips, the seam between them), both (H, W) in [0, 1]."""
+    """Return (inside of the lips, the seam between them), both (H, W) in [0, 1]."""
     half = mouth_half_width(person.face)
     t = grid.x / half
     upper, line, lower = lip_curves(person.face, np.clip(t, -1, 1))
@@ -78,7 +81,7 @@ def lip_masks(grid: Grid, person: Person) -> tuple[Array, Array]:
 
 
 def brow_curve(person: Person, t: Array) -> Array:
-    """y of the middle of an eyebrow at `t` in [0 (inner end), 1 (outer end)]."""
+    """Return y of the middle of an eyebrow at `t` in [0 (inner end), 1 (outer end)]."""
     eyes = person.eyes
     rise = 0.085 * eyes.brow_arch * np.sin(np.pi * np.clip(t, 0, 1) ** 1.35)
     droop = 0.16 * np.clip(t - 0.62, 0, 1) * (1 + eyes.brow_arch)
@@ -86,7 +89,7 @@ def brow_curve(person: Person, t: Array) -> Array:
 
 
 def brow_mask(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
-    """Eyebrows as strokes, (H, W) in [0, 1]."""
+    """Return eyebrows as strokes, (H, W) in [0, 1]."""
     eyes = person.eyes
     inner, outer = 0.19, 0.87
     t = (np.abs(grid.x) - inner) / (outer - inner)
@@ -101,7 +104,7 @@ def brow_mask(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
 
 
 def beard_mask(grid: Grid, person: Person) -> tuple[Array, Array]:
-    """(where a full beard grows, where a moustache and chin beard grow), both (H, W) in [0, 1]."""
+    """Return the areas of (a full beard, a moustache and chin beard), both (H, W) in [0, 1]."""
     f = person.face
     ax = np.abs(grid.x)
     half = mouth_half_width(f)
@@ -126,7 +129,7 @@ def beard_mask(grid: Grid, person: Person) -> tuple[Array, Array]:
 
 
 def _facial_hair(grid: Grid, person: Person, rng: np.random.Generator) -> tuple[Array, Array]:
-    """(dense hair, stubble shade), both (H, W) in [0, 1]."""
+    """Return (dense hair, stubble shade), both (H, W) in [0, 1]."""
     skin = person.skin
     if max(skin.stubble, skin.beard, skin.moustache) == 0:
         return np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
@@ -139,8 +142,8 @@ def _facial_hair(grid: Grid, person: Person, rng: np.random.Generator) -> tuple[
     )
     dense = full * (skin.beard >= 0.9) + middle * (skin.beard == 0.5) + middle * skin.moustache * (skin.beard == 0)
     dense = np.maximum(dense, middle * skin.moustache)
-    patch = value_noise(rng, grid.shape, (9, 9))
-    dense = smoothstep(0.25, 0.85, np.clip(dense, 0, 1) + 0.13 * strands + 0.05 * patch) * np.clip(dense * 2.2, 0, 1)
+    mottle = value_noise(rng, grid.shape, (9, 9))
+    dense = smoothstep(0.25, 0.85, np.clip(dense, 0, 1) + 0.13 * strands + 0.05 * mottle) * np.clip(dense * 2.2, 0, 1)
     speck = np.clip(
         0.72 + 0.22 * cv2.GaussianBlur(rng.standard_normal(grid.shape).astype(np.float32), (0, 0), 0.8) * 2.4, 0, 1.6
     )
@@ -149,7 +152,7 @@ def _facial_hair(grid: Grid, person: Person, rng: np.random.Generator) -> tuple[
 
 
 def _base_color(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
-    """Skin without hair and lips: mottling, redness, freckles, age spots, dark rings, make-up."""
+    """Return skin without hair and lips: mottling, redness, freckles, age spots, dark rings, make-up."""
     skin, f = person.skin, person.face
     tone = np.array(skin.tone, np.float32)
     blush = 0.9 * grid.pair(0.62, 0.50, 0.30, 0.22) + 0.75 * grid.bump(0, 0.56 * f.nose_length, 0.22, 0.20)
@@ -178,7 +181,7 @@ def _base_color(grid: Grid, person: Person, rng: np.random.Generator) -> Array:
 
 
 def cavity(height: Array) -> Array:
-    """Ambient light that reaches a hollow: below 1 where the relief lies under its surroundings."""
+    """Return the ambient occlusion (H, W): below 1 where the relief lies below its surroundings."""
     fine = cv2.GaussianBlur(height, (0, 0), 0.035 * DENSITY) - height
     coarse = cv2.GaussianBlur(height, (0, 0), 0.13 * DENSITY) - height
     return np.clip(
@@ -187,7 +190,7 @@ def cavity(height: Array) -> Array:
 
 
 def _paint_lips(grid: Grid, person: Person, color: Array, height: Array, rng: np.random.Generator) -> Array:
-    """Lips with their fine lines, into `color` and `height`; returns the lips' mask."""
+    """Paint lips with fine lines into `color` and `height`; return the mask of the lips."""
     lips, seam = lip_masks(grid, person)
     lines = line_noise(rng, np.broadcast_to(grid.x + 2, grid.shape), np.broadcast_to(grid.y + 2, grid.shape), 34.0)
     height += lips * lines * 0.0022 * (1 + person.skin.wrinkles)
@@ -205,7 +208,7 @@ def _paint_nostrils(grid: Grid, person: Person, color: Array) -> None:
 
 
 def _paint_hairs(grid: Grid, person: Person, color: Array, height: Array, rng: np.random.Generator) -> Array:
-    """Stubble, beard and eyebrows, into `color` and `height`; returns where hair takes the skin's shine away."""
+    """Paint stubble, beard and eyebrows into `color` and `height`; return the coverage by hair, which has no gloss."""
     skin, hair = person.skin, person.hair
     dense, stubble = _facial_hair(grid, person, rng)
     shade = np.array(hair.brow_color, np.float32) * 0.6 + np.array(skin.tone, np.float32) * 0.4
@@ -215,13 +218,13 @@ def _paint_hairs(grid: Grid, person: Person, color: Array, height: Array, rng: n
     color += (beard * tint[..., None] - color) * (0.93 * dense)[..., None]
     brows = brow_mask(grid, person, rng)
     color += (np.array(hair.brow_color, np.float32) - color) * (0.94 * brows)[..., None]
-    thick = cv2.GaussianBlur(dense, (0, 0), 5.0)  # a beard swells gently; a step would catch the light
+    thick = cv2.GaussianBlur(dense, (0, 0), 5.0)  # a beard rises smoothly; a step would show a highlight
     height += 0.045 * thick + 0.007 * dense * value_noise(rng, grid.shape, (3, 3)) + 0.014 * brows
     return np.clip(dense + brows + 0.6 * stubble, 0, 1)
 
 
 def build_face(person: Person) -> FaceAtlas:
-    """All face layers of `person`."""
+    """Build all face layers of `person`."""
     rng = np.random.default_rng([person.seed, 1])
     grid, skin = Grid.atlas(), person.skin
     wrinkles = wrinkle_map(grid, person, rng)

@@ -1,7 +1,7 @@
 """The head as a surface: an elliptic cylinder whose radii change with height, plus a relief of facial features.
 
 A point of the face is (x, y) in the frontal view; its depth is b(y) * sqrt(1 - (x / a(y))^2) + relief(x, y). Turning
-the head by `yaw` has a closed form for the cylinder, and the relief is added by fixed-point steps (`render.py`).
+the head by `yaw` has a closed form for the cylinder; the relief is added by fixed-point steps (`rendering/layers.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.demo_faces.parameters import FaceShape, Person
-from synth.demo_faces.surface.fields import Array, Grid, smoothstep, spline
+from synth.demo_faces.surface.grid import Array, Grid, smoothstep, spline
 
 EYE_X = 0.5  # by definition of the unit
 EYE_WIDTH = 0.218  # half of the lid opening
@@ -25,23 +25,23 @@ Knots = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Profile:
-    """A shell: half-width `a` and front depth `b` at the heights `y`, a fine table (N,) each."""
+class ShellRadii:
+    """Radii of an elliptic shell: half-width `a` and front depth `b` at heights `y`, (N,) each."""
 
     y: Array
     a: Array
     b: Array
 
     @classmethod
-    def through(cls, a_knots: Knots, b_knots: Knots) -> Profile:
-        """Smooth curves through knots of (y, radius). Squares are interpolated: that keeps round ends round."""
+    def through(cls, a_knots: Knots, b_knots: Knots) -> ShellRadii:
+        """Interpolate knots of (y, radius) smoothly. Squared radii are interpolated, which keeps the ends round."""
         ends = min(k[0] for k in a_knots), max(k[0] for k in a_knots)
         y = np.linspace(*ends, 600, dtype=np.float32)
         a, b = (spline(np.array(sorted((at, r * r) for at, r in knots)), y) for knots in (a_knots, b_knots))
         return cls(y, np.sqrt(np.maximum(a, 1e-4)), np.sqrt(np.maximum(b, 1e-4)))
 
     def at(self, y: Array) -> tuple[Array, Array]:
-        """Radii (a, b) at heights `y` (any shape), never quite zero."""
+        """Return the radii (a, b) at heights `y` of any shape, always positive."""
         return np.interp(y, self.y, self.a).astype(np.float32), np.interp(y, self.y, self.b).astype(np.float32)
 
     @property
@@ -50,13 +50,8 @@ class Profile:
         return float(self.y[0]), float(self.y[-1])
 
 
-def below_eyes(face: FaceShape, y: float) -> float:
-    """Height of a point below the eyes after the face's own length factor."""
-    return y * face.length
-
-
-def head_profile(person: Person) -> Profile:
-    """The bare head, ears excluded."""
+def head_radii(person: Person) -> ShellRadii:
+    """Return the radii of the head without ears and hair."""
     f, sag = person.face, person.skin.sag
     top = CROWN_Y * f.forehead
     jowl = 0.045 * sag
@@ -89,11 +84,11 @@ def head_profile(person: Person) -> Profile:
         (1.76 * f.length, 1.12),
         (CHIN_Y * f.length, 0.45),
     ]
-    return Profile.through([(y, half * f.width) for y, half in a], b)
+    return ShellRadii.through([(y, half * f.width) for y, half in a], b)
 
 
 def neck_half_width(person: Person) -> float:
-    """Half-width of the neck under the jaw."""
+    """Return the half-width of the neck below the jaw."""
     return 0.84 * person.face.neck
 
 
@@ -131,7 +126,7 @@ def _nose(grid: Grid, face: FaceShape) -> Array:
 
 
 def lip_curves(face: FaceShape, t: Array) -> tuple[Array, Array, Array]:
-    """(top of upper lip, line between the lips, bottom of lower lip) as y at `t` in [-1, 1] across the mouth."""
+    """Return (top of upper lip, line between the lips, bottom of lower lip) as y at `t` in [-1, 1] across the mouth."""
     edge = np.clip(1.0 - np.abs(t) ** 2.2, 0.0, 1.0)
     bow = 1.0 - 0.22 * np.exp(-((t / 0.13) ** 2))
     centre = MOUTH_Y * face.length
@@ -142,7 +137,7 @@ def lip_curves(face: FaceShape, t: Array) -> tuple[Array, Array, Array]:
 
 
 def mouth_half_width(face: FaceShape) -> float:
-    """Half of the mouth's width."""
+    """Return half the width of the mouth."""
     return 0.425 * face.lip_width
 
 
@@ -167,7 +162,7 @@ def _mouth(grid: Grid, face: FaceShape) -> Array:
 
 
 def nasolabial(face: FaceShape, side: int) -> NDArray[np.float64]:
-    """The fold from the wing of the nose past the corner of the mouth, as points (N, 2)."""
+    """Return the fold from the wing of the nose past the corner of the mouth, as points (N, 2)."""
     t = np.linspace(0, 1, 12)
     k = face.nose_length * face.length
     start_x, start_y = 0.27 * face.nose_width, 0.56 * k
@@ -178,7 +173,7 @@ def nasolabial(face: FaceShape, side: int) -> NDArray[np.float64]:
 
 
 def relief(grid: Grid, person: Person) -> Array:
-    """Height of the facial features above the cylinder, (H, W) in head units; wrinkles come on top in `skin.py`."""
+    """Return the height of the facial features above the cylinder, (H, W) head units, without wrinkles."""
     f, skin, eyes = person.face, person.skin, person.eyes
     out = _nose(grid, f) + _mouth(grid, f)
     out += 0.055 * f.brow_ridge * grid.pair(0.46, -0.27, 0.40, 0.115)
@@ -198,5 +193,5 @@ def relief(grid: Grid, person: Person) -> Array:
     out -= 0.040 * skin.sag * grid.pair(0.62, 0.80, 0.22, 0.20)
     out += 0.030 * skin.bags * grid.pair(0.46, 0.245, 0.17, 0.055)
     out -= 0.028 * skin.bags * grid.pair(0.45, 0.335, 0.20, 0.045)
-    edge = smoothstep(0.98, 0.72, np.abs(grid.x) / np.maximum(head_profile(person).at(grid.y)[0], 0.05))
+    edge = smoothstep(0.98, 0.72, np.abs(grid.x) / np.maximum(head_radii(person).at(grid.y)[0], 0.05))
     return (out * edge).astype(np.float32)

@@ -1,5 +1,5 @@
-"""TODO synth.masks.drawing."""
+"""Mask templates drawn by code: `draw_template` gives one of `MASK_TYPES` at any resolution."""
 
-from synth.masks.drawing.draw import HEADROOM, SLOPE_UNIT, Template, draw, mean_colour
+from synth.masks.drawing.template import HEADROOM, SLOPE_UNIT, Template, draw_template, mean_colour
 
-__all__ = ["HEADROOM", "SLOPE_UNIT", "Template", "draw", "mean_colour"]
+__all__ = ["HEADROOM", "SLOPE_UNIT", "Template", "draw_template", "mean_colour"]

@@ -13,14 +13,14 @@ Rng = np.random.Generator
 
 
 def smooth_noise(shape: tuple[int, int], cells: tuple[int, int], rng: Rng) -> F32:
-    """(h, w) noise about 0 with unit spread, smooth over `cells` (across, down)."""
+    """Return (h, w) noise with mean 0 and unit variance, smooth over `cells` (across, down)."""
     grid = rng.standard_normal((cells[1] + 3, cells[0] + 3), dtype=np.float32)
     big = cv2.resize(grid, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
     return np.asarray(big / max(float(big.std()), 1e-6), dtype=np.float32)
 
 
 def weave(shape: tuple[int, int], strength: float, rng: Rng) -> F32:
-    """(h, w) fine grain of non-woven or woven fabric, about 0."""
+    """Return (h, w) fine grain of non-woven or woven fabric, about 0."""
     fine = rng.standard_normal(shape, dtype=np.float32)
     fine = np.asarray(cv2.GaussianBlur(fine, (5, 5), 0.8), np.float32)
     clumps = smooth_noise(shape, (shape[1] // 6, shape[0] // 6), rng)
@@ -28,7 +28,7 @@ def weave(shape: tuple[int, int], strength: float, rng: Rng) -> F32:
 
 
 def creases(shape: tuple[int, int], count: int, depth: float, rng: Rng) -> F32:
-    """(h, w) height of a few folds that run from the side gathers inwards and die away."""
+    """Return (h, w) height of `count` folds that run from the gathered sides inwards and fade."""
     h, w = shape
     canvas = np.zeros(shape, np.float32)
     for _ in range(count):
@@ -48,7 +48,7 @@ def creases(shape: tuple[int, int], count: int, depth: float, rng: Rng) -> F32:
 
 
 def stains(shape: tuple[int, int], rng: Rng) -> F32:
-    """(h, w) factor near 1: a damp patch at the mouth and a few faint marks."""
+    """Return a (h, w) factor near 1: a damp spot at the mouth and a few faint marks."""
     y, x = (np.linspace(0, 1, n, dtype=np.float32) for n in shape)
     factor = np.ones(shape, np.float32)
     for _ in range(int(rng.integers(0, 4))):
@@ -62,8 +62,8 @@ def stains(shape: tuple[int, int], rng: Rng) -> F32:
 Pattern = Callable[[F32, F32, F32, Rng], F32]
 
 
-def _second(base: F32, rng: Rng) -> F32:
-    """A colour that reads against `base`: lighter on dark, darker on light, its own hue."""
+def _contrasting_colour(base: F32, rng: Rng) -> F32:
+    """Return a random colour that contrasts with `base`: lighter on dark, darker on light."""
     light = base.mean() < 0.55
     low, high = (0.62, 0.98) if light else (0.08, 0.45)
     tint = rng.uniform(low, high, 3).astype(np.float32)
@@ -74,56 +74,62 @@ def _mix(base: F32, other: F32, share: F32) -> F32:
     return np.asarray(base + (other - base) * np.clip(share, 0, 1)[..., None], dtype=np.float32)
 
 
-def _soft(value: F32, edge: float = 0.06) -> F32:
+def _soft_step(value: F32, edge: float = 0.06) -> F32:
     return np.asarray(np.clip(value / edge + 0.5, 0, 1), dtype=np.float32)
 
 
 def stripes(x: F32, y: F32, base: F32, rng: Rng) -> F32:
-    """Parallel stripes at any angle."""
+    """Draw parallel stripes at any angle."""
     angle, period = rng.uniform(0, np.pi), rng.uniform(0.07, 0.22)
     wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period)
-    return _mix(base, _second(base, rng), _soft(wave - rng.uniform(-0.3, 0.6), 0.25))
+    return _mix(base, _contrasting_colour(base, rng), _soft_step(wave - rng.uniform(-0.3, 0.6), 0.25))
 
 
 def dots(x: F32, y: F32, base: F32, rng: Rng) -> F32:
-    """Polka dots on a staggered grid."""
+    """Draw polka dots on a staggered grid."""
     period = rng.uniform(0.09, 0.2)
     row = np.floor(y / period)
     dx = (x / period + 0.5 * (row % 2)) % 1 - 0.5
     dy = (y / period) % 1 - 0.5
-    return _mix(base, _second(base, rng), _soft(rng.uniform(0.18, 0.34) - np.hypot(dx, dy), 0.08))
+    return _mix(base, _contrasting_colour(base, rng), _soft_step(rng.uniform(0.18, 0.34) - np.hypot(dx, dy), 0.08))
 
 
 def plaid(x: F32, y: F32, base: F32, rng: Rng) -> F32:
-    """Tartan: two sets of translucent bands."""
+    """Draw tartan: two sets of translucent bands."""
     period, out = rng.uniform(0.16, 0.34), np.broadcast_to(base, (*np.broadcast_shapes(x.shape, y.shape), 3))
-    for colour in (_second(base, rng), _second(base, rng)):
+    for colour in (_contrasting_colour(base, rng), _contrasting_colour(base, rng)):
         for axis in (x, y):
             phase = (axis / period + rng.uniform()) % 1
-            out = _mix(out, colour, 0.45 * _soft(rng.uniform(0.06, 0.2) - np.abs(phase - 0.5), 0.03) + 0 * (x + y))
+            out = _mix(out, colour, 0.45 * _soft_step(rng.uniform(0.06, 0.2) - np.abs(phase - 0.5), 0.03) + 0 * (x + y))
     return np.asarray(out, dtype=np.float32)
 
 
 def blobs(x: F32, y: F32, base: F32, rng: Rng) -> F32:
-    """Camouflage or tie-dye: thresholded smooth noise in two colours."""
+    """Draw camouflage or tie-dye: thresholded smooth noise in two colours."""
     shape = np.broadcast_shapes(x.shape, y.shape)
     cells = int(rng.integers(6, 16))
     out = np.broadcast_to(base, (*shape, 3)).astype(np.float32)
     for _ in range(2):
-        out = _mix(out, _second(base, rng), _soft(smooth_noise(shape, (cells, cells), rng) - 0.5, 0.25))
+        out = _mix(
+            out, _contrasting_colour(base, rng), _soft_step(smooth_noise(shape, (cells, cells), rng) - 0.5, 0.25)
+        )
     return out
 
 
 def flowers(x: F32, y: F32, base: F32, rng: Rng) -> F32:
-    """Scattered five-petal prints."""
+    """Draw scattered flowers with five petals."""
     shape = np.broadcast_shapes(x.shape, y.shape)
-    out, petal, heart = np.broadcast_to(base, (*shape, 3)), _second(base, rng), _second(base, rng)
+    out, petal, heart = (
+        np.broadcast_to(base, (*shape, 3)),
+        _contrasting_colour(base, rng),
+        _contrasting_colour(base, rng),
+    )
     for _ in range(int(rng.integers(18, 40))):
         cx, cy, size, turn = rng.uniform(-1, 1), rng.uniform(-0.7, 0.7), rng.uniform(0.035, 0.09), rng.uniform(0, 6)
         radius, angle = np.hypot(x - cx, y - cy), np.arctan2(y - cy, x - cx)
         edge = size * (0.65 + 0.35 * np.cos(5 * angle + turn))
-        out = _mix(out, petal, _soft(edge - radius, 0.012))
-        out = _mix(out, heart, _soft(0.3 * size - radius, 0.012))
+        out = _mix(out, petal, _soft_step(edge - radius, 0.012))
+        out = _mix(out, heart, _soft_step(0.3 * size - radius, 0.012))
     return np.asarray(out, dtype=np.float32)
 
 

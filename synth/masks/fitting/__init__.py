@@ -1,14 +1,22 @@
-"""TODO synth.masks.fitting."""
+"""Geometry of a mask on a face: the upright face, the patch of fabric over it, and the straps."""
 
-from synth.masks.fitting.face import Array, Face, read_face
-from synth.masks.fitting.patch import S_GRID, T_GRID, Spline, dense_map, lay_hanging, lay_patch, refuse_folds
+from synth.masks.fitting.face_geometry import Array, FaceGeometry, measure_face
+from synth.masks.fitting.patch import (
+    S_GRID,
+    T_GRID,
+    ThinPlateSpline,
+    check_no_folds,
+    dense_map,
+    fit_hanging_patch,
+    fit_patch,
+)
 from synth.masks.fitting.straps import (
     NO_STRAPS,
     Straps,
     draw_straps,
     ear_points,
     hanging_straps,
-    hidden_by_hair,
+    hide_behind_hair,
     worn_straps,
 )
 
@@ -17,17 +25,17 @@ __all__ = [
     "S_GRID",
     "T_GRID",
     "Array",
-    "Face",
-    "Spline",
+    "FaceGeometry",
     "Straps",
+    "ThinPlateSpline",
+    "check_no_folds",
     "dense_map",
     "draw_straps",
     "ear_points",
+    "fit_hanging_patch",
+    "fit_patch",
     "hanging_straps",
-    "hidden_by_hair",
-    "lay_hanging",
-    "lay_patch",
-    "read_face",
-    "refuse_folds",
+    "hide_behind_hair",
+    "measure_face",
     "worn_straps",
 ]

@@ -1,4 +1,4 @@
-"""Ear loops and head bands: where they run on the upright face, and how they are drawn."""
+"""Ear loops and head bands: their paths on the upright face, and their drawing."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.masks.fitting.face import Array, Face
+from synth.masks.fitting.face_geometry import Array, FaceGeometry
 from synth.masks.types import MaskType
 
 _STEPS = 16
-_ALONG = np.linspace(0, 1, _STEPS)[:, None]  # shares of the path at which it is drawn
-_FADE = np.clip((_STEPS - 1 - np.arange(_STEPS)) / 4, 0, 1)  # its last steps go behind the ear
-_STEP_PX = 5  # of a fading end
-_CUT_LENGTH = 0.20  # of a loop cut from the fabric that is not drawn out, in face scales
-_NEAR = 0.12  # of the path next to the fabric, which is not looked at: whatever is there, the fabric is fixed to it
+_ALONG = np.linspace(0, 1, _STEPS)[:, None]  # positions along the path
+_FADE = np.clip((_STEPS - 1 - np.arange(_STEPS)) / 4, 0, 1)  # the last steps run behind the ear
+_STEP_PX = 5  # steps of a fading end
+_CUT_LENGTH = 0.20  # unstretched length of a loop cut from the fabric, in face scales
+_NEAR = 0.12  # share of the path next to the fabric that is always visible: the strap is fixed there
 _SIDES, _UPPER = np.array([-1, -1, 1, 1]), np.array([0, 1, 0, 1])
 
 
 @dataclass(frozen=True)
 class Straps:
-    """m straps of a mask, each from the fabric on: `path_xy` (m, n, 2) px, `width_px` (m,), and what is seen."""
+    """The m straps of a mask, each starting at the fabric: `path_xy` (m, n, 2) px, `width_px` (m,)."""
 
     path_xy: Array
     width_px: Array
-    shown: Array  # (m, n) 1 seen, 0 hidden; falls from the fabric on
+    visibility: Array  # (m, n) 1 visible, 0 hidden; falls with the distance from the fabric
     taper: float = 1.0  # width at the far end over the width at the fabric
 
 
@@ -35,7 +35,7 @@ NO_STRAPS = Straps(np.empty((0, _STEPS, 2)), np.empty(0), np.empty((0, _STEPS)))
 
 
 def patch_at(patch: Array, s: Array, t: Array) -> Array:
-    """(n, 2) upright px of fabric points, bilinear in the (5, 9, 2) patch."""
+    """Return (n, 2) upright px of fabric points, bilinear in the (5, 9, 2) patch."""
     rows, cols = patch.shape[:2]
     x, y = (s + 1) / 2 * (cols - 1), t * (rows - 1)
     j, i = np.minimum(x.astype(int), cols - 2), np.minimum(y.astype(int), rows - 2)
@@ -46,9 +46,9 @@ def patch_at(patch: Array, s: Array, t: Array) -> Array:
 
 
 @lru_cache(maxsize=8)
-def ear_points(face: Face, sign: int) -> tuple[Array, Array]:
-    """Upright px where a loop goes behind the ear, above and at the lobe; on the far side, the edge of the face."""
-    near = _nearness(face, sign)  # the nearer ear stands further out
+def ear_points(face: FaceGeometry, sign: int) -> tuple[Array, Array]:
+    """Return upright px where a loop runs behind the ear, above and at the lobe; on the far side, the face's edge."""
+    near = _nearness(face, sign)  # the nearer ear lies further out
     end, second, low = (face.jaw(k if sign < 0 else 16.0 - k) for k in (0.0, 1.0, 2.6))
     out = face.scale_px * float(np.clip(0.042 + 0.22 * near, 0.0, 0.12))
     outwards = np.array([float(sign), 0.0])
@@ -56,12 +56,12 @@ def ear_points(face: Face, sign: int) -> tuple[Array, Array]:
 
 
 @lru_cache(maxsize=32)
-def _strap_ends(face: Face, straps: str) -> Array:
-    """(4, 2) upright px of the far ends: left upper, left lower, right upper, right lower."""
+def _strap_ends(face: FaceGeometry, straps: str) -> Array:
+    """Return (4, 2) upright px of the far ends: left upper, left lower, right upper, right lower."""
     ends = []
     for sign in (-1, 1):
         ear_top, ear_low = ear_points(face, sign)
-        seen = min(max(1 + 2.2 * (_nearness(face, sign) + 0.15), 0.0), 1.0)  # the far ear turns out of sight
+        seen = min(max(1 + 2.2 * (_nearness(face, sign) + 0.15), 0.0), 1.0)  # the far ear turns out of view
         if straps == "bands":
             ear_top = ear_top + np.array([sign * 0.03, -0.16]) * face.scale_px
             ear_low = ear_low + np.array([sign * 0.02, 0.10]) * face.scale_px
@@ -70,8 +70,8 @@ def _strap_ends(face: Face, straps: str) -> Array:
     return np.array(ends)
 
 
-def _nearness(face: Face, sign: int) -> float:
-    """How much wider this half of the face is than the other, over both: 0 frontal, negative on the far side."""
+def _nearness(face: FaceGeometry, sign: int) -> float:
+    """Return the width of this half of the face less the other, over both: 0 frontal, negative on the far side."""
     points = face.points_xy
     mid_x = (points[27, 0] + points[30, 0] + points[33, 0] + points[8, 0]) / 4
     half, other = (abs(points[2 if side < 0 else 14, 0] - mid_x) for side in (sign, -sign))
@@ -79,59 +79,59 @@ def _nearness(face: Face, sign: int) -> float:
 
 
 def _bow(start: Array, end: Array, bow: Array) -> Array:
-    """(m, n, 2) quadratic curves from start to end; `bow` (m,) is the sagitta over the length, positive downwards."""
+    """Return (m, n, 2) quadratic curves from start to end; `bow` (m,) is sagitta over length, positive downwards."""
     way = end - start
     path = start[:, None] + way[:, None] * _ALONG
     path[..., 1] += (bow * np.hypot(way[:, 0], way[:, 1]))[:, None] * (4 * _ALONG * (1 - _ALONG))[:, 0]
     return np.asarray(path, dtype=np.float64)
 
 
-def worn_straps(face: Face, patch: Array, kind: MaskType, width_px: float, bow: float) -> Straps:
-    """Two straps on each side, from the fabric's side edge to the ear (loops) or round the head (bands)."""
+def worn_straps(face: FaceGeometry, patch: Array, kind: MaskType, width_px: float, bow: float) -> Straps:
+    """Return two straps per side, from the fabric's side edge to the ear (loops) or around the head (bands)."""
     start = patch_at(patch, _SIDES * (kind.anchor_s - 0.05), np.array(kind.anchor_t)[_UPPER])
     end = _strap_ends(face, kind.straps)
     path = _bow(start, end, np.array([bow, 1.6 * bow])[_UPPER])
-    width, shown = np.full(len(path), width_px), np.broadcast_to(_FADE, path.shape[:2])
+    width, visibility = np.full(len(path), width_px), np.broadcast_to(_FADE, path.shape[:2])
     if kind.straps != "cut":
-        return Straps(path, width, shown)
-    # A loop of the fabric itself gets narrow where it is drawn out.
+        return Straps(path, width, visibility)
+    # A loop cut from the fabric gets narrower when stretched.
     drawn = np.hypot(*(end - start).T) / (_CUT_LENGTH * face.scale_px)
-    return Straps(path, width / np.maximum(drawn, 1.0) ** 0.8, shown, 0.55)
+    return Straps(path, width / np.maximum(drawn, 1.0) ** 0.8, visibility, 0.55)
 
 
-def hidden_by_hair(straps: Straps, skin: Array, beard: NDArray[np.bool_]) -> Straps:
-    """The straps, ending where skin does: there hair or the ear covers them, or the face turns away.
+def hide_behind_hair(straps: Straps, skin: Array, beard: NDArray[np.bool_]) -> Straps:
+    """End the straps where the skin ends: hair or the ear covers them, or the face turns away.
 
-    `skin` and `beard` (m, n): how much their points look like skin, and which of them would lie on a beard.
+    `skin` (m, n) is the likeness of their points to skin, `beard` (m, n) marks points on a beard.
     """
     seen = np.clip((skin - 0.10) / 0.25, 0, 1)
     seen = np.where(beard | (_ALONG[:, 0] < _NEAR), 1.0, seen)
-    seen[:, :-1] = np.maximum(seen[:, :-1], seen[:, 1:])  # a mole, an ear ring or the shadow of one does not end it
+    seen[:, :-1] = np.maximum(seen[:, :-1], seen[:, 1:])  # a mole or an earring does not end it
     ends = np.minimum.accumulate(seen, axis=1)
     wide = np.pad(ends, ((0, 0), (2, 2)), "edge")
-    soft = np.stack([wide[:, i : i + _STEPS] for i in range(5)]).mean(0)  # no end is cut square
-    return replace(straps, shown=np.minimum(straps.shown, np.minimum(soft, 2 * ends)))
+    soft = np.stack([wide[:, i : i + _STEPS] for i in range(5)]).mean(0)  # soft ends
+    return replace(straps, visibility=np.minimum(straps.visibility, np.minimum(soft, 2 * ends)))
 
 
-def hanging_straps(face: Face, patch: Array, kind: MaskType, width_px: float, sign: int, drop: float) -> Straps:
-    """The loop that still holds on the ear of side `sign`, and the free loop that dangles from the other edge."""
+def hanging_straps(face: FaceGeometry, patch: Array, kind: MaskType, width_px: float, sign: int, drop: float) -> Straps:
+    """Return the loop on the ear of side `sign` and the free loop at the other edge."""
     _, ear = ear_points(face, sign)
     ear = ear - [0.0, 0.06 * face.scale_px]
     s, t = np.array([1, 1, -1, -1]) * (sign * 0.92), np.array(kind.anchor_t)[_UPPER]
     top, bottom, a, b = patch_at(patch, s, t)
     held = _bow(np.stack([top, bottom]), np.stack([ear, ear]), np.full(2, 0.03))
-    shown = np.stack([_FADE, _FADE, np.ones(_STEPS)])
+    visibility = np.stack([_FADE, _FADE, np.ones(_STEPS)])
     if kind.straps == "cut":
-        return Straps(held, np.full(2, width_px), shown[:2])
+        return Straps(held, np.full(2, width_px), visibility[:2])
     f = _ALONG
     low = 0.5 * (a + b) + [0.0, drop * face.scale_px]
     loop = (1 - f) ** 3 * a + 3 * f * (1 - f) ** 2 * (low + (a - b) * 0.3)
     loop = loop + 3 * f**2 * (1 - f) * (low - (a - b) * 0.3) + f**3 * b
-    return Straps(np.concatenate([held, loop[None]]), np.full(3, width_px), shown)
+    return Straps(np.concatenate([held, loop[None]]), np.full(3, width_px), visibility)
 
 
 def draw_straps(straps: Straps, roi_xyxy: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """(h, w) uint8 alpha; `straps` carry image pixels here."""
+    """Return (h, w) uint8 alpha of straps in image pixels."""
     x0, y0, x1, y1 = roi_xyxy
     layer = np.zeros((y1 - y0, x1 - x0), np.uint8)
     path = straps.path_xy - (x0, y0)
@@ -143,18 +143,18 @@ def draw_straps(straps: Straps, roi_xyxy: tuple[int, int, int, int]) -> NDArray[
     )
     normal = along[..., ::-1] * [-1.0, 1.0] / np.maximum(np.hypot(along[..., :1], along[..., 1:]), 1e-9)
     width = straps.width_px[:, None, None] * np.linspace(1.0, straps.taper, path.shape[1])[:, None]
-    # LINE_AA widens a polygon by about half a pixel on each side; take that off again.
+    # LINE_AA widens a polygon by about half a pixel on each side; compensate.
     offset = normal * np.maximum(0.5 * width - 0.35, 0.12)
     rings = np.rint(np.concatenate([path + offset, (path - offset)[:, ::-1]], axis=1) * 16).astype(np.int32)
-    for ring, levels in zip(rings, np.rint(255 * straps.shown).astype(int).tolist(), strict=True):
+    for ring, levels in zip(rings, np.rint(255 * straps.visibility).astype(int).tolist(), strict=True):
         _fill(layer, ring, levels)
     return layer
 
 
 def _fill(layer: NDArray[np.uint8], ring: NDArray[np.int32], levels: list[int]) -> None:
-    """Fill one ribbon (2n, 2), in 1/16 px; where it falls from 255 on, in short steps and from the far end.
+    """Fill one ribbon (2n, 2), in 1/16 px. The part that fades from 255 is filled in short steps from the far end.
 
-    So nearer pieces, which are denser, cover the soft edges of those behind them.
+    Nearer, denser pieces then cover the soft edges of those behind them.
     """
     n = len(levels)
     solid = next((i for i, level in enumerate(levels) if level < 255), n)

@@ -1,21 +1,21 @@
-"""Eyes and glasses: small things that are painted per shot because gaze, lids and pose move them."""
+"""Eyes and glasses, painted per snapshot because gaze, lids and pose move them."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from synth.demo_faces.parameters import Person, Shot
-from synth.demo_faces.surface.fields import Array, smoothstep
+from synth.demo_faces.parameters import Person, Snapshot
+from synth.demo_faces.surface.grid import Array, smoothstep
 from synth.demo_faces.surface.hair import STYLES
 from synth.demo_faces.surface.head import EYE_WIDTH, EYE_X
 
 
-def lid_curves(person: Person, shot: Shot, t: Array) -> tuple[Array, Array]:
-    """(upper lid, lower lid) as y at `t` in [-1 (inner corner), 1 (outer corner)]."""
+def lid_curves(person: Person, snapshot: Snapshot, t: Array) -> tuple[Array, Array]:
+    """Return (upper lid, lower lid) as y at `t` in [-1 (inner corner), 1 (outer corner)]."""
     eyes = person.eyes
     droop = 0.30 * person.skin.sag
-    opening = eyes.opening * (1.0 - shot.squint - 0.10 * max(shot.smile, 0.0)) * (1 - 0.18 * droop)
+    opening = eyes.opening * (1.0 - snapshot.squint - 0.10 * max(snapshot.smile, 0.0)) * (1 - 0.18 * droop)
     arch = np.clip(1 - np.abs(t + 0.10) ** 2.3, 0.0, 1.0) * np.clip(1.0 - np.abs(t) ** 7, 0.0, 1.0)
     slant = -eyes.slant * (t + 0.3) * 1.3
     upper = slant - 0.108 * eyes.size * opening * arch + 0.020 * droop * np.clip(t, 0, 1)
@@ -24,25 +24,33 @@ def lid_curves(person: Person, shot: Shot, t: Array) -> tuple[Array, Array]:
 
 
 def eye_half_width(person: Person) -> float:
-    """Half of the lid opening's width."""
+    """Return half the width of the lid opening."""
     return EYE_WIDTH * person.eyes.size
 
 
 def paint_eye(
-    person: Person, shot: Shot, side: int, x: Array, y: Array, albedo: Array, gloss: Array, ambient: Array, scale: float
+    person: Person,
+    snapshot: Snapshot,
+    side: int,
+    x: Array,
+    y: Array,
+    albedo: Array,
+    gloss: Array,
+    ambient: Array,
+    scale: float,
 ) -> tuple[Array, Array]:
-    """Paint one eye into the given region in place; return (height change, catchlight), both (H, W).
+    """Paint one eye into the region in place; return (height change, catchlight), both (H, W).
 
     `x`, `y` are face coordinates of the region's pixels, `side` is -1 or 1, `scale` is pixels per unit.
     """
     eyes, skin = person.eyes, person.skin
     half = eye_half_width(person)
     t = (x * side - EYE_X) / half
-    upper, lower = lid_curves(person, shot, np.clip(t, -1.0, 1.0))
+    upper, lower = lid_curves(person, snapshot, np.clip(t, -1.0, 1.0))
     soft = 0.8 / scale
     inside = smoothstep(-soft, soft, y - upper) * smoothstep(soft, -soft, y - lower) * smoothstep(1.0, 0.94, np.abs(t))
 
-    # skin round the eye: fold above the lid, its shade, lashes
+    # skin around the eye: fold above the lid, its shade, lashes
     tone = np.array(skin.tone, np.float32)
     fold_y = upper - (0.055 + 0.025 * eyes.opening) * (1 - 0.45 * np.clip(np.abs(t), 0, 1.2) ** 2)
     fold = np.exp(-(((y - fold_y) / 0.018) ** 2)) * smoothstep(1.25, 0.8, np.abs(t)) * eyes.crease
@@ -59,8 +67,8 @@ def paint_eye(
     white = np.array([0.66, 0.63, 0.60], np.float32) * (ball_shade * corner_shade)[..., None]
     white = white * (1 - 0.10 * np.clip(np.abs(t) - 0.3, 0, 1)[..., None] * np.array([0.0, 1.0, 1.0], np.float32))
     radius = 0.098 * min(max(eyes.size, 0.95), 1.05)
-    gaze_x = EYE_X * side + 0.085 * (shot.gaze - np.sin(np.radians(shot.yaw_deg)))
-    gaze_y = 0.5 * float(np.mean(lid_curves(person, shot, np.zeros(1, np.float32)))) - 0.012
+    gaze_x = EYE_X * side + 0.085 * (snapshot.gaze - np.sin(np.radians(snapshot.yaw_deg)))
+    gaze_y = 0.5 * float(np.mean(lid_curves(person, snapshot, np.zeros(1, np.float32)))) - 0.012
     dx, dy = x - gaze_x, y - gaze_y
     r = np.hypot(dx, dy) / radius
     spokes = 1 + 0.20 * np.sin(np.arctan2(dy, dx) * 23 + 4 * r) * smoothstep(0.3, 0.6, r)
@@ -79,7 +87,7 @@ def paint_eye(
     albedo += (dark - albedo) * (0.42 * below)[..., None]
     gloss *= 1 - inside
     ambient += (1.0 - ambient) * inside
-    lx = float(np.sin(np.radians(shot.light_azimuth_deg)))
+    lx = float(np.sin(np.radians(snapshot.light_azimuth_deg)))
     spot_x, spot_y = gaze_x + 0.045 * lx + 0.012, gaze_y - 0.040
     catch = np.exp(-((((x - spot_x) ** 2 + (y - spot_y) ** 2) / 0.023**2) ** 1.5)) * inside
     fill = 0.16 * np.exp(-(((x - gaze_x + 0.03) / 0.05) ** 2 + ((y - gaze_y - 0.055) / 0.022) ** 2)) * inside
@@ -97,7 +105,7 @@ def _lens_outline(kind: str) -> np.ndarray:
 
 
 def glasses_overlay(person: Person, project: object, shape: tuple[int, int], scale: float) -> tuple[Array, Array]:
-    """(frame, lenses) coverage in [0, 1], (H, W). `project(x, y, z)` gives canvas pixels for (N,) head units."""
+    """Return (frame, lens) coverage in [0, 1], (H, W). `project(x, y, z)` maps (N,) head units to canvas pixels."""
     kind = person.outfit.glasses
     frame, lens = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     thick = max(1, round(scale * (0.052 if kind != "half" else 0.030)))
@@ -117,7 +125,7 @@ def glasses_overlay(person: Person, project: object, shape: tuple[int, int], sca
         if kind == "half":
             draw(rim[:25], 1)
         if STYLES[person.hair.style].cover > 0:
-            continue  # the arms are under the hair
+            continue  # hair covers the arms
         arm = np.array([[side * 0.90, -0.06, depth - 0.10], [side * 1.04, -0.07, 1.0], [side * 1.13, -0.06, 0.45]])
         draw(arm, thick)
     t = np.linspace(-1, 1, 9)

@@ -1,4 +1,4 @@
-"""From a planned row and its person's photo to the synthetic picture: the step that the runner calls."""
+"""The step that renders one synthetic image from a plan row and its photo."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import numpy as np
 from data_manifests.errors import StageError
 from pipeline.stage import Outcome, Record, Step, StepFunction
 from synth.masks import VERSION as MASKS_VERSION
-from synth.masks import Scene, UserTemplate, compose, kept_template, read_scene
-from synth.plan.age_source import load_mover
+from synth.masks import Scene, UserTemplate, compose, load_kept_template, measure_scene
+from synth.plan.age_mover_spec import load_age_mover
 from synth.plan.variation import vary
 
-VERSION = f"3.{MASKS_VERSION}"  # raised when the same plan row would give other bytes
+VERSION = f"3.{MASKS_VERSION}"  # increase when the same plan row gives other bytes
 PLANNED = ("mask_type", "wear", "look_seed", "seed")
 MOVED = ("from_age", "to_age", "mover", "mover_gender")
-"""Empty where the age stays; `mover` is the text of `synth.plan.age_source`, `mover_gender` the person's gender."""
+"""Empty where the age stays; `mover` is the text of `age_mover_spec`, `mover_gender` the person's gender."""
 TEMPLATE = "template_sha256"
-"""Of a mask of the user's own, which is kept in the workspace under this hash; else empty."""
+"""Hash of a user's template, kept in the workspace under this name; else empty."""
 
 
 @dataclass
-class _Look:
-    """What all pictures of a profile share: the second look, aged where planned; `scene` once a mask needs it."""
+class _Variation:
+    """The image that all masks of a profile are put on, aged if planned; `scene` once a mask needs it."""
 
     key: object
     image: np.ndarray
@@ -38,27 +38,27 @@ class _Look:
 
 
 def make_render(workspace: Path) -> StepFunction:
-    """The step's function. Prototypes of ages are read from the workspace when a row first needs them."""
-    shared = _Shared(workspace)
+    """Return the function of the step. Age prototypes are loaded from the workspace when a row first needs them."""
+    variations = _VariationCache(workspace)
 
     def render(record: Record, picture: np.ndarray) -> Outcome:
-        look = shared.look_of(record, picture)
-        recipe = {key: record[key] for key in PLANNED} | {"version": VERSION}
-        if look.age is not None:
-            recipe |= {key: record[key] for key in MOVED} | {"age": look.age}
+        base = variations.get(record, picture)
+        parameters = {key: record[key] for key in PLANNED} | {"version": VERSION}
+        if base.age is not None:
+            parameters |= {key: record[key] for key in MOVED} | {"age": base.age}
         if not record["mask_type"]:
-            return Outcome({"landmarks_xy": look.landmarks_xy, "recipe": json.dumps(recipe)}, look.image)
+            return Outcome({"landmarks_xy": base.landmarks_xy, "recipe": json.dumps(parameters)}, base.image)
         try:
-            look.scene = look.scene or read_scene(look.image, look.landmarks_xy)
+            base.scene = base.scene or measure_scene(base.image, base.landmarks_xy)
             done = compose(
-                look.image, look.landmarks_xy, mask_type=record["mask_type"], wear=record["wear"], seed=record["seed"],
-                templates=_own(workspace, record), scene=look.scene,
+                base.image, base.landmarks_xy, mask_type=record["mask_type"], placement=record["wear"],
+                seed=record["seed"], templates=_own_template(workspace, record), scene=base.scene,
             )  # fmt: skip
         except StageError as error:
             raise StageError(f"{record['mask_type']} {record['wear']}: {error}") from None
         columns = {
-            "landmarks_xy": look.landmarks_xy,
-            "recipe": json.dumps(recipe | {"mask": done.recipe}),
+            "landmarks_xy": base.landmarks_xy,
+            "recipe": json.dumps(parameters | {"mask": done.parameters}),
             **{f"{part}_covered_score": min(done.coverage[f"{part}_score"], 1.0) for part in ("nose", "mouth", "chin")},
         }
         return Outcome(columns, done.image)
@@ -67,47 +67,47 @@ def make_render(workspace: Path) -> StepFunction:
 
 
 def templates_folder(workspace: Path) -> Path:
-    """Where masks of the user's own are kept."""
+    """Return the folder of the workspace that keeps templates of the user."""
     return workspace / "templates"
 
 
-def _own(workspace: Path, record: Record) -> dict[str, UserTemplate]:
-    """The row's mask if it is one of the user's, by the name that the row has for it."""
+def _own_template(workspace: Path, record: Record) -> dict[str, UserTemplate]:
+    """Return the row's template by its name in the row, or nothing for a built-in type."""
     if not record[TEMPLATE]:
         return {}
-    return {record["mask_type"]: kept_template(templates_folder(workspace), record[TEMPLATE])}
+    return {record["mask_type"]: load_kept_template(templates_folder(workspace), record[TEMPLATE])}
 
 
-class _Shared:
-    """Keeps the last look: the pictures of a profile come one after the other, and ageing one takes long."""
+class _VariationCache:
+    """Keeps the last variation: the images of a profile come one after the other, and moving an age is slow."""
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
-        self._last: _Look | None = None
+        self._last: _Variation | None = None
 
-    def look_of(self, record: Record, picture: np.ndarray) -> _Look:
+    def get(self, record: Record, picture: np.ndarray) -> _Variation:
         key = [record["sha256"], record["landmarks_xy"], record["look_seed"], *(record[name] for name in MOVED)]
         if self._last is None or self._last.key != key:
             self._last = None  # if the next line fails, nothing is kept
-            self._last = self._made(key, record, picture)
+            self._last = self._make(key, record, picture)
         return self._last
 
-    def _made(self, key: object, record: Record, picture: np.ndarray) -> _Look:
+    def _make(self, key: object, record: Record, picture: np.ndarray) -> _Variation:
         landmarks = np.asarray(record["landmarks_xy"], np.float32).reshape(68, 2)
         image, points = vary(picture, landmarks, np.random.default_rng(record["look_seed"]))
         if not record["mover"]:
-            return _Look(key, image, points, None)
-        move = load_mover(record["mover"], self._workspace)
+            return _Variation(key, image, points, None)
+        move = load_age_mover(record["mover"], self._workspace)
         from_age, to_age = int(record["from_age"]), int(record["to_age"])
         try:
             aged = move(image, points, record["mover_gender"], from_age, to_age)
         except StageError as error:
             raise StageError(f"age {from_age} to {to_age}: {error}") from None
-        return _Look(key, aged.image, aged.landmarks_xy, aged.recipe)
+        return _Variation(key, aged.image, aged.landmarks_xy, aged.parameters)
 
 
 def render_step(workspace: Path) -> Step:
-    """The step; where the workspace lies is no part of what a result depends on."""
+    """Return the step. The path of the workspace is not part of the key of a result."""
     make: Callable[..., StepFunction] = partial(make_render, workspace)
     return Step(
         "synth",

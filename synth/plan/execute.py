@@ -1,4 +1,4 @@
-"""Carry out a plan: render its pictures and write the next version with them added."""
+"""Execution of a plan: its images are rendered and added to the next version of the manifest."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, sa
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Result
 from synth.masks import TYPES, keep_template, load_templates
-from synth.plan.age_source import describe_mover
-from synth.plan.planning import PLAN_COLUMNS
-from synth.plan.render import TEMPLATE, VERSION, render_step, templates_folder
+from synth.plan.age_mover_spec import describe_age_mover
+from synth.plan.plan_table import PLAN_COLUMNS
+from synth.plan.render_step import TEMPLATE, VERSION, render_step, templates_folder
 from synth.settings import SynthSettings
 
 _FROM_PARENT = ("person_id", "gender", "age", "split", "fold", "source_id")
 
 
 @dataclass(frozen=True)
-class SynthRun:
-    """What came of a plan: `ok + failed = planned`."""
+class PlanResult:
+    """Result of a plan: the version written, and counts with `ok + failed = planned`."""
 
     version: Version
     planned: int
@@ -39,26 +39,26 @@ class SynthRun:
     reasons: dict[str, int]
 
     def lines(self) -> list[str]:
-        """For people: the commonest reasons, then the ledger."""
+        """Return text for a terminal: the most frequent reasons, then the ledger."""
         lines = [f"  {count} × {reason}" for reason, count in Counter(self.reasons).most_common(8)]
         ok = self.planned - self.failed
-        made = f"{ok - self.reused} made, {self.reused} there before"
+        made = f"{ok - self.reused} made, {self.reused} reused"
         return [*lines, f"synth: ok {ok} ({made}) + failed {self.failed} = {self.planned} planned"]
 
 
 def run_plan(
     store: Store, manifest: Manifest, plan: pd.DataFrame, settings: SynthSettings, *, jobs: int | None = None
-) -> SynthRun:
-    """Render every row of the plan; a picture that cannot be made becomes a failed row with its reason.
+) -> PlanResult:
+    """Render every row of the plan and write the next version; an image that cannot be made becomes a failed row.
 
-    Raises ManifestError if a synthetic row would leave its person's split, StageError if the plan names photos that
-    are not in the manifest or moves ages with too few people to learn from.
+    Raises ManifestError if a synthetic row leaves its person's split, StageError if the plan names photos that are not
+    in the manifest or moves ages with too few people to learn from.
     """
     mover = ""
     if plan["to_age"].notna().any():
-        mover = describe_mover(settings.ages, manifest.table, store, manifest.cuts)
+        mover = describe_age_mover(settings.ages, manifest.table, store, manifest.cuts)
     own = keep_own_masks(plan, settings, store.workspace)
-    todo = _work(manifest.table, plan, mover, own)
+    todo = _records(manifest.table, plan, mover, own)
     results, reused = run_records("synth", [render_step(store.workspace)], todo, store, jobs=jobs)
     table = manifest.table
     if results:
@@ -69,15 +69,15 @@ def run_plan(
         table,
         "synth",
         parents=[manifest.version],
-        parameters={**settings.model_dump(mode="json"), "planned": len(plan), "step": VERSION},
+        parameters={**settings.model_dump(mode="json", by_alias=True), "planned": len(plan), "step": VERSION},
         seed=settings.seed,
     )
     failed = [result["reason"] for result in results if result["status"] == "failed"]
-    return SynthRun(version, len(results), len(failed), reused, Counter(failed))
+    return PlanResult(version, len(results), len(failed), reused, Counter(failed))
 
 
 def keep_own_masks(plan: pd.DataFrame, settings: SynthSettings, workspace: Path) -> dict[str, str]:
-    """Keep the user's masks of a plan in the workspace: name → sha256. Raises StageError for a type nobody knows."""
+    """Keep the user's templates of a plan in the workspace: name → sha256. Raises StageError for an unknown type."""
     own = load_templates(settings.templates) if settings.templates else {}
     used = sorted({str(name) for name in plan["mask_type"].dropna() if name})
     for name in used:
@@ -88,20 +88,22 @@ def keep_own_masks(plan: pd.DataFrame, settings: SynthSettings, workspace: Path)
     return {name: own[name].sha256 for name in used if name in own}
 
 
-def _work(table: pa.Table, plan: pd.DataFrame, mover: str, own: Mapping[str, str]) -> pa.Table:
-    """Plan rows beside the columns of the photo that each is made from; what moves their age, the hash of own masks."""
+def _records(table: pa.Table, plan: pd.DataFrame, mover: str, own: Mapping[str, str]) -> pa.Table:
+    """Join plan rows with the columns of their photos, the age mover, and the hash of the user's templates."""
     columns = list(dict.fromkeys((*IDENTITY, *_FROM_PARENT, *_extras(table), "landmarks_xy")))
     photos = table.select(columns).to_pandas(types_mapper=pd.ArrowDtype)
     unknown = set(plan["parent_id"]) - set(photos["sample_id"])
     if unknown:
-        raise StageError(f"the plan names {len(unknown)} photos that are not in the manifest, first {min(unknown)!r}.")
+        raise StageError(
+            f"the plan names {len(unknown)} photos that are not in the manifest, first {min(unknown)!r}. Plan again."
+        )
     chosen = plan[list(PLAN_COLUMNS)].drop(columns="person_id").fillna({"mask_type": "", "wear": ""})
     work = chosen.merge(photos, left_on="parent_id", right_on="sample_id", how="left", validate="many_to_one")
     moves = work["to_age"].notna()
-    half = moves & (work["from_age"].isna() | work["gender"].isna())
-    if half.any():
+    incomplete = moves & (work["from_age"].isna() | work["gender"].isna())
+    if incomplete.any():
         raise StageError(
-            f"{work.loc[half, 'profile_id'].iloc[0]}: to move an age, from_age, to_age and a gender are needed."
+            f"{work.loc[incomplete, 'profile_id'].iloc[0]}: to move an age, from_age, to_age and a gender are needed."
         )
     work["mover"] = np.where(moves, mover, "")
     work["mover_gender"] = work["gender"].astype(object).where(moves, None)
@@ -110,7 +112,7 @@ def _work(table: pa.Table, plan: pd.DataFrame, mover: str, own: Mapping[str, str
 
 
 def _extras(table: pa.Table) -> list[str]:
-    """The user's own columns, which a synthetic row takes from its photo."""
+    """Return the user's own columns, which a synthetic row inherits from its photo."""
     return [name for name in table.column_names if name.startswith(EXTRA_PREFIX)]
 
 

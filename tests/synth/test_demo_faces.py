@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from data_manifests.errors import ConfigError
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
-from synth.demo_faces.dataset.demo import _truth_rows, write_demo
+from synth.demo_faces.dataset.demo_dataset import _truth_rows, write_demo
 from synth.demo_faces.dataset.label_errors import SHARES, error_counts, plant_errors, wrong_age
-from synth.demo_faces.dataset.profile import render_profile
+from synth.demo_faces.dataset.person_photos import render_profile
 from synth.demo_faces.parameters.person import Person
-from synth.demo_faces.parameters.sampling import AGE_CLASS_COUNTS, make_people, sample_person, sample_shot
-from synth.demo_faces.rendering.render import Portrait, build_model, develop, render_shot
-from synth.demo_faces.rendering.view import View, picture_points, twist_map
+from synth.demo_faces.parameters.sampling import AGE_CLASS_COUNTS, make_people, sample_person, sample_snapshot
+from synth.demo_faces.rendering.portrait import Portrait, apply_camera, build_model, render_snapshot
+from synth.demo_faces.rendering.view import View, picture_points, roll_map
 
 PEOPLE = 12
 
@@ -33,9 +33,9 @@ def age_class(age: int) -> int:
 
 
 def portrait_of(person: Person, number: int = 0) -> Portrait:
-    shot = sample_shot(np.random.default_rng([person.seed, number]))
-    drawn = render_shot(build_model(person), shot)
-    return Portrait(develop(drawn.image, shot), drawn.landmarks_xy)
+    shot = sample_snapshot(np.random.default_rng([person.seed, number]))
+    drawn = render_snapshot(build_model(person), shot)
+    return Portrait(apply_camera(drawn.image, shot), drawn.landmarks_xy)
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +165,10 @@ def test_dlib_agrees_with_the_true_landmarks(portraits: list[Portrait]) -> None:
 def test_turning_the_head_moves_the_nose_against_the_eyes(people: list[Person], yaw: float) -> None:
     from dataclasses import replace
 
-    shot = replace(sample_shot(np.random.default_rng(0)), yaw_deg=0.0, roll_deg=0.0)
+    shot = replace(sample_snapshot(np.random.default_rng(0)), yaw_deg=0.0, roll_deg=0.0)
     model = build_model(people[0])
-    ahead = render_shot(model, shot).landmarks_xy
-    turned = render_shot(model, replace(shot, yaw_deg=yaw)).landmarks_xy
+    ahead = render_snapshot(model, shot).landmarks_xy
+    turned = render_snapshot(model, replace(shot, yaw_deg=yaw)).landmarks_xy
     nose = (turned[30] - turned[36:48].mean(axis=0)) - (ahead[30] - ahead[36:48].mean(axis=0))
     assert np.sign(nose[0]) == np.sign(yaw)
     assert abs(nose[0]) > 4
@@ -178,8 +178,8 @@ def test_turning_the_head_moves_the_nose_against_the_eyes(people: list[Person], 
 @given(st.integers(0, 10_000))
 def test_picture_points_invert_the_twist(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    shot = sample_shot(rng)
-    maps, view = twist_map(shot), View.of(shot)
+    shot = sample_snapshot(rng)
+    maps, view = roll_map(shot), View.of(shot)
     points = (rng.uniform((120, 130), (260, 380), (20, 2))).astype(np.float32)
     at = points.reshape(1, -1, 2) - 0.5
     canvas = [cv2.remap(m, at[..., 0], at[..., 1], cv2.INTER_LINEAR)[0] + 0.5 for m in maps]
@@ -334,13 +334,13 @@ def test_a_failed_demo_leaves_nothing(tmp_path: Path) -> None:
 
 def test_planted_pictures_are_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files of a demo with errors, without rendering 40 people: each profile is a handful of marked bytes."""
-    import synth.demo_faces.dataset.demo as module
+    import synth.demo_faces.dataset.demo_dataset as module
 
     def fake(person: Person, seed: int, shots: tuple[str, ...] = SHOTS) -> dict[str, bytes]:
         return {shot: f"{person.number}/{shot}".encode() for shot in shots}
 
     monkeypatch.setattr(module, "render_profile", fake)
-    monkeypatch.setattr(module, "encode_again", lambda data, quality: data + b" again")
+    monkeypatch.setattr(module, "reencode_jpeg", lambda data, quality: data + b" again")
     seen: list[int] = []
     out = tmp_path / "faces"
     truth = write_demo(out, persons=60, seed=3, progress=seen.append)

@@ -1,9 +1,10 @@
-"""From 68 landmarks to a dense, smooth map between face pixels and mask fabric.
+"""Upright geometry of a face from 68 landmarks, with the checks that refuse unusable ones.
 
-The order is: take the roll out, read the yaw as a continuous number, lay a patch of fabric over the upright
-face (a Coons patch between the top edge, the bottom edge, the two sides and the midline), and invert it with
-a thin-plate spline (Bookstein 1989) that `cv2.remap` can use. Fabric coordinates are ``s`` in [-1, 1] from the
-picture's left side to its right, and ``t`` in [0, 1] from the top edge to the bottom edge.
+First of the steps from landmarks to a dense, smooth map between face pixels and mask fabric: remove the roll, measure
+the yaw as a continuous number, fit a patch of fabric to the upright face (a Coons patch between the top edge, the
+bottom edge, the two sides and the midline), and invert it with a thin-plate spline (Bookstein 1989) for `cv2.remap`.
+Fabric coordinates are ``s`` in [-1, 1] from the image's left to its right, and ``t`` in [0, 1] from the top edge to the
+bottom.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from data_manifests.errors import StageError
 Array = NDArray[np.float64]
 
 MIN_SCALE_PX = 40.0
-"""Smallest jaw width that still shows a strap one pixel wide (a strap is about 2.5 % of the face)."""
+"""Smallest jaw width at which a strap is one pixel wide (a strap is about 2.5 % of the face)."""
 MAX_ROLL_DEG = 60.0
 MAX_SIDE_RATIO = 8.0
-"""Wider half of the face over the narrower one; 8 is about 50 degrees of yaw by `_yaw`, where one cheek is gone."""
+"""Wider half of the face over the narrower one; 8 is about 50 degrees of yaw by `_yaw`, where one cheek is hidden."""
 MAX_RESIDUAL_SCORE = 0.16
 """RMS distance to the mean proportions over the face scale; see `tests/synth/test_masks.py` for the spread."""
 HALF_ANGLE = np.deg2rad(68.0)
-"""How far fabric wraps around the head on each side of the midline: mask corners lie well before the ear."""
+"""Angle that fabric wraps around the head on each side of the midline: mask corners lie well before the ear."""
 
 # iBUG 300-W numbering. Midline stations, from the nose bridge (v = 0) to the chin (v = 5).
 MIDLINE = (27, 30, 33, 51, 57, 8)
@@ -38,47 +39,47 @@ _PROPORTIONS = np.array(
 
 
 @dataclass(frozen=True, eq=False)
-class Face:
+class FaceGeometry:
     """A checked face in its upright frame: `points_xy` (68, 2) px after the roll is taken out."""
 
     points_xy: Array
     to_image: Array  # (2, 2) rotation: image offset = to_image @ upright offset
-    centre_xy: Array  # (2,) the pivot, the same in both frames
+    centre_xy: Array  # (2,) pivot of the rotation, the same in both frames
     scale_px: float  # width of a frontal jaw
     roll_deg: float
     yaw_deg: float  # positive: the nose points to the picture's right
 
     @cached_property
     def stations_xy(self) -> Array:
-        """(7, 2) points of the midline at v = 0 … 6."""
+        """Points (7, 2) of the midline at v = 0 … 6."""
         pts = self.points_xy[list(MIDLINE)]
         down = np.array([0.35 * (pts[5] - pts[0])[0] / max((pts[5] - pts[0])[1], 1.0), 1.0])
         return np.vstack([pts, pts[5] + down * 0.25 * self.scale_px])
 
     @cached_property
-    def shown(self) -> Array:
-        """(2,) how wide the left and the right cheek look beside the other, 1 at most: under 1 on the far side."""
+    def side_visibility(self) -> Array:
+        """Width (2,) of the left and right cheek over the other, at most 1; below 1 on the far side."""
         half = np.abs(self.points_xy[[3, 13], 0] - self.stations_xy[2, 0])
         return np.minimum(1.0, half / np.maximum(half[::-1], 1e-6))
 
     def midline(self, v: float) -> Array:
-        """(2,) point on the midline; v = 0 bridge, 1 tip, 2 under the nose, 3 and 4 lips, 5 chin, 6 throat."""
+        """Return the point (2,) on the midline; v = 0 bridge, 1 tip, 2 below the nose, 3, 4 lips, 5 chin, 6 throat."""
         i = min(max(int(v), 0), 5)
         return self.stations_xy[i] + (self.stations_xy[i + 1] - self.stations_xy[i]) * (v - i)
 
     def jaw(self, k: float) -> Array:
-        """(2,) point on the jaw line, k = 0 at the picture's left ear, 8 chin, 16 right ear; runs on beyond."""
+        """Return the point (2,) on the jaw line; k = 0 left ear, 8 chin, 16 right ear, extrapolated beyond."""
         i = min(max(int(k), 0), 15)
         return self.points_xy[i] + (self.points_xy[i + 1] - self.points_xy[i]) * (k - i)
 
     @cached_property
     def _long_jaw(self) -> Array:
-        """(20, 2): the jaw with a point before it and two after it, for `jaw_many`."""
+        """The jaw (20, 2) with one point before it and two after it, for `jaw_many`."""
         jaw = self.points_xy[:17]
         return np.vstack([2 * jaw[0] - jaw[1], jaw, 2 * jaw[16] - jaw[15], 3 * jaw[16] - 2 * jaw[15]])
 
     def jaw_many(self, k: Array) -> Array:
-        """(n, 2) points on the jaw line, by cubic (Catmull-Rom) interpolation so that edges have no corners."""
+        """Return points (n, 2) on the jaw line by cubic (Catmull-Rom) interpolation, so that edges have no corners."""
         k = np.minimum(np.maximum(k, 0.0), 16.0)
         i = np.minimum(k.astype(int), 15)
         f = (k - i)[:, None]
@@ -88,12 +89,12 @@ class Face:
         )
 
     def to_image_xy(self, upright_xy: Array) -> Array:
-        """(…, 2) upright → image pixels."""
+        """Convert upright points (…, 2) to image pixels."""
         return (upright_xy - self.centre_xy) @ self.to_image.T + self.centre_xy
 
 
-def read_face(landmarks_xy: NDArray[np.floating], image_hw: tuple[int, int]) -> Face:
-    """Check the 68 landmarks and turn them upright. Raises StageError with the reason in one line."""
+def measure_face(landmarks_xy: NDArray[np.floating], image_hw: tuple[int, int]) -> FaceGeometry:
+    """Check the 68 landmarks and turn them upright. Raises StageError with a one-line reason."""
     points = np.asarray(landmarks_xy, dtype=np.float64)
     if points.shape != (68, 2):
         raise StageError(f"landmarks must have shape (68, 2). Got {points.shape} instead.")
@@ -109,11 +110,11 @@ def read_face(landmarks_xy: NDArray[np.floating], image_hw: tuple[int, int]) -> 
     if height <= 0:
         raise StageError("bad geometry: the chin lies above the eyes (mirrored point order or wrong points).")
     scale = float(max(np.linalg.norm(upright[16] - upright[0]), 1.05 * height))
-    _refuse(points, upright, scale, np.rad2deg(roll), image_hw)
-    return Face(upright, to_image, centre, scale, float(np.rad2deg(roll)), float(np.rad2deg(_yaw(upright))))
+    _check(points, upright, scale, np.rad2deg(roll), image_hw)
+    return FaceGeometry(upright, to_image, centre, scale, float(np.rad2deg(roll)), float(np.rad2deg(_yaw(upright))))
 
 
-def _refuse(points: Array, up: Array, scale: float, roll_deg: float, image_hw: tuple[int, int]) -> None:
+def _check(points: Array, up: Array, scale: float, roll_deg: float, image_hw: tuple[int, int]) -> None:
     height, width = image_hw
     if scale < MIN_SCALE_PX:
         raise StageError(f"face too small: {scale:.0f} px wide. At least {MIN_SCALE_PX:.0f} px is needed.")
@@ -139,20 +140,23 @@ def _refuse(points: Array, up: Array, scale: float, roll_deg: float, image_hw: t
 
 
 def _half_widths(up: Array) -> tuple[float, float]:
-    """Width of the left and the right half of the face at the height of the cheeks."""
+    """Return the widths of the left and right half of the face at the height of the cheeks."""
     mid = 0.5 * (up[29, 0] + up[33, 0])
     return float(mid - up[[2, 3], 0].mean()), float(up[[13, 14], 0].mean() - mid)
 
 
 def _yaw(up: Array) -> float:
-    """Yaw from the ratio of the half faces, for a cylinder that shows HALF_ANGLE on each side. Radians."""
+    """Return the yaw in radians from the ratio of the half faces, for a cylinder that shows HALF_ANGLE on each side."""
     left, right = _half_widths(up)
     ratio = (left - right) / (left + right)
     return float(np.arctan(ratio * np.sin(HALF_ANGLE) / (1 - np.cos(HALF_ANGLE))))
 
 
 def _residual(up: Array, scale: float) -> float:
-    """RMS distance, over the scale, to frontal proportions after the best affine map (yaw and pitch are affine)."""
+    """Return the RMS distance over the scale to frontal proportions after the best affine map.
+
+    Yaw and pitch are nearly affine, so they do not count.
+    """
     stations = np.stack([up[_EYE_LEFT].mean(0), up[_EYE_RIGHT].mean(0), up[30], up[48], up[54], up[8], up[0], up[16]])
     design = np.column_stack([_PROPORTIONS, np.ones(len(_PROPORTIONS))])
     coef, *_ = np.linalg.lstsq(design, stations, rcond=None)
@@ -160,12 +164,12 @@ def _residual(up: Array, scale: float) -> float:
 
 
 def foreshorten(a: Array, width: Array, other: Array) -> Array:
-    """(m, n) share of the way from the midline to m sides for fabric at share `a` (n,); see `_yaw` for the cylinder.
+    """Return (m, n) shares of the way from the midline to m sides for fabric at share `a` (n,) of `_yaw`'s cylinder.
 
     `width` and `other` (m,) are the widths in px of these halves and of the opposite halves of the patch.
     """
     ratio = np.minimum(np.maximum((other - width) / np.maximum(other + width, 1e-6), -0.75), 0.75)
     start = np.arctan(ratio * (np.sin(HALF_ANGLE) / (1 - np.cos(HALF_ANGLE))))[:, None]
-    span = np.minimum(start + HALF_ANGLE, np.deg2rad(86.0)) - start  # past 90 degrees the fabric would turn back
+    span = np.minimum(start + HALF_ANGLE, np.deg2rad(86.0)) - start  # beyond 90 degrees the fabric would turn back
     low = np.sin(start)
     return np.asarray((np.sin(span * a + start) - low) / (np.sin(span + start) - low), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A whole demo data set in the competition's layout, with planted errors and the truth beside it."""
+"""A demo data set in the competition's layout, with planted label errors, and the truth in truth.csv."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import numpy as np
 
 from data_manifests.errors import ConfigError
 from data_manifests.taxonomy import SHOT_MASK, SHOTS
-from synth.demo_faces.dataset.label_errors import SHARES, Planted, plant_errors
-from synth.demo_faces.dataset.profile import encode_again, render_profile
+from synth.demo_faces.dataset.label_errors import ERROR_NAMES, SHARES, PlantedError, plant_errors
+from synth.demo_faces.dataset.person_photos import reencode_jpeg, render_profile
 from synth.demo_faces.parameters import Person, make_people, sample_person
 
-VERSION: Final = 1  # raise it when the same seed gives other pictures
+VERSION: Final = 1  # increase when the same seed gives other images
 RACE: Final = "rendered"
 MapFunction = Callable[..., Iterable[Any]]
 
 
 @dataclass(frozen=True)
 class DemoTruth:
-    """What `write_demo` made: sizes, seed, and how many people carry each planted error."""
+    """Summary of a demo: sizes, seed, and the number of people with each planted error."""
 
     out: str
     persons: int
@@ -36,10 +36,10 @@ class DemoTruth:
     planted: dict[str, int]
 
     def line(self) -> str:
-        """One line for the terminal."""
-        errors = ", ".join(f"{kind} {count}" for kind, count in self.planted.items())
-        made = f"{self.persons} rendered people, {self.pictures} pictures in {self.out}"
-        return f"{made} (seed {self.seed}; planted: {errors})"
+        """Return one line for a terminal."""
+        errors = ", ".join(f"{ERROR_NAMES[kind]} {count}" for kind, count in self.planted.items())
+        made = f"{self.persons} rendered people, {self.pictures} images in {self.out}"
+        return f"{made} (seed {self.seed}; label errors: {errors})"
 
 
 def write_demo(
@@ -51,15 +51,15 @@ def write_demo(
 ) -> DemoTruth:
     """Render `persons` people into the new folder `out`: train.csv, images/<path>/<shot>.jpg, truth.csv, demo.json.
 
-    The same seed gives the same bytes. `out` appears only when it is complete; where it holds the same demo already,
-    nothing is done. `progress` is called with 1 after each person; `map_profiles` may be a process pool's `map`.
-    Raises ConfigError when `out` holds something else.
+    The same seed gives the same bytes. `out` is created only when complete; nothing is done if it has the same demo
+    already. `progress` is called with 1 after each person; `map_profiles` may be a process pool's `map`. Raises
+    ConfigError if `out` has other content.
     """
     people = make_people(persons, np.random.default_rng([seed, 0]))
     planted = plant_errors(people, np.random.default_rng([seed, 1]))
     counts = {kind: sum(p.kind == kind for p in planted) for kind in SHARES}
     truth = DemoTruth(str(out), persons, persons * len(SHOTS), seed, VERSION, counts)
-    if _already_there(out, truth):
+    if _exists(out, truth):
         return truth
     work = out.parent / f".{out.name}.{os.getpid()}.tmp"
     try:
@@ -69,7 +69,7 @@ def write_demo(
         _write_csv(work / "truth.csv", _truth_rows(people, planted, seed))
         (work / "demo.json").write_text(json.dumps(_identity(truth), indent=2) + "\n")
         if out.is_dir():
-            out.rmdir()  # empty, or _already_there would have refused it
+            out.rmdir()  # empty, or _exists would have raised
         work.rename(out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -80,7 +80,7 @@ def _identity(truth: DemoTruth) -> dict[str, Any]:
     return {key: value for key, value in asdict(truth).items() if key != "out"}
 
 
-def _already_there(out: Path, truth: DemoTruth) -> bool:
+def _exists(out: Path, truth: DemoTruth) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
@@ -90,25 +90,25 @@ def _already_there(out: Path, truth: DemoTruth) -> bool:
     if found == _identity(truth):
         return True
     demo = isinstance(found, dict) and "persons" in found
-    what = f"a demo of {found['persons']} people, seed {found.get('seed')}" if demo else "something else"
+    content = f"a demo of {found['persons']} people, seed {found.get('seed')}" if demo else "other files"
     raise ConfigError(
-        f"the output folder must be new, empty or hold the same demo. {str(out)!r} holds {what}; "
-        "remove it or name another folder."
+        f"the output folder must be new, empty or hold the same demo. {str(out)!r} holds {content}; "
+        "remove it or choose another folder."
     )
 
 
 def profile_id(index: int) -> str:
-    """ "000001" for the first person."""
+    """Return the id of a person, "000001" for the first."""
     return f"{index + 1:06d}"
 
 
-def folder_name(index: int, planted: Planted) -> str:
-    """The person's folder as the competition names it; a wrong label stands there too."""
+def folder_name(index: int, planted: PlantedError) -> str:
+    """Return the person's folder name in the competition's form, which also has the wrong label."""
     return f"{profile_id(index)}_{planted.listed_gender}_{RACE}_{planted.listed_age}"
 
 
-def stranger_of(index: int, person: Person, seed: int) -> Person:
-    """Somebody who is in no profile, of the same gender and age: only the face gives the photo away."""
+def unlisted_person(index: int, person: Person, seed: int) -> Person:
+    """Return a person of the same gender and age who is in no profile: only the face differs."""
     rng = np.random.default_rng([seed, 2, index])
     return sample_person(1_000_000 + index, person.gender, person.age, rng)
 
@@ -116,7 +116,7 @@ def stranger_of(index: int, person: Person, seed: int) -> Person:
 def _write_images(
     work: Path,
     people: list[Person],
-    planted: list[Planted],
+    planted: list[PlantedError],
     seed: int,
     progress: Callable[[int], object] | None,
     map_profiles: MapFunction,
@@ -138,30 +138,30 @@ def _write_images(
             continue
         if error.source is not None:
             data = (folders[error.source] / f"{error.shot}.jpg").read_bytes()
-            data = encode_again(data, 80) if error.reencoded else data
+            data = reencode_jpeg(data, 80) if error.reencoded else data
         else:
-            data = render_profile(stranger_of(i, people[i], seed), seed, (error.shot,))[error.shot]
+            data = render_profile(unlisted_person(i, people[i], seed), seed, (error.shot,))[error.shot]
         (folders[i] / f"{error.shot}.jpg").write_bytes(data)
 
 
-def _train_rows(people: list[Person], planted: list[Planted]) -> list[dict[str, object]]:
+def _train_rows(people: list[Person], planted: list[PlantedError]) -> list[dict[str, object]]:
     return [
         {"id": profile_id(i), "gender": p.listed_gender, "race": RACE, "age": p.listed_age, "path": folder_name(i, p)}
         for i, p in enumerate(planted)
     ]
 
 
-def _truth_rows(people: list[Person], planted: list[Planted], seed: int) -> list[dict[str, object]]:
-    """One row per picture: who and what it really shows."""
+def _truth_rows(people: list[Person], planted: list[PlantedError], seed: int) -> list[dict[str, object]]:
+    """Return one row per image with its true person and labels."""
     rows: list[dict[str, object]] = []
     for i, error in enumerate(planted):
         for shot in SHOTS:
-            shown, name, seen = people[i], profile_id(i), shot
+            shown, name, true_shot = people[i], profile_id(i), shot
             if error.swap and shot in error.swap:
-                seen = error.swap[1 - error.swap.index(shot)]
+                true_shot = error.swap[1 - error.swap.index(shot)]
             if shot == error.shot:
                 source = error.source
-                shown = people[source] if source is not None else stranger_of(i, people[i], seed)
+                shown = people[source] if source is not None else unlisted_person(i, people[i], seed)
                 name = profile_id(source) if source is not None else f"stranger-{profile_id(i)}"
             rows.append(
                 {
@@ -169,7 +169,7 @@ def _truth_rows(people: list[Person], planted: list[Planted], seed: int) -> list
                     "person_id": name,
                     "gender": shown.gender,
                     "age": shown.age,
-                    "mask": SHOT_MASK[seen],
+                    "mask": SHOT_MASK[true_shot],
                     "error": error.kind if shot in error.shots else "",
                 }
             )

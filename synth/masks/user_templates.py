@@ -1,19 +1,19 @@
 """Users' own masks: RGBA pictures with six key points each.
 
-A folder may hold any number of JSON files, each for one mask::
+A folder holds any number of JSON files, one per mask::
 
-    {"template": "floral.png",                     # RGBA, beside the JSON file; its stem is the type's name
+    {"template": "floral.png",                     # RGBA, beside the JSON file, whose stem names the type
      "key_points": {"top_left": [21, 97], "top_middle": [307, 22], "top_right": [600, 99],
                     "bottom_left": [25, 322], "bottom_middle": [295, 470], "bottom_right": [600, 323]},
      "straps": "loops",                            # optional: loops (default), bands, none
      "strap_rgb": [240, 240, 238]}                 # optional
 
-Points are x, y in pixels of the picture: the corners of the fabric as worn, the point on the nose bridge and
-the one under the chin. They may lie a little outside of the picture. Colour is straight, not premultiplied.
+Points are x, y in pixels of the picture: the corners of the fabric if worn, the point on the nose bridge and the one
+under the chin. They may lie a little outside the picture. Colour is straight, not premultiplied.
 
-INI files (`*.cfg`, `*.ini`) of existing template sets are read too, one section a mask: ``template = path`` and
-``mask_a`` … ``mask_f`` = ``x, y`` in the order above. Sections without a template are left out, and so are
-``NAME_left`` and ``NAME_right`` beside ``NAME``: the frontal picture is warped to every yaw.
+INI files (`*.cfg`, `*.ini`) of existing template sets are read too, one section per mask: ``template = path`` and
+``mask_a`` … ``mask_f`` = ``x, y`` in the order above. Sections without a template are skipped, and so are ``NAME_left``
+and ``NAME_right`` beside ``NAME``: the frontal picture is warped to every yaw.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from synth.masks.drawing import HEADROOM, Template, mean_colour
 from synth.masks.types import MaskType
 
 KEY_POINTS = ("top_left", "top_middle", "top_right", "bottom_left", "bottom_middle", "bottom_right")
-STRAPS = ("loops", "bands", "none")
+USER_STRAPS = ("loops", "bands", "none")
 _INI_KEYS = ("mask_a", "mask_b", "mask_c", "mask_d", "mask_e", "mask_f")
 _MAX_SIDE_PX = 4096
 _MIN_WIDTH_PX = 96
@@ -45,23 +45,23 @@ _MIN_WIDTH_PX = 96
 
 @dataclass(frozen=True)
 class UserTemplate:
-    """A user's mask: one `Template` per size, largest first, and its row of the table."""
+    """A user's mask: one `Template` per size, largest first, and a row like those of MASK_TYPES."""
 
     name: str
     kind: MaskType
     sizes: tuple[Template, ...]
-    picture: bytes  # the file
-    spec: dict[str, Any]  # what a JSON file says of it, `template` left out
-    sha256: str  # of both
+    picture: bytes  # bytes of the file
+    spec: dict[str, Any]  # contents of its JSON file without `template`
+    sha256: str  # of picture and spec
 
     def at_width(self, width_px: float) -> Template:
-        """The smallest size that is at least `width_px` wide, else the largest."""
+        """Return the smallest size at least `width_px` wide, else the largest."""
         fits = [t for t in self.sizes if float(np.ptp(t.key_xy[:, 0])) >= width_px]
         return fits[-1] if fits else self.sizes[0]
 
 
 def load_templates(folder: str | Path) -> dict[str, UserTemplate]:
-    """Read all masks of a folder: type name → template. Raises ConfigError, in one line, for the first bad one."""
+    """Read all masks of a folder: type name → template. Raises ConfigError, in one line, for the first invalid one."""
     folder = Path(folder)
     if not folder.is_dir():
         raise ConfigError(f"template folder not found: {folder}.")
@@ -70,7 +70,7 @@ def load_templates(folder: str | Path) -> dict[str, UserTemplate]:
         read = _read_json if path.suffix.lower() == ".json" else _read_ini
         for name, template in read(path).items():
             if name in found:
-                raise ConfigError(f"{path}: the mask name {name!r} is used twice in this folder.")
+                raise ConfigError(f"{path}: the mask name {name!r} is used twice in this folder. Rename one of them.")
             found[name] = template
     if not found:
         raise ConfigError(f"no masks in {folder}: put one JSON file beside each RGBA picture, or an INI file there.")
@@ -78,7 +78,7 @@ def load_templates(folder: str | Path) -> dict[str, UserTemplate]:
 
 
 def keep_template(template: UserTemplate, folder: Path) -> None:
-    """Write a mask as `SHA256.json` and `SHA256.png`, for `kept_template`: its own folder may change or go."""
+    """Write a mask as `SHA256.json` and `SHA256.png` for `load_kept_template`, because its own folder may change."""
     picture = folder / f"{template.sha256}.png"
     write_atomic(picture, template.picture)
     spec = {"template": picture.name, **template.spec}
@@ -86,8 +86,8 @@ def keep_template(template: UserTemplate, folder: Path) -> None:
 
 
 @lru_cache(maxsize=64)
-def kept_template(folder: Path, sha256: str) -> UserTemplate:
-    """The mask that a recipe names. Raises StageError if it is not in the folder as it was."""
+def load_kept_template(folder: Path, sha256: str) -> UserTemplate:
+    """Read the mask that mask parameters name. Raises StageError if it is missing or has changed."""
     file = folder / f"{sha256}.json"
     if not file.is_file():
         raise StageError(f"mask template {sha256[:12]} is not in {folder}.")
@@ -111,8 +111,8 @@ def _read_json(path: Path) -> dict[str, UserTemplate]:
     if not isinstance(points, dict):
         raise ConfigError(f'{path}: "key_points" must give {", ".join(KEY_POINTS)}.')
     straps = data.get("straps", "loops")
-    if straps not in STRAPS:
-        raise ConfigError(f"{path}: {must_be_one_of('straps', STRAPS, straps)}")
+    if straps not in USER_STRAPS:
+        raise ConfigError(f"{path}: {must_be_one_of('straps', USER_STRAPS, straps)}")
     colour = _numbers(data.get("strap_rgb", [240, 240, 238]), 3, f"{path}: strap_rgb")
     keys = _key_points(points, KEY_POINTS, str(path))
     return {path.stem: _build(path.stem, str(path), path.parent / data["template"], keys, straps, colour)}
@@ -138,7 +138,7 @@ def _read_ini(path: Path) -> dict[str, UserTemplate]:
 
 
 def _find_picture(ini: Path, named: str, where: str) -> Path:
-    """Existing sets name pictures from the folder above the INI file; beside it is accepted too."""
+    """Return the picture. Existing sets name it from the folder above the INI file; beside it is accepted too."""
     places = [ini.parent / named, ini.parent.parent / named, ini.parent / Path(named).name]
     for place in places:
         if place.is_file():
@@ -157,7 +157,7 @@ def _numbers(value: Any, count: int, where: str) -> list[float]:
 
 
 def _key_points(points: Mapping[str, Any], names: tuple[str, ...], where: str) -> NDArray[np.float32]:
-    """(6, 2) px in the order of KEY_POINTS; checks that all are there and that the picture is not upside down."""
+    """Return (6, 2) px in the order of KEY_POINTS. Raises ConfigError if one is missing or their order is wrong."""
     missing = [name for name in names if name not in points]
     if missing:
         raise ConfigError(f"{where}: key point {missing[0]} is missing. Needed: {', '.join(names)}.")
@@ -197,7 +197,7 @@ def _build(
 
 
 def _pyramid(rgba: NDArray[np.uint8], keys: NDArray[np.float32]) -> tuple[Template, ...]:
-    """Premultiplied sizes, each half of the one before: minifying in one step would alias."""
+    """Return premultiplied sizes, each half of the one before: shrinking in one step would alias."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     flat = np.dstack([rgba[..., :3] * (alpha * HEADROOM), rgba[..., 3]]).astype(np.float32)
     level = np.pad(flat, ((2, 2), (2, 2), (0, 0)))

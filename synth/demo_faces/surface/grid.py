@@ -1,4 +1,4 @@
-"""Small building blocks on 2-D grids: smooth bumps, creases and noise that the portrait layers are made of."""
+"""The atlas grid, and the functions on 2-D grids that the portrait layers consist of: bumps, creases and noise."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]  # float32 throughout; Any, because OpenCV's stubs know no element types
 
-DENSITY = 104.0  # atlas pixels per head unit; a picture shows about 70, so features stay sharp when enlarged
+DENSITY = 104.0  # atlas pixels per head unit; an image has about 70, so features stay sharp
 X_HALF = 1.4  # the face atlas spans x in [-1.4, 1.4] head units (1 unit = distance between the pupils)
 Y_TOP, Y_BOTTOM = -2.0, 2.0
 
 
 def smoothstep(edge0: float, edge1: float, value: Array) -> Array:
-    """Hermite step from 0 at `edge0` to 1 at `edge1`; the edges may be given in falling order."""
+    """Return the Hermite step from 0 at `edge0` to 1 at `edge1`; the edges may be in descending order."""
     t = np.clip((value - edge0) / (edge1 - edge0), 0.0, 1.0)
     return (t * t * (3.0 - 2.0 * t)).astype(np.float32)
 
 
 def mix(first: Array, second: Array, weight: Array | float) -> Array:
-    """Linear blend; `weight` (H, W) is spread over colour channels when the pictures have them."""
+    """Blend linearly; `weight` (H, W) is broadcast over colour channels."""
     w = np.asarray(weight, np.float32)
     if w.ndim == 2 and max(np.ndim(first), np.ndim(second)) == 3:
         w = w[..., None]
@@ -31,7 +31,7 @@ def mix(first: Array, second: Array, weight: Array | float) -> Array:
 
 
 def value_noise(rng: np.random.Generator, shape: tuple[int, int], cell_px: tuple[float, float]) -> Array:
-    """Smooth noise with unit variance, `shape` (H, W), whose grain is about `cell_px` (y, x) pixels."""
+    """Return smooth noise with unit variance, `shape` (H, W), with a grain of about `cell_px` (y, x) pixels."""
     rows = max(2, round(shape[0] / cell_px[0]) + 2)
     cols = max(2, round(shape[1] / cell_px[1]) + 2)
     coarse = rng.standard_normal((rows, cols)).astype(np.float32)
@@ -40,7 +40,7 @@ def value_noise(rng: np.random.Generator, shape: tuple[int, int], cell_px: tuple
 
 
 def line_noise(rng: np.random.Generator, coordinate: Array, along: Array, frequency: float) -> Array:
-    """Strands: noise that varies fast across `coordinate` and slowly along `along`, in about [-2, 2].
+    """Return strands: noise that varies fast with `coordinate` and slowly with `along`, in about [-2, 2].
 
     Both coordinates are (H, W) in head units; `frequency` is strands per unit.
     """
@@ -54,14 +54,14 @@ def line_noise(rng: np.random.Generator, coordinate: Array, along: Array, freque
 
 @dataclass(frozen=True)
 class Grid:
-    """The face atlas: `x` (1, W) and `y` (H, 1) in head units, the origin between the pupils, y down."""
+    """Coordinates of the face atlas: `x` (1, W) and `y` (H, 1) in head units, origin between the pupils, y down."""
 
     x: Array
     y: Array
 
     @classmethod
     def atlas(cls) -> Grid:
-        """The grid that all face layers share."""
+        """Return the grid of all face layers."""
         cols = round(2 * X_HALF * DENSITY)
         rows = round((Y_BOTTOM - Y_TOP) * DENSITY)
         x = (np.arange(cols, dtype=np.float32) + 0.5) / DENSITY - X_HALF
@@ -70,29 +70,29 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(H, W) of a layer on this grid."""
+        """Shape (H, W) of a layer on this grid."""
         return self.y.shape[0], self.x.shape[1]
 
     def bump(self, cx: float, cy: float, sx: float, sy: float, power: float = 2.0) -> Array:
-        """A separable bump of height 1 at (cx, cy); `sx`, `sy` are the half-widths at exp(-1)."""
+        """Return a separable bump of height 1 at (cx, cy); `sx`, `sy` are the half-widths at exp(-1)."""
         gx = np.exp(-(np.abs((self.x - cx) / sx) ** power))
         gy = np.exp(-(np.abs((self.y - cy) / sy) ** power))
         return (gy * gx).astype(np.float32)
 
     def pair(self, cx: float, cy: float, sx: float, sy: float, power: float = 2.0) -> Array:
-        """The same bump at (cx, cy) and mirrored at (-cx, cy)."""
+        """Return the bump at (cx, cy) plus its mirror image at (-cx, cy)."""
         gx = np.exp(-(np.abs((self.x - cx) / sx) ** power)) + np.exp(-(np.abs((self.x + cx) / sx) ** power))
         gy = np.exp(-(np.abs((self.y - cy) / sy) ** power))
         return (gy * gx).astype(np.float32)
 
     def disc(self, cx: float, cy: float, sx: float, sy: float, angle_deg: float = 0.0) -> Array:
-        """A rotated Gaussian bump of height 1."""
+        """Return a rotated Gaussian bump of height 1."""
         c, s = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
         dx, dy = self.x - cx, self.y - cy
         return np.exp(-(((dx * c + dy * s) / sx) ** 2) - ((-dx * s + dy * c) / sy) ** 2).astype(np.float32)
 
     def crease(self, points_xy: NDArray[np.float64], width: float) -> Array:
-        """A soft line of height 1 through `points_xy` (N, 2), thinning out towards both ends."""
+        """Return a soft line of height 1 through `points_xy` (N, 2), fading towards both ends."""
         pixels = (points_xy - (-X_HALF, Y_TOP)) * DENSITY
         out = np.zeros(self.shape, np.float32)
         count = len(pixels) - 1
@@ -106,7 +106,7 @@ class Grid:
 
 
 def spline(knots: NDArray[np.float64], at: Array) -> Array:
-    """Monotone cubic curve through `knots` (N, 2) of (position, value), flat outside them."""
+    """Evaluate a monotone cubic curve through `knots` (N, 2) of (position, value), constant outside them."""
     from scipy.interpolate import PchipInterpolator
 
     inside = np.clip(at, knots[0, 0], knots[-1, 0])

@@ -1,8 +1,8 @@
-"""Mask templates drawn by code at any resolution: premultiplied colour, alpha, and the slope to a side light.
+"""Mask templates drawn by code at any resolution: premultiplied colour, alpha, and the slope across.
 
-A template is drawn in fabric coordinates: ``s`` from -1 to 1 across, ``t`` from 0 to 1 down, with a margin so
-that soft edges have room. Light from above is baked in; light from the side is not, because the photo decides
-it: `slope` keeps how far the surface turns to the picture's right.
+A template is drawn in fabric coordinates: ``s`` from -1 to 1 across, ``t`` from 0 to 1 down, with a margin for soft
+edges. Light from above is part of the colour. Light from the side depends on the photo: `slope` stores how far the
+surface turns to the image's right.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.masks.drawing import textures
-from synth.masks.drawing.shapes import SHAPES
+from synth.masks.drawing.shapes import find_shape
 from synth.masks.types import MASK_TYPES
 
 F32 = NDArray[np.floating]  # float32 throughout: half the memory traffic of float64
 MARGIN = 0.06
 HEADROOM = 0.8
-"""Colours are stored at this share so that a lit white pleat is not clipped; the composite divides by it."""
+"""Colours are stored at this share, so that a lit white pleat is not clipped; blending divides by it."""
 SLOPE_UNIT = 100.0
 """`slope` is stored as 128 + 100 * slope: steps of 0.01 are under one grey level after lighting."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """`rgba` (h, w, 4) uint8 premultiplied at HEADROOM; `slope` (h, w) uint8; `key_xy` six points in px.
+    """A flat mask: `rgba` (h, w, 4) uint8 premultiplied at HEADROOM, `slope` (h, w) uint8, `key_xy` (6, 2) px.
 
     Key points: top left, top middle, top right, bottom left, bottom middle, bottom right.
     """
@@ -36,19 +36,20 @@ class Template:
     rgba: NDArray[np.uint8]
     slope: NDArray[np.uint8]
     key_xy: F32
-    mean_rgb: tuple[float, float, float]  # of the fabric, 0 to 255: loops cut from the same piece take it
+    mean_rgb: tuple[float, float, float]  # of the fabric, 0 to 255; the colour of loops cut from it
 
     def to_px(self, s: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, 2) template px of fabric points: quadratic across through three points, linear down."""
+        """Return (n, 2) template px of fabric points: quadratic across through three points, linear down."""
         basis = np.stack([0.5 * s * (s - 1), 1 - s * s, 0.5 * s * (s + 1)], axis=-1)
         top, bottom = basis @ self.key_xy[:3], basis @ self.key_xy[3:]
         return np.asarray(top * (1 - t)[:, None] + bottom * t[:, None], dtype=np.float64)
 
 
-def draw(mask_type: str, variant: int, width_px: int, flat: bool = False) -> Template:
+def draw_template(mask_type: str, variant: int, width_px: int, flat: bool = False) -> Template:
     """Draw one template, `width_px` wide between its side key points; `flat`: not stretched over a nose.
 
-    Kept: each is drawn once a process, so long as all types and variants of two or three sizes are in use.
+    Cached per process, with room for all types and variants in two or three sizes. Raises ConfigError if the type's
+    shape is not in SHAPES.
     """
     kept = _draw_small if width_px <= _SMALL_PX else _draw_large
     return kept(mask_type, variant, width_px, flat)
@@ -56,16 +57,16 @@ def draw(mask_type: str, variant: int, width_px: int, flat: bool = False) -> Tem
 
 def _draw(mask_type: str, variant: int, width_px: int, flat: bool) -> Template:
     kind = MASK_TYPES[mask_type]
-    over = 2 if width_px <= 200 else 1  # small templates are drawn at twice the size: stitches stay smooth
+    over = 2 if width_px <= 200 else 1  # small templates are drawn at twice the size to keep stitches smooth
     aspect, big = kind.aspect, width_px * over
     tall = round(width_px * aspect) * over
     pad_x, pad_y = round(MARGIN * width_px) * over, round(MARGIN * width_px) * over
     s = (((np.arange(big + 2 * pad_x, dtype=np.float32) + 0.5 - pad_x) / big) * 2 - 1)[None, :]
     t = ((np.arange(tall + 2 * pad_y, dtype=np.float32) + 0.5 - pad_y) / tall)[:, None]
     rng = np.random.default_rng([sum(map(ord, mask_type)), variant])
-    shape = SHAPES[kind.shape](s, t, aspect, 0.15 if flat else 1.0, rng)
+    shape = find_shape(kind.shape)(s, t, aspect, 0.15 if flat else 1.0, rng)
     size = (tall + 2 * pad_y, big + 2 * pad_x)
-    # An edge of 1.8 px: sides are foreshortened to half and less, and a sharper edge would alias there.
+    # An edge of 1.8 px: sides are foreshortened to half or less, where a sharper edge aliases.
     alpha = np.clip(0.5 + shape.inside * (big / 2 / over / 1.8), 0, 1).astype(np.float32)
     height = shape.height + 0.012 * np.clip(shape.inside / 0.02, 0, 1)  # the edge has a thickness
     height = height + textures.creases(size, int(rng.integers(3, 11)), 0.020, rng)
@@ -94,16 +95,18 @@ _draw_large = lru_cache(maxsize=48)(_draw)
 
 
 def mean_colour(rgba: NDArray[np.uint8]) -> tuple[float, float, float]:
-    """Mean fabric colour of a premultiplied template, 0 to 255."""
+    """Return the mean fabric colour of a premultiplied template, 0 to 255."""
     total = rgba.reshape(-1, 4).sum(0, dtype=np.float64)
     red, green, blue = (float(c / max(total[3], 1.0) * 255 / HEADROOM) for c in total[:3])
     return red, green, blue
 
 
 def _colour(mask_type: str, variant: int, s: F32, y: F32, size: tuple[int, int], rng: np.random.Generator) -> F32:
-    """(h, w, 3) albedo in [0, 1]: base colour, printed pattern, weave."""
+    """Return (h, w, 3) albedo in [0, 1]: base colour, printed pattern, weave."""
     kind = MASK_TYPES[mask_type]
-    base = np.array(kind.colours[variant % len(kind.colours)], np.float32) / 255  # every colour has its drawings
+    base = (
+        np.array(kind.colours[variant % len(kind.colours)], np.float32) / 255
+    )  # every colour gets some of the drawings
     colour: F32 = np.broadcast_to(base, (*size, 3)).astype(np.float32)
     if kind.patterned:
         colour = textures.PATTERNS[variant % len(textures.PATTERNS)](s, y, base, rng)
