@@ -17,7 +17,7 @@ COLUMNS = (
     "sample_id", "source_id", "root", "path", "sha256", "person_id", "profile_id", "shot", "mask", "gender", "age",
     "age_class", "class_id", "split", "status", "reason", "excluded_by", "gender_label_score", "age_label_score",
     "mask_label_score", "identity_score", "suggested_gender", "suggested_age", "suggested_mask", "duplicate_of",
-    "audit_rank", "audit_reason", "is_synthetic",
+    "audit_rank", "audit_reason", "issue_probabilities", "issue_reasons", "is_synthetic",
 )  # fmt: skip
 _DICTIONARY_COLUMNS = (  # few different texts in many rows
     "root", "person_id", "profile_id", "shot", "mask", "gender", "split", "status", "reason", "excluded_by",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,6 @@ from curation_app.review.decisions import LABELS, labels_of
 from data_manifests.corrections import LabelKey
 
 _IDENTITY_MISMATCH = 0.5  # an identity score below this: more likely another person
-_BETWEEN = re.compile(r"(?<=\d\)); ")  # reasons end with their probability, "(0.98)", and may hold a semicolon
 
 
 def card_of(rows: Sequence[Mapping[str, Any]], changes: Mapping[LabelKey, str], marks: Sequence[str]) -> dict[str, Any]:
@@ -63,13 +61,18 @@ def _notes(row: Mapping[str, Any]) -> list[str]:
 
 
 def _reasons(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the audit's reasons, each once; `strong` where the issue is more likely than not."""
-    texts = dict.fromkeys(text for row in rows for text in _BETWEEN.split(row["audit_reason"] or "") if text)
-    return [{"text": text, "strong": _probability(text) >= 0.5} for text in texts]
+    """Return the audit's reasons, each once; `strong` where the issue is more likely than not.
 
-
-def _probability(reason: str) -> float:
-    try:
-        return float(reason[reason.rindex("(") + 1 : -1])
-    except ValueError:
-        return 0.0
+    A version audited before the issue columns existed has one text per photo, without probabilities.
+    """
+    probability: dict[str, float] = {}
+    for row in rows:
+        if row["issue_reasons"] is None:
+            probability |= dict.fromkeys([row["audit_reason"]] if row["audit_reason"] else [], 0.0)
+            continue
+        for text, value in zip(row["issue_reasons"], row["issue_probabilities"], strict=True):
+            probability[text] = max(value, probability.get(text, 0.0))
+    return [
+        {"text": f"{text} ({value:.2f})" if value else text, "strong": value >= 0.5}
+        for text, value in probability.items()
+    ]
