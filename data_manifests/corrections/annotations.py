@@ -22,7 +22,8 @@ class Annotation:
     time: datetime
     file: str
     line: int
-    save: str = ""  # `save_key` of the save that it belongs to
+    save: str = ""  # `save_key` of the save that it belongs to; a restated value belongs to the save it comes from
+    undo: str = ""  # `save_key` of the undo that stated the value again
 
     @property
     def order(self) -> tuple[datetime, str, int]:

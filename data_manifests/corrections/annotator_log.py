@@ -45,11 +45,12 @@ class AnnotationHistory:
         """Add an event that stands on a line (from 1) of a file."""
         if record.save_id:
             self._save_ids.add(record.save_id)
-        save = record.save_key
+        save, undo = record.save_key, ""
         person, key = record.person_id, _key_of(record)
         if record.undoes:
             self._remove(self._save_named(record.undoes))
-            before = self._latest(person, key)
+            undo = save
+            before = self._latest(person, key, without_undo=undo)
             save = before.save if before and before.value == record.new else ""
             self._restated.setdefault(save, []).append((person, key))
         else:
@@ -57,7 +58,7 @@ class AnnotationHistory:
                 self._keep(save)
             self._saves[save].append(record)
         time = datetime.fromisoformat(record.time)
-        annotation = Annotation(intern(record.new), intern(record.old), time, file, line, save)
+        annotation = Annotation(intern(record.new), intern(record.old), time, file, line, save, undo)
         events = self._labels.setdefault(person, {}).setdefault(key, [])
         if not events or events[-1].order < annotation.order:
             events.append(annotation)
@@ -90,14 +91,19 @@ class AnnotationHistory:
         found = self._latest(person_id, (sample_id, field))
         return found.value if found else ""
 
-    def _latest(self, person: str, key: LabelKey, without: str | None = None) -> Annotation | None:
-        """Return the latest event of a label, not counting those of the save `without`."""
+    def _latest(
+        self, person: str, key: LabelKey, without_save: str | None = None, without_undo: str | None = None
+    ) -> Annotation | None:
+        """Return the latest event of a label, not counting those of a save and those of an undo."""
         sample, field = key
         labels = self._labels.get(person, {})
         lists = [labels.get(key, ())]
         if sample:
             lists += [labels.get(("", field), ()), self._labels.get("", {}).get(key, ()) if person else ()]
-        found = [next((event for event in reversed(events) if event.save != without), None) for events in lists]
+        found = (
+            next((one for one in reversed(events) if one.save != without_save and one.undo != without_undo), None)
+            for events in lists
+        )
         return max((event for event in found if event), key=attrgetter("order"), default=None)
 
     def changes(self, person_id: str) -> dict[LabelKey, str]:
@@ -106,10 +112,12 @@ class AnnotationHistory:
         found = {key: event.value for key, event in labels.items() if not key[0] and _is_change(event)}
         for key, event in labels.items():
             whole = labels.get(("", key[1])) if key[0] else None
-            if not key[0] or (whole and whole.order > event.order) or not event.value:
+            if not key[0] or (whole and whole.order > event.order):
                 continue
-            if _is_change(event) or ("", key[1]) in found:
+            if _is_change(event):
                 found[key] = event.value
+            elif ("", key[1]) in found:  # the person's value does not hold for this photo
+                found[key] = event.value or event.old
         return found
 
     def labelled(self, field: str) -> tuple[set[str], set[str]]:
@@ -152,13 +160,13 @@ class AnnotationHistory:
     def _restate(self, record: Correction, save: str) -> list[Correction]:
         """Return the events that give a label, and those of single photos that it covers, the values before a save."""
         person, key = record.person_id, _key_of(record)
-        before = self._latest(person, key, without=save)
+        before = self._latest(person, key, without_save=save)
         value = before.value if before else ""
         event = replace(record, new=value, undoes=record.undo_key)
         if record.scope == "sample":
             return [event]
         samples = sorted(sample for sample, field in self._labels[person] if sample and field == record.field)
-        own = {sample: self._latest(person, (sample, record.field), without=save) for sample in samples}
+        own = {sample: self._latest(person, (sample, record.field), without_save=save) for sample in samples}
         return [event] + [
             replace(event, scope="sample", sample_id=sample, new=found.value if found else "", image_sha256="")
             for sample, found in own.items()
