@@ -8,12 +8,12 @@ from typing import Any
 
 import streamlit as st
 
-from curation_app import shell
+from curation_app import shell, tiles
 from curation_app.images import ManifestRows, load_thumbnails
 from curation_app.runs.charts import CURVES, confusion, curve, names_of
 from curation_app.runs.training_runs import TASKS, Mistake, Run, recipe_of, runs_of, section, worst_mistakes
 from curation_app.shell import AppContext
-from curation_app.tiles import component, photos, text_of
+from curation_app.tiles import text_of
 from data_manifests.errors import ManifestError
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, class_names
 from data_manifests.versions import Store
@@ -216,24 +216,24 @@ def _mistakes(store: Store, run: Run) -> None:
         raise ManifestError(f"{run.manifest} is no longer what run {run.name!r} was trained on.")
     context = AppContext(store, manifest, shell.current_annotator())
     key = "runs mistakes"
-    page = component.Page(0, 1, 0, len(worst), len(worst), "mistakes")
-    component.show(
+    page = tiles.Page(0, 1, 0, len(worst), len(worst), "mistakes")
+    tiles.show_tiles(
         key,
-        choice=run.name,
+        selection=run.name,
         page=page,
         tiles=_tiles(context, manifest, worst, _cuts(run)),
         manifest=manifest.version.pinned,
         empty="",
-        look=photos.look(context, component.looked_at(key)),
+        enlarged=tiles.enlarged_picture(context, tiles.enlarged_sample(key)),
     )
 
 
-def _tiles(context: AppContext, manifest: ManifestRows, worst: list[Mistake], cuts: AgeCuts) -> list[component.Tile]:
-    rows = photos.rows_named(manifest, [mistake.sample_id for mistake in worst])
-    made = load_thumbnails(context.store, rows, photos.THUMBNAIL_PX)
-    said = photos.words(context)
+def _tiles(context: AppContext, manifest: ManifestRows, worst: list[Mistake], cuts: AgeCuts) -> list[tiles.Tile]:
+    rows = tiles.rows_named(manifest, [mistake.sample_id for mistake in worst])
+    made = load_thumbnails(context.store, rows, tiles.THUMBNAIL_PX)
+    own = tiles.annotator_log(context)
     return [
-        photos.tile_of(row, picture, said, context)
+        tiles.tile_of(row, picture, own, context)
         | {
             "label": _class_text(mistake.target, cuts),
             "hint": f"{_differs(mistake, cuts)} {mistake.confidence:.0%}",

@@ -1,4 +1,4 @@
-"""The Versions page: the log and its tags, what changed between two, corrections applied, exports."""
+"""The Versions page: history and tags, a comparison of two versions, applying corrections, export."""
 
 from __future__ import annotations
 
@@ -9,50 +9,56 @@ from collections.abc import Sequence
 import streamlit as st
 
 from curation_app import shell
-from curation_app.shell import run_command
-from curation_app.versions.apply_form import application
-from curation_app.versions.comparing import comparison
+from curation_app.versions.apply_form import draw_apply_form
+from curation_app.versions.comparison import draw_comparison
 from data_manifests.errors import ManifestError
 from data_manifests.export import FORMATS
 from data_manifests.schema import STATUSES
 from data_manifests.versions import Store, Version
 
-_PARTS = {"Log": "history", "Compare": "difference", "Apply": "rule_settings", "Export": "output"}
+_PARTS = {"History": "history", "Compare": "difference", "Apply": "rule_settings", "Export": "output"}  # name → icon
 _FOLDER = re.compile(r"\w[\w .-]*")
 
 
 def page() -> None:
+    """Draw the page."""
     store = shell.current_store()
     version = store.version(shell.chosen_ref())
-    versions, _ = store.readable(version.name)  # what cannot be read is told in the sidebar
+    versions, _ = store.readable(version.name)  # the sidebar reports those that cannot be read
     st.header(f"Versions of {shell.escape_markdown(version.name)}")
     part = st.segmented_control(
-        "Part", list(_PARTS), default="Log", required=True, label_visibility="collapsed", key="versions part",
+        "Part", list(_PARTS), default="History", required=True, label_visibility="collapsed", key="versions part",
         format_func=lambda name: f":material/{_PARTS[name]}: {name}",
     )  # fmt: skip
     if part == "Compare":
-        comparison(store, version, versions)
+        draw_comparison(store, version, versions)
     elif part == "Apply":
-        _told()
-        application(store, version)
+        _draw_message()
+        draw_apply_form(store, version)
     elif part == "Export":
-        _export(store, version)
+        _draw_export(store, version)
     else:
-        _log(store, version, versions)
+        _draw_history(store, version, versions)
 
 
-# -- log --------------------------------------------------------------------------------------------------------
+def _draw_message() -> None:
+    """Draw the message of the last click, after the page was drawn again."""
+    if message := st.session_state.pop("versions message", ""):
+        st.success(shell.escape_markdown(message), icon=":material/check:")
 
 
-def _log(store: Store, version: Version, versions: Sequence[Version]) -> None:
-    """All versions, newest first; the chosen one's settings and tags."""
+# -- history ----------------------------------------------------------------------------------------------------
+
+
+def _draw_history(store: Store, version: Version, versions: Sequence[Version]) -> None:
+    """Draw all versions, newest first, and the settings and tags of the chosen one."""
     tags = store.tags(version.name)
     rows = [
         {
             "version": f"{one.number}", "tags": ", ".join(name for name, at in tags.items() if at == one.number),
-            "made by": one.operation, "from": ", ".join(parent.split("#")[0] for parent in one.parents),
-            "when (UTC)": one.created[:16].replace("T", " "), "rows": one.rows,
-            **{name: one.ledger.get(name, 0) for name in STATUSES}, "content": one.content_hash[:12],
+            "operation": one.operation, "parents": ", ".join(parent.split("#")[0] for parent in one.parents),
+            "created (UTC)": one.created[:16].replace("T", " "), "rows": one.rows,
+            **{name: one.ledger.get(name, 0) for name in STATUSES}, "content hash": one.content_hash[:12],
         }
         for one in reversed(versions)
     ]  # fmt: skip
@@ -61,52 +67,44 @@ def _log(store: Store, version: Version, versions: Sequence[Version]) -> None:
     st.dataframe(rows, hide_index=True, width="stretch", column_config=columns)
     left, right = st.columns(2)
     with left.container(border=True):
-        st.markdown(f"**How {shell.escape_markdown(version.ref)} was made**")
-        made = {"operation": version.operation, "seed": version.seed, "parents": list(version.parents)}
-        st.code(
-            json.dumps(made | {"parameters": dict(version.parameters)}, indent=2, ensure_ascii=False),
-            "json",
-            height=300,
-        )
+        st.markdown(f"**Origin of {shell.escape_markdown(version.ref)}**")
+        origin = {"operation": version.operation, "seed": version.seed, "parents": list(version.parents)}
+        origin["parameters"] = dict(version.parameters)
+        st.code(json.dumps(origin, indent=2, ensure_ascii=False), "json", height=300)
     with right.container(border=True):
         st.markdown(f"**Tag {shell.escape_markdown(version.ref)}**")
-        st.caption("A tag names a version, such as curated. It may move to another one; versions never change.")
+        st.caption("A tag names a version, such as curated. A tag can move to another version; versions never change.")
         with st.form("tag", border=False, clear_on_submit=True):
             name = st.text_input("Tag", placeholder="curated").strip()
             asked = st.form_submit_button("Set the tag", icon=":material/sell:")
         if asked:
             with shell.show_errors():
-                before = tags.get(name)
-                store.tag(version.ref, name)
-                st.session_state["versions told"] = f"Tag {name} → {version.ref}" + (
-                    f" (it was at {version.name}@{before})" if before not in (None, version.number) else ""
-                )
-                st.rerun()
-    _told()
+                _set_tag(store, version, name, tags.get(name))
+    _draw_message()
 
 
-def _told() -> None:
-    """What the last click did, after the page was drawn anew."""
-    if told := st.session_state.pop("versions told", ""):
-        st.success(shell.escape_markdown(told), icon=":material/check:")
+def _set_tag(store: Store, version: Version, name: str, before: int | None) -> None:
+    store.tag(version.ref, name)
+    moved = f" (it was at {version.name}@{before})" if before not in (None, version.number) else ""
+    st.session_state["versions message"] = f"Tag {name} → {version.ref}{moved}"
+    st.rerun()
 
 
 # -- export -----------------------------------------------------------------------------------------------------
 
 
-def _export(store: Store, version: Version) -> None:
-    """Write a version for other programs, into the workspace's exports."""
-    st.markdown(
-        f"Writes **{shell.escape_markdown(version.ref)}** for other programs, to a new folder in the workspace."
-    )
-    format_ = st.segmented_control("Format", FORMATS, default=FORMATS[0], required=True) or FORMATS[0]
+def _draw_export(store: Store, version: Version) -> None:
+    """Draw the form that writes a version for other programs, to the workspace's folder `exports`."""
+    st.markdown(f"Write **{shell.escape_markdown(version.ref)}** for other programs, to a new folder in the workspace.")
+    formats = list(FORMATS)
+    format_ = st.segmented_control("Format", formats, default=formats[0], required=True) or formats[0]
     st.caption(
         "labels.csv: all rows and columns as one flat table."
         if format_ == "csv"
-        else "train.csv and images/ as in the competition, and a ledger of what was written or left out, and why."
+        else "train.csv and images/ as in the competition, and a ledger of rows written or left out, with the reason."
     )
     link = format_ != "csv" and st.toggle(
-        "Links instead of copies", help="Saves room; a change to one is a change to the photo."
+        "Link instead of copy", help="Saves disk space. A change to a link is a change to the photo."
     )
     name = st.text_input("Folder", value=f"{version.name}-{version.number}-{format_}", width=340).strip()
     if st.button("Export", type="primary", icon=":material/output:"):
@@ -116,8 +114,8 @@ def _export(store: Store, version: Version) -> None:
                     f"a folder's name is letters, digits, spaces, '.', '_' and '-'. Got {name!r} instead."
                 )
             out = store.workspace / "exports" / name
+            arguments = ["data_manifests", "export", version.ref, "--format", format_, "--out", str(out.absolute())]
             with st.spinner("Writing …"):
-                words = ["data_manifests", "export", version.ref, "--format", format_, "--out", str(out.absolute())]
-                told = run_command(store, *words, *(["--link"] if link else []))
-            st.success(shell.escape_markdown(f"{out}: {told.strip().splitlines()[-1]}"), icon=":material/check:")
-            st.code(told, None)
+                output = shell.run_command(store, *arguments, *(["--link"] if link else []))
+            st.success(shell.escape_markdown(f"Written to {out}"), icon=":material/check:")
+            st.code(output, None)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
-from train.training import train_and_report
+from train.engine.training_run import train_and_report
 
 from curation_app.runs.training_runs import predictions_for, recipe_of, runs_of, worst_mistakes
 from curation_app.tiles.selection import UNKNOWN
@@ -23,7 +23,7 @@ from data_manifests.errors import ManifestError
 from data_manifests.versions.store import Store
 from tests.support.app_pages import open_page, texts
 from tests.support.app_server import browsing, serving
-from tests.support.app_tiles import PATIENCE_MS, sheet
+from tests.support.app_tiles import PATIENCE_MS, tiles_data
 from tests.support.train_drawn import tiny_settings, write_people
 from train.reports.report import worst_mistakes as worst_of_train
 
@@ -33,7 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with one finished run of two epochs, to be copied."""
     store = Store(tmp_path_factory.mktemp("trained"))
     write_people(store, 12, 6)
-    train_and_report(store, "drawn", tiny_settings(optim={"epochs": 2}), once=False, say=lambda line: None)
+    train_and_report(store, "drawn", tiny_settings(optim={"epochs": 2}), once=False, echo=lambda line: None)
     return store.workspace
 
 
@@ -80,7 +80,7 @@ def test_the_worst_mistakes_are_those_of_the_report_and_lead_to_the_review_page(
     assert expected  # a network of two epochs makes some
     assert [mistake.sample_id for mistake in worst_mistakes(run, 8)] == expected
     bench = open_page("runs", store, "drawn@1", monkeypatch, "Kim")
-    given = sheet(bench)
+    given = tiles_data(bench)
     assert [tile["id"] for tile in given["tiles"]][:8] == expected
     assert given["actions"] == []
     person = predictions.set_index("sample_id").loc[expected[0], "person_id"]

@@ -140,9 +140,7 @@ def test_version_that_breaks_during_a_comparison_is_reported(
 # -- apply ------------------------------------------------------------------------------------------------------
 
 
-def test_preview_then_apply_corrections(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_preview_then_apply_corrections(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = males(store, tmp_path / "photos")
     say(store, version, "Ann", "female", "female", "male")
     say(store, version, "Bob", "female", "male")
@@ -151,7 +149,8 @@ def test_preview_then_apply_corrections(
     assert outcomes(bench) == {"applied": "2", "already": "1", "conflict": "2"}
     open_ = bench.dataframe[0].value.to_dict("records")
     assert [(row["annotator"], row["person_id"], row["detail"]) for row in open_] == [
-        ("Ann", "p001", "Ann says female; Bob says male."), ("Bob", "p001", "Bob says male; Ann says female."),
+        ("Ann", "p001", "Ann: female; Bob: male. Annotators must agree."),
+        ("Bob", "p001", "Bob: male; Ann: female. Annotators must agree."),
     ]  # fmt: skip
     assert len(store.log("drawn")) == 2
     bench = press(bench, "Make the next version")
@@ -178,9 +177,7 @@ def test_a_consensus_is_applied_alone(store: Store, tmp_path: Path, monkeypatch:
     assert "drawn@3 was written: 1 row changed." in texts(bench).replace("\\", "")
 
 
-def test_invalid_log_is_reported_and_left_out(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_log_is_reported_and_left_out(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = males(store, tmp_path / "photos")
     path = say(store, version, "Ann", "female")
     (path.parent / "notes.csv").write_text("a,b\n")
@@ -192,9 +189,7 @@ def test_invalid_log_is_reported_and_left_out(
 
 def test_nothing_to_apply(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     males(store, tmp_path / "photos")
-    assert "drawn has no corrections yet" in texts(
-        part(open_page("versions", store, "drawn@2", monkeypatch), "Apply")
-    )
+    assert "drawn has no corrections yet" in texts(part(open_page("versions", store, "drawn@2", monkeypatch), "Apply"))
 
 
 # -- export -----------------------------------------------------------------------------------------------------
