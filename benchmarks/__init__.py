@@ -1,1 +1,3 @@
-"""One script per claim of docs/benchmarks.md; `--json` prints its figures as one object on the last line."""
+"""One script per claim of docs/explanation/benchmarks.md; `--json` prints the figures as one JSON object on the last
+line.
+"""

@@ -1,7 +1,7 @@
 """The columns of a manifest: name, type, unit, meaning and the stage that owns it.
 
-A row describes one file; geometry on a row is in the pixels of that row's file. `docs/manifest.md` is generated from
-this table (`python -m data_manifests schema`). Further columns of a user's CSV are kept under the prefix `x_`.
+A row describes one file; geometry on a row is in the pixels of that row's file. `docs/reference/manifest.md` is generated
+from this table (`python -m data_manifests schema`). Further columns of a user's CSV are kept under the prefix `x_`.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def column_type(name: str) -> pa.DataType | None:
     if name.startswith(EXTRA_PREFIX):
         return None
     raise ManifestError(
-        f"column {name!r} is not in the manifest schema. Known columns are in docs/manifest.md; "
+        f"column {name!r} is not in the manifest schema. Known columns are in docs/reference/manifest.md; "
         f"further columns begin with {EXTRA_PREFIX!r}."
     )
 
@@ -168,7 +168,7 @@ def _cast_extra(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def as_markdown() -> str:
-    """Return the page docs/manifest.md."""
+    """Return the page docs/reference/manifest.md."""
     lines = [
         "# Manifest columns",
         "",
@@ -188,5 +188,9 @@ def as_markdown() -> str:
             )
         star = " (never empty)" if column.required else ""
         lines.append(f"| `{column.name}` | {column.type} | {column.unit} | {column.owner} | {meaning}{star} |")
-    lines += ["", f"Further columns of an ingested CSV are kept with the prefix `{EXTRA_PREFIX}`, such as `x_race`.", ""]
+    lines += [
+        "",
+        f"Further columns of an ingested CSV are kept with the prefix `{EXTRA_PREFIX}`, such as `x_race`.",
+        "",
+    ]
     return "\n".join(lines)

@@ -34,7 +34,8 @@ def cli() -> None:
     """Find the face, place landmarks, crop, remove the background, treat ambiguous ages.
 
     REF is a manifest version (faces, faces@3, faces@tag). Every command writes the next version; a second run computes
-    only what is missing. Settings such as crop.margin=0.4 or background.backend=grabcut are listed in docs/backends.md.
+    only what is missing. Settings such as crop.margin=0.4 or background.backend=grabcut are listed in
+    docs/reference/settings.md.
     """
 
 

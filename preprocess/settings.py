@@ -14,7 +14,7 @@ Pixels = Annotated[int, Field(ge=8, le=8192)]
 
 
 class DetectSettings(Settings):
-    """Settings of the detector. `params` are passed to the backend's `make`; docs/backends.md lists them."""
+    """Settings of the detector. `params` are passed to the backend's `make`; docs/reference/backends.md lists them."""
 
     backend: str = "mtcnn"
     params: dict[str, Any] = Field(default_factory=dict)

@@ -58,5 +58,5 @@ def root_command(name: str | None, folder: Path | None) -> None:
 
 @click.command("schema")
 def schema_command() -> None:
-    """Print the columns of a manifest (docs/manifest.md)."""
+    """Print the columns of a manifest (docs/reference/manifest.md)."""
     click.echo(as_markdown(), nl=False)

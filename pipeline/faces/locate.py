@@ -52,7 +52,7 @@ Locator = Callable[[np.ndarray], LocatedFace | None]
 
 @dataclass(frozen=True)
 class LocatorSettings:
-    """Names and parameters of the two backends; docs/backends.md lists them."""
+    """Names and parameters of the two backends; docs/reference/backends.md lists them."""
 
     detector: str = "mtcnn"
     landmarker: str = "dlib68"

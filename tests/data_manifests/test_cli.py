@@ -1,4 +1,4 @@
-"""The command line as a user meets it: what it prints, what it refuses, and the pages made from it."""
+"""The command line: printed lines, refused options, and the pages generated from it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Ten people in a CSV; the workspace is in `tmp_path` too."""
+    """Ten people in a CSV; the workspace is below `tmp_path` too."""
     monkeypatch.setenv("WORKSPACE", str(tmp_path / "workspace"))
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -39,7 +39,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(*words: object, code: int = 0) -> list[str]:
-    """Run a command; the lines it prints. A ToolkitError is raised, as `cli_tools.run` prints it."""
+    """Run a command and return the lines it prints. A ToolkitError is raised."""
     result = CliRunner().invoke(cli, [str(word) for word in words])
     if isinstance(result.exception, ToolkitError):
         raise result.exception
@@ -51,30 +51,30 @@ def ingest(photos: Path, *more: str) -> list[str]:
     return call("ingest", photos, "--layout", "table", "--map", "path=file", "--name", "faces", *more)
 
 
-def the_store() -> Store:
+def open_workspace() -> Store:
     return Store(os.environ["WORKSPACE"])
 
 
-def tagged() -> int:
-    return the_store().tags("faces")["photos"]
+def photos_tag() -> int:
+    return open_workspace().tags("faces")["photos"]
 
 
 def test_from_photos_to_an_export(photos: Path, tmp_path: Path) -> None:
     lines = ingest(photos)
     assert lines[-1] == "faces@1: 10 rows (ok 10, fallback 0, failed 0, excluded 0)"
     assert "none      male             1         3         1" in lines
-    assert tagged() == 1
+    assert photos_tag() == 1
     lines = call("split", "faces", "--folds", 2, "--seed", 5)
     assert lines[-1] == "faces@2: 10 rows (ok 10, fallback 0, failed 0, excluded 0)"
     assert [line.split()[:2] for line in lines[:-1]] == [["train", "8"], ["val", "2"]]
-    assert tagged() == 2
-    version = the_store().version("faces@2")
+    assert photos_tag() == 2
+    version = open_workspace().version("faces@2")
     assert (version.seed, version.parameters["folds"], version.parameters["ratios"]) == (
         5,
         2,
         {"train": 0.8, "val": 0.2},
     )
-    row = the_store().read("faces@2").table.to_pylist()[3]
+    row = open_workspace().read("faces@2").table.to_pylist()[3]
     log = tmp_path / "corrections.csv"
     pinned = f"faces@2#{version.content_hash[:8]}"
     append_correction(
@@ -83,7 +83,7 @@ def test_from_photos_to_an_export(photos: Path, tmp_path: Path) -> None:
     lines = call("apply", "faces", log, "--report", tmp_path / "report.csv")
     assert lines[0].startswith("1 corrections: 1 applied")
     assert lines[-1].startswith("faces@3: 10 rows")
-    assert tagged() == 3
+    assert photos_tag() == 3
     assert (tmp_path / "report.csv").read_text().count("\n") == 2
     assert "gender     1 changed: female → male (1)" in call("diff", "faces@2", "faces@3")
     assert call("lineage", "faces", row["sample_id"])[:2] == [
@@ -101,25 +101,25 @@ def test_from_photos_to_an_export(photos: Path, tmp_path: Path) -> None:
     assert any(line.startswith("splits     train ") for line in shown)
 
 
-def test_running_everything_again_changes_nothing(photos: Path) -> None:
+def test_repeated_commands_change_nothing(photos: Path) -> None:
     ingest(photos)
     call("split", "faces@photos")
-    before = sorted(path.name for path in (the_store().workspace / "manifests" / "faces").glob("*.parquet"))
+    before = sorted(path.name for path in (open_workspace().workspace / "manifests" / "faces").glob("*.parquet"))
     lines = ingest(photos)
     assert lines[-2:] == [
         "nothing changed; tag photos stays at faces@2",
         "faces@1: 10 rows (ok 10, fallback 0, failed 0, excluded 0)",
     ]
-    assert tagged() == 2
+    assert photos_tag() == 2
     assert call("split", "faces@photos")[-1].startswith("faces@2: ")
-    assert sorted(path.name for path in (the_store().workspace / "manifests" / "faces").glob("*.parquet")) == before
+    assert sorted(path.name for path in (open_workspace().workspace / "manifests" / "faces").glob("*.parquet")) == before
 
 
 def test_people_keep_their_split_when_photos_are_added(photos: Path) -> None:
     ingest(photos)
     call("split", "faces@photos")
     before = dict(
-        zip(*(the_store().read("faces").table[name].to_pylist() for name in ("person_id", "split")), strict=True)
+        zip(*(open_workspace().read("faces").table[name].to_pylist() for name in ("person_id", "split")), strict=True)
     )
     with (photos / "labels.csv").open("a") as file:
         for number in range(10, 40):
@@ -128,23 +128,23 @@ def test_people_keep_their_split_when_photos_are_added(photos: Path) -> None:
     ingest(photos)
     lines = call("split", "faces@photos")
     assert lines[0] == "10 people keep their split; use --reassign to assign all again"
-    table = the_store().read("faces@4").table
+    table = open_workspace().read("faces@4").table
     after = dict(zip(*(table[name].to_pylist() for name in ("person_id", "split")), strict=True))
     assert {name: after[name] for name in before} == before
     assert table["split"].null_count == 0
-    assert [parent.split("#")[0] for parent in the_store().version("faces@4").parents] == ["faces@3", "faces@2"]
+    assert [parent.split("#")[0] for parent in open_workspace().version("faces@4").parents] == ["faces@3", "faces@2"]
     call("split", "faces@4", "--anew", "--seed", 9)  # the name of --reassign in 0.1.0
     reassigned = dict(
-        zip(*(the_store().read("faces").table[name].to_pylist() for name in ("person_id", "split")), strict=True)
+        zip(*(open_workspace().read("faces").table[name].to_pylist() for name in ("person_id", "split")), strict=True)
     )
     assert reassigned != after
     assert call("split", "faces@4", "--reassign", "--seed", 9)[-2].startswith("nothing changed")
 
 
-def test_photos_read_again_after_corrections_say_so(photos: Path, tmp_path: Path) -> None:
+def test_ingest_after_corrections_names_the_next_command(photos: Path, tmp_path: Path) -> None:
     ingest(photos)
-    version = the_store().version("faces")
-    row = the_store().read("faces").table.to_pylist()[0]
+    version = open_workspace().version("faces")
+    row = open_workspace().read("faces").table.to_pylist()[0]
     pinned = f"faces@1#{version.content_hash[:8]}"
     log = tmp_path / "corrections.csv"
     append_correction(log, Correction(pinned, row["sample_id"], row["person_id"], "sample", "age", "20", "21", "me"))
@@ -156,22 +156,22 @@ def test_photos_read_again_after_corrections_say_so(photos: Path, tmp_path: Path
     )
     assert ingest(photos)[-2] == hint
     call("apply", "faces", log)
-    assert the_store().read("faces").table["age"].to_pylist()[0] == 21
+    assert open_workspace().read("faces").table["age"].to_pylist()[0] == 21
     assert hint not in ingest(photos)
-    assert tagged() == 4
+    assert photos_tag() == 4
 
 
 def test_diff_and_apply_print_json_for_programs(photos: Path, tmp_path: Path) -> None:
     ingest(photos)
-    row = the_store().read("faces@1").table.to_pylist()[1]
+    row = open_workspace().read("faces@1").table.to_pylist()[1]
     line = Correction(
-        manifest=the_store().version("faces@1").pinned, sample_id=row["sample_id"], person_id=row["person_id"],
+        manifest=open_workspace().version("faces@1").pinned, sample_id=row["sample_id"], person_id=row["person_id"],
         scope="person", field="gender", old="female", new="male", annotator="ada", image_sha256=row["sha256"],
     )  # fmt: skip
     append_correction(tmp_path / "ada.csv", line)
     (dry,) = call("apply", "faces", tmp_path / "ada.csv", "--dry-run", "--json")
     assert json.loads(dry)["rows_changed"] == 1
-    assert the_store().log("faces")[-1].number == 1
+    assert open_workspace().log("faces")[-1].number == 1
     (applied,) = call("apply", "faces", tmp_path / "ada.csv", "--json")
     result = json.loads(applied)
     assert (result["ref"], result["is_new"], result["counts"]["applied"], result["open"]) == ("faces@2", True, 1, [])
@@ -202,8 +202,8 @@ def test_no_usable_photo_writes_nothing(photos: Path) -> None:
         path.unlink()
     with pytest.raises(ToolkitError, match=r"none of the 10 photos of .* can be used; nothing was written"):
         ingest(photos)
-    assert the_store().names() == []
-    assert list(the_store().roots()) == ["workspace"]
+    assert open_workspace().names() == []
+    assert list(open_workspace().roots()) == ["workspace"]
 
 
 def test_verify_exits_with_1_when_a_file_is_gone(photos: Path) -> None:
@@ -238,7 +238,7 @@ def test_another_folder_under_a_known_name_is_refused_until_it_is_moved(photos: 
         (["--layout", "profiles"], "must have a train.csv"),
     ],
 )
-def test_wrong_options_are_one_clear_line(photos: Path, options: list[str], message: str) -> None:
+def test_invalid_options_give_a_one_line_error(photos: Path, options: list[str], message: str) -> None:
     with pytest.raises(ToolkitError) as error:
         call("ingest", photos, "--name", "faces", *options)
     assert message in str(error.value)
@@ -246,7 +246,7 @@ def test_wrong_options_are_one_clear_line(photos: Path, options: list[str], mess
 
 
 @pytest.mark.parametrize("ratios", ["train", "train=0,val=0", "train=a"])
-def test_ratios_that_are_no_shares(photos: Path, ratios: str) -> None:
+def test_invalid_ratios_are_refused(photos: Path, ratios: str) -> None:
     ingest(photos)
     with pytest.raises(ToolkitError, match="--ratios must be shares such as train=8,val=2"):
         call("split", "faces", "--ratios", ratios)
@@ -258,7 +258,7 @@ def test_a_new_age_cut_is_a_new_version(photos: Path) -> None:
     lines = call("diff", "faces@1", "faces@2")
     assert "age cuts <30, 30-59, >=60 → <45, 45-59, >=60" in lines
     assert any(line.startswith("age_class  3 changed") for line in lines)
-    table = the_store().read("faces@2").table
+    table = open_workspace().read("faces@2").table
     assert pc.sum(pc.equal(table["age_class"], 0)).as_py() == 5
     assert ingest(photos)[-1].startswith("faces@2: ")  # cuts stay until they are set again
 
@@ -278,7 +278,7 @@ def test_schema_prints_the_page() -> None:
     assert "\n".join(call("schema")) + "\n" == as_markdown()
 
 
-@pytest.mark.parametrize("page", ["manifest.md", "cli.md"])
-def test_the_pages_made_from_the_code_are_fresh(page: str) -> None:
-    made = runpy.run_path(str(ROOT / "docs" / "make.py"))["pages"]()
-    assert (ROOT / "docs" / page).read_text("utf8") == made[page], "run: make docs"
+@pytest.mark.parametrize("page", ["reference/manifest.md", "reference/cli.md", "reference/settings.md"])
+def test_generated_pages_are_up_to_date(page: str) -> None:
+    generated = runpy.run_path(str(ROOT / "docs" / "make.py"))["pages"]()
+    assert (ROOT / "docs" / page).read_text("utf8") == generated[page], "run: make docs"
