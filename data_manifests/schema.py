@@ -1,7 +1,8 @@
 """The columns of a manifest: name, type, unit, meaning and the stage that owns it.
 
-A row describes one file; geometry on a row is in the pixels of that row's file. `docs/reference/manifest.md` is generated
-from this table (`python -m data_manifests schema`). Further columns of a user's CSV are kept under the prefix `x_`.
+A row describes one file; geometry on a row is in the pixels of that row's file. `docs/reference/manifest.md` is
+generated from this table (`python -m data_manifests schema`). Further columns of a user's CSV are kept under the prefix
+`x_`.
 """
 
 from __future__ import annotations
