@@ -1,1 +1,1 @@
-"""Train on a manifest, measure over the epoch, and report what the data was worth."""
+"""Training on a manifest: fit, evaluate, explain and compare networks that predict the 18 classes."""

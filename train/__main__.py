@@ -1,15 +1,11 @@
-import os
-import sys
+"""`python -m train …`: train on a manifest, evaluate, explain and compare."""
 
-# Before torch is loaded: idle threads sleep instead of spinning, so that a core wanted elsewhere is given up.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+from train.process_environment import prepare_process
 
-if os.environ.get("RANK", "0") != "0":  # of several processes, the first one speaks; all of them may complain
-    os.environ["TQDM_DISABLE"] = "1"
-    sys.stdout = open(os.devnull, "w", encoding="utf8")  # noqa: SIM115 (as long as the process)
+prepare_process()  # before anything imports torch
 
-from data_manifests.command_line import run
-from train.cli import cli
+from data_manifests.command_line import run  # noqa: E402
+from train.cli import cli  # noqa: E402
 
 if __name__ == "__main__":
     run(cli)

@@ -1,6 +1,6 @@
-"""The settings of a run: a YAML file below `configs/train/`, with `key=value` words laid over it.
+"""The settings of a run: a YAML file below `configs/train/`, overridden by `key=value` arguments.
 
-Nothing here needs torch, so that a wrong setting is told at once.
+This module imports no torch, so that an invalid setting is reported at once.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class DataSettings(Settings):
-    """Which rows are used, how pictures are prepared (once, then cached) and varied (at every draw)."""
+    """The rows to use, and how pictures are prepared (once, then cached) and augmented (at every draw)."""
 
     size: Size = (224, 224)  # height, width in px
     prepare: dict[str, float | list[float]] = Field(default_factory=dict)  # names: train/data/image_preparation.py
     augment: dict[str, float] = Field(default_factory=lambda: {"flip": 0.5, "crop": 0.15})  # train/data/augment.py
     mix: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)  # mixup, cutmix: their alpha
-    mix_chance: float = Field(default=1.0, gt=0, le=1)  # of a batch to be mixed, by one of `mix`
+    mix_chance: float = Field(default=1.0, gt=0, le=1)  # probability that a batch is mixed, by one of `mix`
     batch_size: int = Field(default=32, ge=2)
-    sampler: str = "none"  # train/data/sampling.py lists them
-    workers: int = Field(default=0, ge=0)  # loader processes; pictures are decoded before, so 0 will do
-    synthetic_val: bool = False  # whether synthetic rows of the validation split count in the validation scores
-    fold: int | None = Field(default=None, ge=0)  # judged by the people of this fold, trained on those of the others
-    all_rows: bool = False  # train on the rows of val as well; `train refit` sets it, with the epoch chosen before
-    allow_shared_persons: bool = False  # a person in train and in val: refused, except to show what the leak claims
+    sampler: str = "none"  # names: train/data/sampling.py
+    workers: int = Field(default=0, ge=0)  # loader processes; pictures are decoded beforehand, so 0 is enough
+    synthetic_val: bool = False  # count synthetic rows of the validation split in the validation scores
+    fold: int | None = Field(default=None, ge=0)  # validate on the people of this fold, train on those of the others
+    all_rows: bool = False  # train on the validation rows as well; `train refit` sets it, with a fixed stop_epoch
+    allow_shared_persons: bool = False  # accept a person in both train and val, to measure split leakage
 
 
 class ModelSettings(Settings):
@@ -43,93 +43,100 @@ class ModelSettings(Settings):
 
     backbone: str = "resnet18"  # any timm name
     pretrained: bool = True
-    embedding: str = ""  # instead of a backbone, a head on what a describer says of a face; train/data/feature_cache.py
+    embedding: str = ""  # a head on vectors of a face descriptor, without a backbone; train/data/feature_cache.py
     hidden: int = Field(default=0, ge=0)  # width of a layer between an embedding and the outputs; 0: none
-    head: str = "class"  # train/models/heads.py lists them
-    age: str = "classes"  # how the parts that tell an age do so; train/models/age_heads.py
+    head: str = "class"  # names: train/models/heads.py
+    age: str = "classes"  # encoding of ages in the head; names: train/models/age_heads.py
     networks: Literal["shared", "separate"] = "shared"  # one backbone for all parts of the head, or one for each
-    soft_sharing: float = Field(default=0.0, ge=0)  # pull between separate networks, times their squared distance
-    # how many stages from the stem on, or all but the head. Where nothing varies the pictures (data.augment={}), what
-    # a frozen backbone says of them is taken once and kept
+    soft_sharing: float = Field(default=0.0, ge=0)  # weight of the squared distance between separate networks
+    # number of frozen stages from the stem on, or all but the head. Without augmentation (data.augment={}) the features
+    # of a frozen backbone are computed once per picture and cached
     freeze: int | Literal["none", "backbone"] = "none"
     drop_rate: Share = 0.0
     drop_path_rate: Share = 0.0
 
 
 class LossSettings(Settings):
-    """What is minimised."""
+    """The loss to minimise."""
 
-    terms: dict[str, float] = Field(default_factory=lambda: {"cross_entropy": 1.0})  # train/models/losses.py
+    terms: dict[str, float] = Field(default_factory=lambda: {"cross_entropy": 1.0})  # names: train/engine/losses.py
     label_smoothing: Share = 0.0  # of cross_entropy
     gamma: float = Field(default=2.0, ge=0)  # of focal
-    weighting: str = "none"  # of the classes; train/models/losses.py lists them
+    weighting: str = "none"  # of the classes; names: train/engine/losses.py
     logit_adjustment: float = Field(default=0.0, ge=0)
-    tasks: dict[str, float] = Field(default_factory=dict)  # weight of each part of the head; 1 where not given
+    tasks: dict[str, float] = Field(default_factory=dict)  # weight of each part of the head; default 1
 
 
 class OptimSettings(Settings):
-    """How it is minimised, and when to stop."""
+    """The optimiser, its schedule and the stopping rule."""
 
     name: str = "adamw"  # any timm optimiser
     lr: float = Field(default=3e-4, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
-    schedule: str = "cosine"  # train/engine/optim.py lists them
+    schedule: str = "cosine"  # names: train/engine/optim.py
     warmup_epochs: int = Field(default=0, ge=0)
-    decay_epochs: int = Field(default=10, ge=1)  # `step`: how often the rate falls; `plateau`: how long it waits
+    decay_epochs: int = Field(default=10, ge=1)  # `step`: epochs between decays; `plateau`: its patience
     decay_rate: float = Field(default=0.1, gt=0, le=1)
-    layer_decay: float = Field(default=1.0, gt=0, le=1)  # share of the rate that each layer has of the one above it
+    layer_decay: float = Field(default=1.0, gt=0, le=1)  # learning rate of a layer over that of the layer above it
     epochs: int = Field(default=20, ge=1)
-    stop_epoch: int = Field(default=0, ge=0)  # end here, the schedule being that of `epochs`; 0: do not
-    metric: Metric = "f1"  # what is best on validation, for best.pt, `patience` and `plateau`
-    patience: int = Field(default=5, ge=1)  # stop after so many epochs without a better one
-    accumulate: int = Field(default=1, ge=1)  # batches to an update
+    stop_epoch: int = Field(default=0, ge=0)  # stop after this epoch, with the schedule of `epochs`; 0: off
+    metric: Metric = "f1"  # validation metric for best.pt, `patience` and `plateau`
+    patience: int = Field(default=5, ge=1)  # stop after this many epochs without improvement
+    accumulate: int = Field(default=1, ge=1)  # batches per update
     clip_norm: float = Field(default=0.0, ge=0)  # 0: gradients are not clipped
-    ema: Share = 0.0  # decay of a moving average of the weights, which is then judged and kept; 0: none
-    precision: Literal["auto", "full", "bf16", "fp16"] = "auto"  # auto: mixed where it is quicker
+    ema: Share = 0.0  # decay of a moving average of the weights, which is evaluated and saved instead; 0: off
+    precision: Literal["auto", "full", "bf16", "fp16"] = "auto"  # auto: mixed where it is faster
 
 
 class TrainSettings(Settings):
-    """All of a run."""
+    """All settings of a run."""
 
     seed: int = Field(default=0, ge=0)
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
     threads: int = Field(default=0, ge=0)  # CPU threads of torch; 0: one per core
-    tracker: str = "tensorboard"  # beside metrics.csv; train/engine/tracking.py lists them
+    tracker: str = "tensorboard"  # in addition to metrics.csv; names: train/engine/tracking.py
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()
     optim: OptimSettings = OptimSettings()
 
+    @property
+    def needs_pretrained_weights(self) -> bool:
+        return self.model.pretrained and not self.model.embedding
+
 
 def load_train_settings(file: Path | None = None, overrides: Mapping[str, str] | None = None) -> TrainSettings:
-    """Read and check the settings. Raises ConfigError with the choices."""
+    """Read and check the settings of a run. Raises ConfigError with the allowed values."""
     settings = load_settings(TrainSettings, file, overrides)
     if settings.model.embedding:
         settings = _without_augment(settings)
-    check_together(settings)
+    check_combination(settings)
     return settings
 
 
 def _without_augment(settings: TrainSettings) -> TrainSettings:
-    """An embedding is taken of each picture once, as it is: the run's settings say so. Raises ConfigError if variation
-    was asked for."""
+    """Clear the default augmentation: an embedding is computed once, of the picture as it is.
+
+    Raises ConfigError if augmentation was set explicitly.
+    """
     if "augment" in settings.data.model_fields_set and settings.data.augment:
         raise ConfigError(
-            f"data.augment varies pictures, but model.embedding={settings.model.embedding} looks at each once, as it "
-            f"is. Got {settings.data.augment} instead of {{}}; leave data.augment out, or train a backbone."
+            f"data.augment varies pictures, but model.embedding={settings.model.embedding} computes one vector of each "
+            f"unchanged picture. Got {settings.data.augment} instead of {{}}; omit data.augment, or train a backbone."
         )
     return settings.model_copy(update={"data": settings.data.model_copy(update={"augment": {}})})
 
 
-def check_together(settings: TrainSettings) -> None:
-    """Raise ConfigError for settings that are right one by one but mean nothing together."""
+def check_combination(settings: TrainSettings) -> None:
+    """Check settings that are valid one by one but not together. Raises ConfigError."""
     data, model, optim = settings.data, settings.model, settings.optim
-    for wrong, why in (
-        (model.embedding and data.mix, "data.mix mixes pictures, but with model.embedding there are only vectors"),
+    for is_wrong, message in (
+        (model.embedding and data.mix, "data.mix mixes pictures, but model.embedding trains on vectors. Remove one of "
+         "the two"),
         (model.soft_sharing and model.networks == "shared", "model.soft_sharing needs model.networks=separate"),
-        (data.all_rows and data.fold is not None, "data.all_rows leaves no fold to be judged by: set one of the two"),
+        (data.all_rows and data.fold is not None, "data.all_rows leaves no fold to validate on. Set one of the two"),
         (data.all_rows and optim.schedule == "plateau", "optim.schedule=plateau needs a validation score, which a run "
-         "with data.all_rows=true does not have"),
+         "with data.all_rows=true does not have. Choose another schedule"),
     ):  # fmt: skip
-        if wrong:
-            raise ConfigError(f"{why}.")
+        if is_wrong:
+            raise ConfigError(f"{message}.")

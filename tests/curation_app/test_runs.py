@@ -15,17 +15,19 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
-from train.engine.training_run import train_and_report
 
-from curation_app.runs.training_runs import predictions_for, recipe_of, runs_of, worst_mistakes
+from curation_app.runs.run_predictions import mistakes_of, predictions_for
+from curation_app.runs.run_table import recipe_text
 from curation_app.tiles.selection import UNKNOWN
 from data_manifests.errors import ManifestError
 from data_manifests.versions.store import Store
+from pipeline.runs import list_runs
+from reporting.mistakes import worst_mistakes
 from tests.support.app_pages import open_page, texts
 from tests.support.app_server import browsing, serving
 from tests.support.app_tiles import PATIENCE_MS, tiles_data
 from tests.support.train_drawn import tiny_settings, write_people
-from train.reports.report import worst_mistakes as worst_of_train
+from train.engine.training_run import train_and_report
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +76,11 @@ def test_a_run_of_train_is_shown_whole(store: Store, monkeypatch: pytest.MonkeyP
 def test_the_worst_mistakes_are_those_of_the_report_and_lead_to_the_review_page(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [run] = runs_of(store)
+    [run] = list_runs(store)
     predictions = pq.read_table(run.path / "predictions.parquet").to_pandas()
-    expected = worst_of_train(predictions, 8)["sample_id"].tolist()
+    expected = worst_mistakes(predictions, 8)["sample_id"].tolist()
     assert expected  # a network of two epochs makes some
-    assert [mistake.sample_id for mistake in worst_mistakes(run, 8)] == expected
+    assert [mistake["sample_id"] for mistake in mistakes_of(run, 8)] == expected
     bench = open_page("runs", store, "drawn@1", monkeypatch, "Kim")
     given = tiles_data(bench)
     assert [tile["id"] for tile in given["tiles"]][:8] == expected
@@ -89,7 +91,7 @@ def test_the_worst_mistakes_are_those_of_the_report_and_lead_to_the_review_page(
 
 
 def test_predictions_are_found_by_sample_id(store: Store) -> None:
-    [run] = runs_of(store)
+    [run] = list_runs(store)
     table = store.read("drawn@1").table
     said = predictions_for(run, pc.take(table["sample_id"], [3, 0]))
     by_id = {row["sample_id"]: row for row in pq.read_table(run.path / "predictions.parquet").to_pylist()}
@@ -149,16 +151,16 @@ def test_scores_of_another_version_of_the_toolkit(
 def test_states(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     file = run_folder(store) / "run.json"
     change(file, state="started")
-    assert [run.state for run in runs_of(store)] == ["running"]
+    assert [run.state for run in list_runs(store)] == ["running"]
     (run_folder(store) / "scores.json").rename(store.workspace / "scores.json")
     (run_folder(store) / "predictions.parquet").unlink()
     bench = open_page("runs", store, "drawn@1", monkeypatch)
-    assert "come when it has finished" in texts(bench)
+    assert "appear when it has finished" in texts(bench)
     assert len(charts(bench)) == 3
     assert not bench.error
     for entry in run_folder(store).iterdir():
         os.utime(entry, (time.time() - 3600,) * 2)
-    assert [run.state for run in runs_of(store)] == ["interrupted"]
+    assert [run.state for run in list_runs(store)] == ["interrupted"]
     assert "python -m train resume drawn-0001" in texts(open_page("runs", store, "drawn@1", monkeypatch))
     change(file, state="failed", error="the loss is `nan` at step 7")
     assert "the loss is \\`nan\\` at step 7" in texts(open_page("runs", store, "drawn@1", monkeypatch))
@@ -194,8 +196,8 @@ def test_a_recipe_in_a_few_words() -> None:
         "loss": {"terms": {"cross_entropy": 1.0, "f1": 0.5}},
         "optim": {"epochs": 20},
     }
-    assert recipe_of(settings) == "resnet18, cross entropy + f1, class sampler, 96×72, 20 epochs"
-    assert recipe_of({"model": None, "optim": [1]}) == ""
+    assert recipe_text(settings) == "resnet18, cross entropy + f1, class sampler, 96×72, 20 epochs"
+    assert recipe_text({"model": None, "optim": [1]}) == ""
 
 
 @pytest.fixture(scope="module")

@@ -17,28 +17,32 @@ import torch.distributed as dist
 from data_manifests.versions.store import Store
 from tests.support.train_drawn import tiny_settings
 from train.data.loader import set_epoch
-from train.distributed import ALONE, Team, team_for
 from train.engine.learner import Learner
-from train.engine.loop import forward, prepare
-from train.models.heads import HeadLoss
+from train.engine.loop import forward, prepare_training
+from train.engine.losses import HeadLoss
+from train.process_group import SINGLE_PROCESS, ProcessGroup, process_group_for
 from train.settings import TrainSettings
 
 
-def after_two_batches(store: Store, settings: TrainSettings, team: Team) -> tuple[Learner, float, torch.Tensor]:
+def after_two_batches(
+    store: Store, settings: TrainSettings, processes: ProcessGroup
+) -> tuple[Learner, float, torch.Tensor]:
     """The learner with the gradients of two batches, the last being shared unevenly; its loss; validation's targets."""
     torch.manual_seed(0)
-    train, val, model = prepare(store.read("drawn"), settings, store, torch.device("cpu"), weights=False, team=team)
+    train, val, model = prepare_training(
+        store.read("drawn"), settings, store, torch.device("cpu"), weights=False, processes=processes
+    )
     data: Any = train.dataset
     criterion = HeadLoss(settings.loss, model.head, data.target, data.age)
-    learner = Learner(model, criterion, settings, len(train), team)
+    learner = Learner(model, criterion, settings, len(train), processes)
     set_epoch(train, 0)
     model.train()
     *_, before, batch = iter(train)
-    learner.backward(learner.try_on(before)[0])
-    loss, outputs, _ = learner.try_on(batch)
+    learner.backward(learner.forward_loss(before)[0])
+    loss, outputs, _ = learner.forward_loss(batch)
     learner.backward(loss)
     assert val is not None
-    _, targets, _ = forward(model, val, team=team)
+    _, targets, _ = forward(model, val, processes=processes)
     assert len(outputs) == len(data) % settings.data.batch_size
     return learner, float(loss.detach()), targets
 
@@ -50,19 +54,19 @@ def difference(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
 
 def main(workspace: str, *sections: str) -> None:
     torch.set_num_threads(1)
-    store, team = Store(Path(workspace)), team_for("cpu")
+    store, processes = Store(Path(workspace)), process_group_for("cpu")
     for section in sections:
         settings = tiny_settings(**json.loads(section))
-        together, loss, targets = after_two_batches(store, settings, team)
-        alone, expected, in_order = after_two_batches(store, settings, ALONE)
+        together, loss, targets = after_two_batches(store, settings, processes)
+        alone, expected, in_order = after_two_batches(store, settings, SINGLE_PROCESS)
         gradients = [{name: p.grad for name, p in one.model.named_parameters()} for one in (alone, together)]
         buffers = [{name: b.float() for name, b in one.model.named_buffers() if b.numel()} for one in (alone, together)]
         found = {
-            "size": team.size, "gradients": len(gradients[0]), "loss": abs(loss / expected - 1),
+            "size": processes.size, "gradients": len(gradients[0]), "loss": abs(loss / expected - 1),
             "gradient": difference(*gradients), "buffer": difference(*buffers),
             "validation": torch.equal(targets, in_order),
         }  # fmt: skip
-        if team.is_main:
+        if processes.is_main:
             print(json.dumps(found), flush=True)
     dist.barrier()
     dist.destroy_process_group()

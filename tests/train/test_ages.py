@@ -1,4 +1,4 @@
-"""Ages told finer than their class."""
+"""AgeSteps told finer than their class."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.store import Store
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
 from train.engine.loop import fit
-from train.models.age_heads import AGES, Ages, corn_log_steps, ten_starts
+from train.engine.losses import HeadLoss
+from train.engine.new_run import new_run
+from train.models.age_heads import AGE_HEADS, AgeSteps, corn_log_steps, ten_starts
 from train.models.checkpoint import load_trained
-from train.models.heads import HeadLoss, head_of, log_probability, n_outputs
-from train.runs import new_run
+from train.models.heads import head_of, log_probability, n_outputs
 from train.settings import LossSettings, ModelSettings
 
-FINE = [name for name in AGES if name != "classes"]
+FINE = [name for name in AGE_HEADS if name != "classes"]
 
 
-def ages_of(name: str, cuts: AgeCuts | None = None) -> Ages:
-    ages = AGES[name](cuts or AgeCuts())
+def ages_of(name: str, cuts: AgeCuts | None = None) -> AgeSteps:
+    ages = AGE_HEADS[name](cuts or AgeCuts())
     assert ages is not None
     return ages
 
@@ -70,7 +71,7 @@ def test_an_order_starts_even() -> None:
     head = head_of(ModelSettings(head="age", age="corn"), AgeCuts())
     years = torch.arange(18, 60)  # nobody is old
     criterion = HeadLoss(LossSettings(), head, (years >= 30).long(), years)
-    steps = head["age"].ages.log_steps(criterion.first_bias[None])[0].exp()  # type: ignore[union-attr]
+    steps = head["age"].age_steps.log_steps(criterion.first_bias[None])[0].exp()  # type: ignore[union-attr]
     torch.testing.assert_close(steps[:8], torch.full((8,), 1 / 8), atol=5e-3, rtol=0)
     assert steps[8:].max() < 0.01
 
@@ -122,7 +123,7 @@ def test_ages_without_years_are_told(store: Store) -> None:
     store.write("drawn", bare, "ingest")
     settings = tiny_settings(model={"head": "tasks", "age": "corn"}, optim={"epochs": 1})
     manifest = store.read("drawn")
-    with pytest.raises(ManifestError, match=r"model\.age=corn needs ages in years, and 1 rows of drawn@2 have only"):
+    with pytest.raises(ManifestError, match=r"model\.age=corn needs ages in years, but 1 rows of drawn@2 have only"):
         fit(manifest, settings, store, new_run(store, manifest.version, settings))
     plain = tiny_settings(model={"head": "tasks"}, optim={"epochs": 1})
     assert fit(manifest, plain, store, new_run(store, manifest.version, plain)).epoch == 1

@@ -18,11 +18,13 @@ from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.content_hash import sample_id
 from data_manifests.versions.store import Store
 from pipeline.photos.images import encode, load_rgb, save_rgb
+from pipeline.runs import find_run
 from tests.support.train_drawn import rows_of, tiny_settings, write_rows
 from train.cli.main import cli
+from train.engine.training_run import train_and_report
 from train.explain import cam as cam_module
 from train.explain.attention import choose_rows, show_attention, summarise_attention
-from train.explain.cam import Attention, attention_shares, map_of, target_layer
+from train.explain.cam import AttentionMaps, attention_shares, reshape_transform, target_layer
 from train.explain.regions import REGIONS, RegionFinder, face_mask, find_regions, painted_mask
 from train.explain.shortcuts import (
     BACKGROUND_ONLY,
@@ -31,15 +33,13 @@ from train.explain.shortcuts import (
     audit_shortcuts,
     balanced_accuracy,
     face_box,
-    judge_view,
     part_views,
+    score_view,
     shortcuts_in,
 )
 from train.models.checkpoint import Trained
 from train.models.network import build_model
-from train.runs import find_run
 from train.settings import DataSettings
-from train.training import train_and_report
 
 GREY = (127, 127, 127)
 BOX = [6.0, 8.0, 26.0, 28.0]
@@ -80,7 +80,7 @@ def test_a_map_lies_on_what_speaks_for_the_class() -> None:
     image = torch.zeros(1, 3, 32, 32)
     image[:, 0, 4:12, 4:12] = 1  # red above left
     image[:, 2, 20:28, 20:28] = 1  # blue below right
-    attention = Attention(by_colour())
+    attention = AttentionMaps(by_colour())
     red, blue = attention.maps(image.repeat(2, 1, 1, 1), [3, 5])
     assert red.shape == (32, 32)
     assert red[5:11, 5:11].min() > 0.9
@@ -93,7 +93,7 @@ def test_a_map_lies_on_what_speaks_for_the_class() -> None:
 
 def test_without_noise_the_smooth_map_is_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(1)
-    attention = Attention(trained_with())
+    attention = AttentionMaps(trained_with())
     image = torch.rand(3, 32, 32)
     (plain,) = attention.maps(image[None], [4])
     noisy = attention.smooth_map(image, 4, np.random.default_rng(0))
@@ -118,7 +118,7 @@ def test_every_kind_of_network_has_maps(model: dict) -> None:
     torch.manual_seed(0)
     settings = tiny_settings(model=model, data={"size": [64, 64]})
     network = build_model(settings.model, (64, 64), AgeCuts())
-    attention = Attention(Trained(network, settings, AgeCuts(), 1, {}))
+    attention = AttentionMaps(Trained(network, settings, AgeCuts(), 1, {}))
     maps = attention.maps(torch.rand(2, 3, 64, 64), [0, 17])
     assert maps.shape == (2, 64, 64)
     assert maps.min() >= 0
@@ -143,11 +143,11 @@ def test_tokens_and_channels_find_their_place() -> None:
     tokens.patch_embed = nn.Module()
     tokens.patch_embed.grid_size = (2, 3)
     output = torch.arange(7.0).view(1, 7, 1)  # a class token, then six patches row by row
-    assert map_of(tokens)(output)[0, 0].tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert reshape_transform(tokens)(output)[0, 0].tolist() == [[1, 2, 3], [4, 5, 6]]
     last = nn.Module()
     last.output_fmt = "NHWC"
-    assert map_of(last)(torch.zeros(1, 4, 5, 8)).shape == (1, 8, 4, 5)
-    assert map_of(nn.Module())(torch.zeros(1, 8, 4, 5)).shape == (1, 8, 4, 5)
+    assert reshape_transform(last)(torch.zeros(1, 4, 5, 8)).shape == (1, 8, 4, 5)
+    assert reshape_transform(nn.Module())(torch.zeros(1, 8, 4, 5)).shape == (1, 8, 4, 5)
 
 
 def test_vectors_have_no_attention() -> None:
@@ -155,8 +155,8 @@ def test_vectors_have_no_attention() -> None:
     settings = trained.settings.model_copy(
         update={"model": trained.settings.model.model_copy(update={"embedding": "dlib"})}
     )
-    with pytest.raises(ConfigError, match=r"this network sees the embedding 'dlib'"):
-        Attention(replace(trained, settings=settings))
+    with pytest.raises(ConfigError, match=r"this network takes vectors of the embedding 'dlib'"):
+        AttentionMaps(replace(trained, settings=settings))
 
 
 def test_shares_of_attention() -> None:
@@ -244,7 +244,7 @@ def test_what_is_not_known_is_not_guessed(store: Store) -> None:
     assert kept is not None
     assert not kept.background_known
     other = row_of(store, np.zeros((16, 32, 3), np.uint8), "other")
-    with pytest.raises(ManifestError, match="is 32×16 px, but the picture that it was made from 32×32"):
+    with pytest.raises(ManifestError, match="is 32×16 px, but its source 32×32"):
         RegionFinder(store, settings, GREY, {"one": other}).of(row)
 
 
@@ -298,7 +298,7 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Store:
         parameters={"background": {"colour_rgb": GREY}},
     )
     settings = tiny_settings(data={"size": [64, 64]}, optim={"epochs": 12})
-    train_and_report(store, "leaky@1", settings, once=False, say=lambda line: None)
+    train_and_report(store, "leaky@1", settings, once=False, echo=lambda line: None)
     return store
 
 
@@ -308,15 +308,15 @@ def command(store: Store, *words: str) -> Result:
 
 def test_a_shortcut_is_found(leaking: Store) -> None:
     said: list[str] = []
-    page = audit_shortcuts(leaking, "leaky-0001", "leaky@1", painted_ref="leaky@2", say=said.append)
+    page = audit_shortcuts(leaking, "leaky-0001", "leaky@1", painted_ref="leaky@2", echo=said.append)
     about = find_run(leaking, "leaky-0001").read_json("shortcuts/shortcuts.json")
     lines = {line["view"]: line for line in about["lines"]}
     assert list(lines) == ["as it is", FACE_ONLY, NO_FACE, BACKGROUND_ONLY]
     assert lines["as it is"]["gender"]["accuracy"] > 0.9
     assert lines[BACKGROUND_ONLY]["gender"]["accuracy"] > 0.9
     assert lines[FACE_ONLY]["gender"]["accuracy"] < 0.8
-    assert any(line.strip().startswith("Gender is told from the background alone: balanced") for line in said)
-    assert not any("Age is told" in line for line in said)
+    assert any(line.strip().startswith("Gender is predicted from the background alone: balanced") for line in said)
+    assert not any("Age is predicted" in line for line in said)
     assert page.read_text("utf8").count("<img") == 4 * 5
     table = pd.read_parquet(page.with_name("shortcuts.parquet"))
     assert len(table) == 36
@@ -328,7 +328,7 @@ def test_without_known_backgrounds_none_is_shown_alone(leaking: Store) -> None:
     result = command(leaking, "shortcuts", "leaky-0001")
     assert result.exit_code == 0, result.output
     assert "background only" not in result.output
-    assert "Gender is told without the face" in result.output
+    assert "Gender is predicted without the face" in result.output
     painted = command(leaking, "shortcuts", "leaky-0001", "leaky@2")  # painted ones have nothing behind the person
     assert painted.exit_code == 0, painted.output
     assert "background only" not in painted.output
@@ -342,7 +342,7 @@ def test_without_known_backgrounds_none_is_shown_alone(leaking: Store) -> None:
 def test_sheets_and_shares_of_every_class(leaking: Store) -> None:
     said: list[str] = []
     page = show_attention(
-        leaking, "leaky-0001", "leaky@1", painted_ref="leaky@2", per_class=2, measured=4, say=said.append
+        leaking, "leaky-0001", "leaky@1", painted_ref="leaky@2", per_class=2, measured=4, echo=said.append
     )
     sheets = sorted(page.parent.glob("*.png"))
     assert len(sheets) == 18
@@ -367,12 +367,12 @@ def test_photos_without_a_known_face_are_counted_not_measured(leaking: Store) ->
         row |= {"box_xyxy": None}
     write_rows(leaking, [{k: v for k, v in row.items() if k not in ("age_class", "class_id")} for row in rows], "blind")
     said: list[str] = []
-    show_attention(leaking, "leaky-0001", "blind", per_class=1, measured=1, say=said.append)
+    show_attention(leaking, "leaky-0001", "blind", per_class=1, measured=1, echo=said.append)
     group = find_run(leaking, "leaky-0001").read_json("attention/attention.json")["groups"][0]
     assert (group["photos"], group["with_face"], group["face"]["share"]) == (18, 0, None)
-    assert "No face is known" in said[0]
+    assert "no face is known" in said[0]
     with pytest.raises(StageError, match=r"no face is known in blind@1.*Run: python -m preprocess run blind@1"):
-        audit_shortcuts(leaking, "leaky-0001", "blind", say=print)
+        audit_shortcuts(leaking, "leaky-0001", "blind", echo=print)
 
 
 def test_photos_are_chosen_evenly_and_of_many_people(leaking: Store) -> None:
@@ -409,14 +409,14 @@ def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
 def test_a_constant_answer_is_no_shortcut_however_common() -> None:
     frame = pd.DataFrame({"target": [0] * 90 + [3] * 10, "person_id": [str(index // 2) for index in range(100)]})
     frame[NO_FACE] = 0
-    line = judge_view(NO_FACE, frame)
+    line = score_view(NO_FACE, frame)
     assert (line["gender"]["accuracy"], line["gender"]["constant"]) == (0.9, 0.9)
     assert (line["gender"]["balanced"], line["gender"]["chance"]) == (0.5, 0.5)
     assert shortcuts_in([line]) == []
     frame[NO_FACE] = frame["target"]
-    told = shortcuts_in([judge_view(NO_FACE, frame)])
-    assert any(line.startswith("Gender is told without the face: balanced accuracy 1.000") for line in told)
-    assert shortcuts_in([judge_view(NO_FACE, frame) | {"view": FACE_ONLY}]) == []  # from the face it may be told
+    told = shortcuts_in([score_view(NO_FACE, frame)])
+    assert any(line.startswith("Gender is predicted without the face: balanced accuracy 1.000") for line in told)
+    assert shortcuts_in([score_view(NO_FACE, frame) | {"view": FACE_ONLY}]) == []  # from the face it may be told
 
 
 def test_groups_of_attention() -> None:

@@ -18,7 +18,7 @@ from data_manifests.versions.store import Store
 from tests.support.train_drawn import rows_of, write_rows
 from tests.train.test_report import SETTINGS
 from train.cli.main import cli
-from train.evaluation.paired_scores import paired_scores
+from train.evaluation.bootstrap import paired_scores
 from train.studies.compare import common_truth
 
 rng = np.random.default_rng(0)

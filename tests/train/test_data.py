@@ -16,12 +16,12 @@ from data_manifests.errors import ConfigError, ManifestError, StageError
 from data_manifests.versions.store import Store
 from pipeline.photos.images import load_rgb
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
-from train.data.augment import AUGMENT, make_augment
+from train.data.augment import AUGMENTATIONS, make_augment
 from train.data.image_preparation import prepare_picture
 from train.data.loader import make_loader, set_epoch
 from train.data.pixel_cache import open_pixels
 from train.data.row_selection import absent_classes, select_rows
-from train.data.sampling import COPIED, DRAWN, EpochSampler, copies, draw_weights
+from train.data.sampling import BALANCED_DRAWS, OVERSAMPLED, EpochSampler, draw_weights, oversample
 
 
 # -- rows -----------------------------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def test_a_person_on_both_sides_is_refused_unless_asked_for(store: Store) -> Non
     rows = rows_of(store, 4, split="train")
     rows[0]["split"] = "val"
     write_rows(store, rows)
-    with pytest.raises(ManifestError, match="1 persons stand in train and in val, the first 'p000'"):
+    with pytest.raises(ManifestError, match="1 persons are in both train and val, the first 'p000'"):
         select_rows(store.read("drawn"), tiny_settings().data)
     assert select_rows(store.read("drawn"), tiny_settings(data={"allow_shared_persons": True}).data).val.num_rows == 1
 
@@ -81,12 +81,12 @@ def people_of(class_id: np.ndarray) -> np.ndarray:
 # -- draws ----------------------------------------------------------------------------------------------------------
 @given(
     class_id=st.lists(st.integers(0, 17), min_size=1, max_size=200).map(np.array),
-    name=st.sampled_from(sorted(DRAWN)),
+    name=st.sampled_from(sorted(BALANCED_DRAWS)),
 )
 @settings(deadline=None)
 def test_weights_give_every_group_the_same_share(class_id: np.ndarray, name: str) -> None:
     person = people_of(class_id)
-    weights, group = draw_weights(name, class_id, person), DRAWN[name](class_id, person)
+    weights, group = draw_weights(name, class_id, person), BALANCED_DRAWS[name](class_id, person)
     shares = [weights[group == value].sum() for value in np.unique(group)]
     np.testing.assert_allclose(shares, 1 / len(shares))
 
@@ -117,11 +117,11 @@ def test_an_unknown_sampler_lists_the_choices() -> None:
 
 @given(
     class_id=st.lists(st.integers(0, 17), min_size=1, max_size=100).map(np.array),
-    name=st.sampled_from(sorted(COPIED)),
+    name=st.sampled_from(sorted(OVERSAMPLED)),
 )
 @settings(deadline=None)
 def test_copying_keeps_every_row_and_fills_the_smaller_groups(class_id: np.ndarray, name: str) -> None:
-    rows = copies(name, class_id, people_of(class_id), np.random.default_rng(0))
+    rows = oversample(name, class_id, people_of(class_id), np.random.default_rng(0))
     times = np.bincount(rows, minlength=len(class_id))
     assert (times >= 1).all()
     age = class_id % 3
@@ -193,7 +193,7 @@ def test_augmentation_leaves_the_random_state_alone(store: Store) -> None:
     assert torch.equal(torch.rand(1), wanted)
 
 
-@pytest.mark.parametrize("name", sorted(AUGMENT))
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
 def test_each_augmentation_changes_pictures_but_not_their_shape(name: str) -> None:
     strength = {"flip": 1.0, "rotate": 10, "erase": 1.0, "rand_augment": 9}.get(name, 0.4)
     image = torch.randint(0, 255, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -19,12 +19,12 @@ import yaml
 
 from data_manifests.errors import ConfigError
 from data_manifests.versions.store import Store
+from pipeline.runs import Run, find_run
 from tests.support.train_drawn import tiny_settings, write_people
 from tests.support.train_jobs import ROOT
-from train.distributed import ALONE, SharedBatches, Team, team_for
-from train.runs import Run, find_run
+from train.engine.training_run import train_and_report
+from train.process_group import SINGLE_PROCESS, ProcessGroup, ShardedBatches, process_group_for
 from train.settings import TrainSettings
-from train.training import train_and_report
 
 # Sums are taken in another order by two, so digits differ from about the sixth on, and more with every update; in bf16,
 # which keeps three digits, from the third on.
@@ -88,7 +88,7 @@ def test_a_run_of_two_is_that_of_one(store: Store) -> None:
     torch.set_num_threads(1)
     write_people(store, train=25, val=7)
     settings = settings_of_two()
-    alone = train_and_report(store, "drawn", settings, once=False, say=lambda line: None)
+    alone = train_and_report(store, "drawn", settings, once=False, echo=lambda line: None)
     config = store.workspace.parent / "two.yaml"
     config.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     lines = torchrun(store, "train", "fit", "drawn", "--config", str(config))
@@ -141,9 +141,9 @@ def _predictions(run: Run) -> pd.DataFrame:
 
 def test_a_batch_is_shared_out_whole() -> None:
     def batches(rank: int, size: int) -> list[list[int]]:
-        team = Team()
+        team = ProcessGroup()
         team.rank, team.size = rank, size
-        return list(SharedBatches(range(11), 4, False, team))  # type: ignore[arg-type]
+        return list(ShardedBatches(range(11), 4, False, team))  # type: ignore[arg-type]
 
     assert batches(0, 1) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
     assert batches(0, 2) == [[0, 2], [4, 6], [8, 10]]
@@ -153,12 +153,12 @@ def test_a_batch_is_shared_out_whole() -> None:
 
 def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert team_for("cpu") is ALONE
-    assert ALONE.is_main
+    assert process_group_for("cpu") is SINGLE_PROCESS
+    assert SINGLE_PROCESS.is_main
     share = torch.rand(3, 2)
-    assert ALONE.gather(share)[0] is share
-    assert ALONE.total(7) == 7
-    assert ALONE.from_main(lambda: 5) == 5
+    assert SINGLE_PROCESS.gather(share)[0] is share
+    assert SINGLE_PROCESS.total(7) == 7
+    assert SINGLE_PROCESS.run_on_main(lambda: 5) == 5
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"device must be one of \{auto, cpu, cuda\} for several processes"):
-        team_for("mps")
+        process_group_for("mps")

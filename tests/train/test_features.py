@@ -16,15 +16,15 @@ from data_manifests.versions.store import Store
 from pipeline.backends import load_backend
 from pipeline.photos.images import load_rgb
 from tests.support.train_drawn import SIDE, rows_of, tiny_settings, write_rows
-from train.data.feature_cache import embed_rows, fill_landmarks, keeps_features
+from train.data.feature_cache import embed_rows, fill_landmarks, uses_cached_features
 from train.data.loader import make_loader
 from train.data.row_selection import COLUMNS
 from train.engine.loop import fit, forward
+from train.engine.new_run import new_run
 from train.evaluation.predict import PROBABILITIES, predict_folder, predict_rows
 from train.models.checkpoint import load_trained
 from train.models.heads import log_probability
 from train.models.network import Network, build_model
-from train.runs import new_run
 from train.settings import TrainSettings
 
 # two rows of eyes and a jaw, enough for an upright crop around the middle of the picture
@@ -79,9 +79,9 @@ def test_a_frozen_backbone_is_asked_once_and_its_head_trained_on_what_it_said(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)
-    assert keeps_features(frozen())
+    assert uses_cached_features(frozen())
     for other in (frozen(data={"augment": {"flip": 0.5}}), frozen(data={"mix": {"mixup": 1.0}}), tiny_settings()):
-        assert not keeps_features(other)
+        assert not uses_cached_features(other)
     manifest = store.read("drawn")
     asked: list[int] = []
     features = Network.features

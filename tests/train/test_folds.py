@@ -9,19 +9,19 @@ import pandas as pd
 import pytest
 import torch
 
-from audit.scoring.run_predictions import read_predictions
+from audit.predictions import read_predictions
 from data_manifests.errors import ConfigError, ManifestError, StageError
 from data_manifests.splits.assign import assign_splits
 from data_manifests.versions.metadata import Version
 from data_manifests.versions.store import Store
+from pipeline.runs import CONFIG, find_run
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
 from train.data.row_selection import select_rows
-from train.evaluation.folds import COLUMNS, filed_probability
+from train.engine.training_run import refit_run, train_and_report
 from train.evaluation.predict import PROBABILITIES
 from train.models.checkpoint import load_trained
-from train.runs import find_run
-from train.settings import check_together, load_train_settings
-from train.training import folds_and_scores, refit_run, train_and_report
+from train.settings import check_combination, load_train_settings
+from train.studies.cross_validation import COLUMNS, cross_validate, given_label_probability
 
 SETTINGS = tiny_settings(optim={"lr": 0.004, "epochs": 2})
 
@@ -67,7 +67,7 @@ def test_a_fold_is_judged_by_its_people_and_trained_on_the_others(store: Store) 
 def test_out_of_fold_predictions_join_the_manifest(store: Store) -> None:
     with_folds(store)
     said: list[str] = []
-    folder = folds_and_scores(store, "drawn", SETTINGS, say=said.append)
+    folder = cross_validate(store, "drawn", SETTINGS, echo=said.append)
     table = pd.read_parquet(folder / "out_of_fold.parquet")
     result = json.loads((folder / "folds.json").read_text("utf8"))
     assert list(table)[: len(COLUMNS)] == COLUMNS
@@ -79,7 +79,7 @@ def test_out_of_fold_predictions_join_the_manifest(store: Store) -> None:
     np.testing.assert_array_equal(table["fold"], joined["fold"])
     for fold, name in enumerate(result["runs"]):
         run = find_run(store, name)
-        assert run.settings().data.fold == fold
+        assert load_train_settings(run.path / CONFIG).data.fold == fold
         assert not set(joined["person_id"][table["run"].to_numpy() == name]) & set(
             manifest.loc[(manifest["fold"] != fold) & manifest["fold"].notna(), "person_id"]
         )
@@ -93,7 +93,7 @@ def test_out_of_fold_predictions_join_the_manifest(store: Store) -> None:
     rows = evidence.take(manifest.index.get_indexer(table["sample_id"]))
     female = [name for number, name in enumerate(PROBABILITIES) if number // 3 % 2 == 1]
     np.testing.assert_array_equal(rows.people[:, 0] > 0, table[female].sum(axis=1) > 0.5)
-    again = folds_and_scores(store, "drawn", SETTINGS, say=quiet)  # known runs are taken
+    again = cross_validate(store, "drawn", SETTINGS, echo=quiet)  # known runs are taken
     assert again == folder
     assert len(list((store.workspace / "runs").iterdir())) == 3
 
@@ -103,48 +103,50 @@ def test_the_probability_of_a_filed_label_is_the_sum_over_its_classes() -> None:
     table = pd.DataFrame(probability, columns=PROBABILITIES).assign(
         target=[7, 17]
     )  # incorrect male mid; none female old
-    assert filed_probability(table, "mask") == pytest.approx([probability[0, 6:12].sum(), probability[1, 12:].sum()])
+    assert given_label_probability(table, "mask") == pytest.approx(
+        [probability[0, 6:12].sum(), probability[1, 12:].sum()]
+    )
     cells = probability.reshape(2, 3, 2, 3)
-    assert filed_probability(table, "gender") == pytest.approx([cells[0, :, 0].sum(), cells[1, :, 1].sum()])
-    assert filed_probability(table, "age") == pytest.approx([cells[0, :, :, 1].sum(), cells[1, :, :, 2].sum()])
+    assert given_label_probability(table, "gender") == pytest.approx([cells[0, :, 0].sum(), cells[1, :, 1].sum()])
+    assert given_label_probability(table, "age") == pytest.approx([cells[0, :, :, 1].sum(), cells[1, :, :, 2].sum()])
 
 
 def test_a_manifest_without_folds_says_what_to_run(store: Store) -> None:
     write_people(store, train=2, val=1)
     with pytest.raises(ManifestError, match=r"drawn@1 has no folds\. Run: python -m data_manifests split drawn@1 --f"):
-        folds_and_scores(store, "drawn", SETTINGS, say=quiet)
+        cross_validate(store, "drawn", SETTINGS, echo=quiet)
 
 
 def test_refit_trains_on_everybody_up_to_the_best_epoch(store: Store) -> None:
     write_people(store, train=12, val=6)
-    first = train_and_report(store, "drawn", tiny_settings(optim={"epochs": 4}), once=False, say=quiet)
+    first = train_and_report(store, "drawn", tiny_settings(optim={"epochs": 4}), once=False, echo=quiet)
     best = first.about()["best_epoch"]
-    second = refit_run(store, first.name, say=quiet)
+    second = refit_run(store, first.name, echo=quiet)
     about = second.about()
     assert (about["state"], about["best_epoch"], about["refit_of"]) == ("finished", best, first.name)
     assert about["ledger"] == {"train": 54}
-    assert second.settings().optim.epochs == 4  # the schedule is that of the first run
+    assert load_train_settings(second.path / CONFIG).optim.epochs == 4  # the schedule is that of the first run
     history = pd.read_csv(second.path / "metrics.csv")
     assert len(history) == best
     assert not [name for name in history if name.startswith("val_")]
     assert load_trained(second.path / "best.pt", torch.device("cpu")).epoch == best
     assert not (second.path / "scores.json").exists()  # nobody was left to judge it
-    with pytest.raises(StageError, match=rf"run '{second.name}' chose no epoch"):
-        refit_run(store, second.name, say=quiet)
+    with pytest.raises(StageError, match=rf"run '{second.name}' has no best epoch"):
+        refit_run(store, second.name, echo=quiet)
 
 
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
         ({"data": {"all_rows": True}, "optim": {"schedule": "plateau"}}, "plateau needs a validation score"),
-        ({"data": {"all_rows": True, "fold": 1}}, "set one of the two"),
+        ({"data": {"all_rows": True, "fold": 1}}, "Set one of the two"),
         ({"data": {"mix": {"mixup": 0.2}}, "model": {"embedding": "dlib"}}, r"data\.mix mixes pictures"),
         ({"model": {"soft_sharing": 0.1}}, r"needs model\.networks=separate"),
     ],
 )
 def test_settings_that_mean_nothing_together_are_refused(sections: dict, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        check_together(tiny_settings(**sections))
+        check_combination(tiny_settings(**sections))
     flat = {f"{name}.{key}": str(value) for name, part in sections.items() for key, value in part.items()}
     with pytest.raises(ConfigError, match=words):
         load_train_settings(None, flat)
@@ -154,6 +156,6 @@ def test_an_embedding_that_would_ignore_variation_says_so() -> None:
     assert load_train_settings(None, {"model.embedding": "dlib"}).data.augment == {}  # the run's settings tell it
     assert load_train_settings(None, {"model.embedding": "dlib", "data.augment": "{}"}).data.augment == {}
     with pytest.raises(
-        ConfigError, match=r"data\.augment varies pictures, but model\.embedding=dlib looks at each once"
+        ConfigError, match=r"data\.augment varies pictures, but model\.embedding=dlib computes one vector"
     ):
         load_train_settings(None, {"model.embedding": "dlib", "data.augment": "{flip: 0.5}"})

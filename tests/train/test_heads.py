@@ -16,11 +16,11 @@ from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.store import Store
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
 from train.engine.loop import fit
+from train.engine.losses import HeadLoss, Loss
+from train.engine.new_run import new_run
 from train.models.checkpoint import load_trained
-from train.models.heads import HEADS, HeadLoss, head_of, log_probability, n_outputs, split_outputs
-from train.models.losses import Loss
+from train.models.heads import HEADS, head_of, log_probability, n_outputs, split_outputs
 from train.models.network import build_model
-from train.runs import new_run
 from train.settings import LossSettings, ModelSettings
 
 EVEN = torch.arange(18).repeat(10)  # classes of training rows, each ten times

@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from data_manifests.versions.store import Store
+from pipeline.runs import Run
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
 from tests.train.test_report import SETTINGS
 from train.cli.main import cli
-from train.runs import Run
 from train.settings import TrainSettings
-from train.studies.split_leakage import leak_lines, leak_table, resplit
+from train.studies.split_leakage import leakage_lines, leakage_table, resplit
 
 
 @pytest.fixture
@@ -67,7 +67,9 @@ def test_one_who_recognises_people_is_found_out(people: Store, tmp_path: Path) -
         parts[run.name] = table[table["split"] == "test"]
         return run
 
-    leak = leak_table(people, "drawn", tiny_settings(), 3, train, lambda run: parts[run.name], np.random.default_rng(0))
+    leak = leakage_table(
+        people, "drawn", tiny_settings(), 3, train, lambda run: parts[run.name], np.random.default_rng(0)
+    )
     image, person = leak["rows"]
     assert leak["test_rows"] == 3 * leak["test_people"]
     # now and then all three photos of somebody fall into validation
@@ -77,7 +79,7 @@ def test_one_who_recognises_people_is_found_out(people: Store, tmp_path: Path) -
     assert image["low"] > 0.5
     assert (person["trained_on"], person["claimed"]["f1"] < 0.2) == (0, True)
     assert abs(person["gap"]) < 0.15 < image["low"]
-    assert [line.split()[0] for line in leak_lines(leak)] == ["split", "image", "person"]
+    assert [line.split()[0] for line in leakage_lines(leak)] == ["split", "image", "person"]
 
 
 def test_the_command_shows_both_splits_with_their_runs(store: Store) -> None:

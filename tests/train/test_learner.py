@@ -13,16 +13,17 @@ from torch import Tensor
 
 from data_manifests.errors import BackendError, ConfigError
 from data_manifests.versions.store import Store
+from pipeline.runs import Run
 from tests.support.train_drawn import tiny_settings, write_people
 from train.data.augment import mix
 from train.data.loader import Batch
 from train.engine.learner import Learner
-from train.engine.loop import Progress, fit, grouped
+from train.engine.loop import TrainingProgress, fit, grouped
+from train.engine.losses import HeadLoss
+from train.engine.new_run import new_run
 from train.engine.optim import make_optimizer, precision_on
 from train.models.checkpoint import load_trained, read_checkpoint
-from train.models.heads import HeadLoss
 from train.models.network import build_model
-from train.runs import Run, new_run
 from train.settings import OptimSettings, TrainSettings
 
 
@@ -60,11 +61,11 @@ def test_accumulated_batches_are_one_large_batch() -> None:
     sgd = {"name": "sgd", "lr": 0.1, "precision": "full"}
     whole, parts = learner_of(vit(optim=sgd)), learner_of(vit(optim=sgd | {"accumulate": 3}))
     batch = batch_of(16)
-    whole.backward(whole.try_on(batch)[0])
+    whole.backward(whole.forward_loss(batch)[0])
     whole.update()
     for rows in (slice(0, 7), slice(7, 12), slice(12, 16)):  # of unlike sizes
         part = Batch(batch.image[rows], batch.target[rows], batch.age[rows], batch.sample_id[rows])
-        parts.backward(parts.try_on(part)[0] * len(part.target) / 16)
+        parts.backward(parts.forward_loss(part)[0] * len(part.target) / 16)
     parts.update()
     for one, other in zip(weights_of(whole), weights_of(parts), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
@@ -81,16 +82,16 @@ def test_the_average_follows_the_weights_and_is_what_is_judged() -> None:
     assert learner.ema is not None
     average = None
     for step in range(4):
-        learner.backward(learner.try_on(batch_of(8, step))[0])
+        learner.backward(learner.forward_loss(batch_of(8, step))[0])
         learner.update()
         now = weights_of(learner)[0]
         decay = learner.ema.get_decay(step + 1)
         average = now if average is None else decay * average + (1 - decay) * now
-    judged = next(learner.judged.parameters())
+    judged = next(learner.eval_model.parameters())
     torch.testing.assert_close(judged, average)
     assert not torch.equal(judged, weights_of(learner)[0])
     plain = learner_of(tiny_settings())
-    assert plain.judged is plain.model
+    assert plain.eval_model is plain.model
 
 
 def test_layers_near_the_pictures_learn_more_slowly() -> None:
@@ -120,7 +121,7 @@ def test_position_embeddings_and_biases_do_not_decay() -> None:
 def test_precision() -> None:
     half = learner_of(vit(optim={"precision": "bf16"}))
     full = learner_of(vit(optim={"precision": "full"}))
-    one, other = (learner.try_on(batch_of(4))[1] for learner in (half, full))
+    one, other = (learner.forward_loss(batch_of(4))[1] for learner in (half, full))
     assert one.dtype == other.dtype == torch.float32
     assert not torch.equal(one, other)
     torch.testing.assert_close(one, other, atol=0.05, rtol=0.05)
@@ -148,11 +149,11 @@ def test_half_floats_are_scaled_and_an_overflow_is_skipped() -> None:
     learner = learner_of(vit(optim={"precision": "fp16", "clip_norm": 1.0}))
     assert learner.scaler.is_enabled()
     before, scale = weights_of(learner), learner.scaler.get_scale()
-    learner.backward(learner.try_on(batch_of(4))[0] * float("inf"))
+    learner.backward(learner.forward_loss(batch_of(4))[0] * float("inf"))
     learner.update()
     assert all(torch.equal(one, other) for one, other in zip(before, weights_of(learner), strict=True))
     assert learner.scaler.get_scale() == scale / 2
-    learner.backward(learner.try_on(batch_of(4))[0])
+    learner.backward(learner.forward_loss(batch_of(4))[0])
     learner.update()
     assert any(not torch.equal(one, other) for one, other in zip(before, weights_of(learner), strict=True))
     assert all(weight.isfinite().all() for weight in weights_of(learner))
@@ -184,7 +185,7 @@ def test_the_loss_of_mixed_pictures_counts_both_labels() -> None:
     learner = learner_of(vit(data={"mix": {"mixup": 1.0}}))
     batch = batch_of(4)
     torch.manual_seed(5)
-    loss, outputs, shown = learner.try_on(batch)
+    loss, outputs, shown = learner.forward_loss(batch)
     torch.manual_seed(5)
     _, share = mix(batch.image, {"mixup": 1.0}, 1.0)
     mine, theirs = (learner.criterion(outputs, target, batch.age) for target in (batch.target, batch.target.roll(1)))
@@ -193,8 +194,8 @@ def test_the_loss_of_mixed_pictures_counts_both_labels() -> None:
 
 
 # -- resuming -------------------------------------------------------------------------------------------------------
-def train(store: Store, settings: TrainSettings, run: Run, stop_after: int = 0) -> Progress:
-    def stop(progress: Progress) -> None:
+def train(store: Store, settings: TrainSettings, run: Run, stop_after: int = 0) -> TrainingProgress:
+    def stop(progress: TrainingProgress) -> None:
         if progress.epoch == stop_after:
             raise KeyboardInterrupt
 
@@ -305,7 +306,7 @@ def test_epochs_leave_nothing_behind(store: Store) -> None:
     settings = tiny_settings(optim={"epochs": 5, "ema": 0.9, "accumulate": 2}, data={"mix": {"mixup": 0.4}})
     held: list[tuple[int, int]] = []
 
-    def count(progress: Progress) -> None:
+    def count(progress: TrainingProgress) -> None:
         if progress.epoch not in (2, 5):
             return
         gc.collect()

@@ -11,12 +11,13 @@ import torch
 from data_manifests.errors import BackendError, ConfigError, ManifestError, StageError
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.store import Store
+from pipeline.runs import Run
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
-from train.engine.loop import Progress, fit
+from train.engine.loop import TrainingProgress, fit
+from train.engine.new_run import new_run
 from train.engine.optim import SCHEDULES, Schedule, make_optimizer
 from train.models.checkpoint import load_trained, read_checkpoint
 from train.models.network import build_model, choose_device
-from train.runs import Run, new_run
 from train.settings import OptimSettings, TrainSettings, load_train_settings
 
 
@@ -29,10 +30,12 @@ def start(store: Store, settings: TrainSettings) -> Run:
     return new_run(store, store.read("drawn").version, settings)
 
 
-def train(store: Store, settings: TrainSettings, run: Run | None = None, stop_after: int = 0) -> tuple[Run, Progress]:
+def train(
+    store: Store, settings: TrainSettings, run: Run | None = None, stop_after: int = 0
+) -> tuple[Run, TrainingProgress]:
     run = run or start(store, settings)
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: TrainingProgress) -> None:
         if progress.epoch == stop_after:
             raise KeyboardInterrupt
 
@@ -149,7 +152,7 @@ def test_a_checkpoint_of_other_age_cuts_is_refused(store: Store) -> None:
     run, _ = train(store, tiny_settings(optim={"epochs": 1}))
     trained = load_trained(run.path / "best.pt", torch.device("cpu"))
     trained.check_taxonomy(AgeCuts(30, 60), "drawn@1")
-    with pytest.raises(ManifestError, match=r"tells the ages <30, 30-59, >=60 apart, but faces@2 has <45.*30,60"):
+    with pytest.raises(ManifestError, match=r"has the age classes <30, 30-59, >=60, but faces@2 has <45.*30,60"):
         trained.check_taxonomy(AgeCuts(45, 60), "faces@2")
 
 

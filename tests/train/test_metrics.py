@@ -11,9 +11,9 @@ from sklearn.metrics import accuracy_score, f1_score
 from torchmetrics.functional.classification import multiclass_f1_score
 
 from data_manifests.taxonomy import split_class_id
+from train.evaluation.bootstrap import bootstrap_intervals
 from train.evaluation.metrics import (
     EpochCounts,
-    bootstrap_intervals,
     calibration_error,
     confusion_of,
     f1_per_class,

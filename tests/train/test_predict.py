@@ -15,16 +15,17 @@ from click.testing import CliRunner, Result
 from data_manifests.errors import ConfigError, ManifestError, StageError
 from data_manifests.taxonomy import N_CLASSES, AgeCuts
 from data_manifests.versions.store import Store
+from pipeline.runs import find_run
 from tests.support.train_drawn import rows_of, tiny_settings, write_rows
 from train.cli.main import cli
 from train.data.loader import make_loader, to_device
 from train.data.row_selection import select_rows
+from train.engine.training_run import train_and_report
 from train.evaluation import tta
-from train.evaluation.ensemble import WAYS, Member, join, vote, vote_by_task, weights_of
-from train.evaluation.evaluate import best_of, ensemble_to_csv, evaluate_run
+from train.evaluation.ensemble import Member, ensemble_to_csv, join, weights_of
+from train.evaluation.evaluate import evaluate_run, load_best
 from train.evaluation.predict import PROBABILITIES, predict_rows, probabilities_of
-from train.runs import find_run
-from train.training import train_and_report
+from train.evaluation.voting import RULES, vote, vote_by_task
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def trained_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     write_rows(store, rows + rows_of(store, 6, split="test", first=36))
     for seed, epochs in ((1, 8), (2, 2)):
         settings = tiny_settings(seed=seed, optim={"epochs": epochs})
-        train_and_report(store, "drawn", settings, once=False, say=lambda line: None)
+        train_and_report(store, "drawn", settings, once=False, echo=lambda line: None)
     return store
 
 
@@ -88,8 +89,8 @@ def test_a_wrong_source_is_one_line(trained_store: Store, tmp_path: Path) -> Non
         assert words in str(error)
     assert not Path(out).exists()
     other = write_rows(trained_store, rows_of(trained_store, 2, split="val"), name="other", cuts=AgeCuts(45, 60))
-    with pytest.raises(ManifestError, match=r"the checkpoint tells the ages <30, 30-59, >=60 apart, but other@1"):
-        evaluate_run(trained_store, "drawn-0001", other.ref, "val", say=print)
+    with pytest.raises(ManifestError, match=r"the checkpoint has the age classes <30, 30-59, >=60, but other@1"):
+        evaluate_run(trained_store, "drawn-0001", other.ref, "val", echo=print)
 
 
 # -- views ----------------------------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ def test_views_are_what_they_are_called() -> None:
 
 
 def test_views_are_averaged_as_probabilities(trained_store: Store) -> None:
-    trained = best_of(find_run(trained_store, "drawn-0001"))
+    trained = load_best(find_run(trained_store, "drawn-0001"))
     rows = select_rows(trained_store.read("drawn"), trained.settings.data).val
     loader = make_loader(rows, trained_store, trained.settings, train=False)
     plain, averaged = (probabilities_of(trained, loader, "", names) for names in ((), ("flip",)))
@@ -214,7 +215,7 @@ def test_networks_of_one_task_each_vote_before_they_are_put_together() -> None:
     soft = vote_by_task("soft", cast, score)
     assert soft.sum() == pytest.approx(1)
     assert soft[0].reshape(3, 2, 3).sum((0, 1)) == pytest.approx(cast[2:].reshape(3, 3, 2, 3).sum((1, 2)).mean(0))
-    with pytest.raises(StageError, match=r"no member tells gender: a vote by task needs one at least for each"):
+    with pytest.raises(StageError, match=r"no member predicts gender. A vote by task needs at least one member for each"):
         vote_by_task("hard", cast[[0, 2]], {task: np.ones(2) for task in score})
 
 
@@ -223,12 +224,12 @@ def test_unknown_ways_and_weights() -> None:
         vote("sofd", CAST, np.ones(3))
     table = pd.DataFrame({"predicted": [1]}, index=["a"])
     members = [Member("one", table, {"f1": 0.5}), Member("two", table)]
-    with pytest.raises(ConfigError, match=r"two has no validation score, which --how hard_best goes by"):
+    with pytest.raises(ConfigError, match=r"two has no validation score, which --how hard_best needs"):
         weights_of(members, [], "hard_best")
     with pytest.raises(ConfigError, match=r"one number ≥ 0 for each of 2 members\. Got \[1, 2, 3\]"):
         weights_of(members, [1, 2, 3], "weighted")
     assert weights_of(members, [2, 1], "weighted").tolist() == [2, 1]
-    assert set(WAYS) == {"soft", "weighted", "product", "hard", "hard_best"}
+    assert set(RULES) == {"soft", "weighted", "product", "hard", "hard_best"}
 
 
 def member(name: str, samples: str) -> Member:
@@ -242,11 +243,11 @@ def test_members_are_joined_by_sample_not_by_place() -> None:
 
 
 def test_what_does_not_match_is_said() -> None:
-    with pytest.raises(StageError, match=r"not all have the same 4 pictures: one lacks 1, other lacks 2\. --common"):
+    with pytest.raises(StageError, match=r"the members differ in their 4 pictures: one lacks 1, other lacks 2\. Give --common"):
         join([member("one", "abc"), member("other", "bd")])
     joined = join([member("one", "abc"), member("other", "bd")], common=True)
     assert [list(entry.table.index) for entry in joined] == [["b"], ["b"]]
-    with pytest.raises(StageError, match=r"one and other have no picture in common.*give --on REF"):
+    with pytest.raises(StageError, match=r"one and other have no picture in common.*Give --on REF"):
         join([member("one", "ab"), member("other", "cd")], common=True)
     with pytest.raises(StageError, match=r"other has two predictions of 'c'"):
         join([member("one", "ab"), member("other", "cc")])
@@ -257,7 +258,7 @@ def test_an_ensemble_of_runs_is_judged_where_labels_are_known(trained_store: Sto
     said: list[str] = []
     out = tmp_path / "votes.csv"
     runs = ["drawn-0001", "drawn-0002"]
-    about = ensemble_to_csv(trained_store, runs, out, how="soft", probabilities=True, say=said.append)
+    about = ensemble_to_csv(trained_store, runs, out, how="soft", probabilities=True, echo=said.append)
     tables = [pd.read_parquet(find_run(trained_store, run).path / "predictions.parquet") for run in runs]
     val = [table[table["split"] == "val"].set_index("sample_id") for table in tables]
     answers = pd.read_csv(out, index_col="sample_id")
@@ -295,17 +296,17 @@ def test_answers_alone_can_be_put_to_a_hard_vote_only(trained_store: Store, tmp_
         files.append(tmp_path / f"{place}.csv")
         pd.DataFrame({"ImageID": ["a.jpg", "b.jpg", "c.jpg"], "ans": answers}).to_csv(files[-1], index=False)
     names, out = [str(file) for file in files], tmp_path / "votes.csv"
-    ensemble_to_csv(trained_store, names, out, how="hard", say=print)
+    ensemble_to_csv(trained_store, names, out, how="hard", echo=print)
     assert pd.read_csv(out)["ans"].tolist() == [1, 2, 4]
     with pytest.raises(
         StageError, match=r"0\.csv has no probabilities: predict with --probabilities, or use --how hard"
     ):
-        ensemble_to_csv(trained_store, names, out, how="soft", say=print)
+        ensemble_to_csv(trained_store, names, out, how="soft", echo=print)
     with pytest.raises(StageError, match="at least two members"):
-        ensemble_to_csv(trained_store, names[:1], out, say=print)
+        ensemble_to_csv(trained_store, names[:1], out, echo=print)
     files[0].write_text("a,b\n1,2\n")
     with pytest.raises(StageError, match="has no ImageID and ans"):
-        ensemble_to_csv(trained_store, names, out, how="hard", say=print)
+        ensemble_to_csv(trained_store, names, out, how="hard", echo=print)
 
 
 def test_a_folder_is_voted_on_by_name(trained_store: Store, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from data_manifests.errors import BackendError
 from tests.support.train_drawn import tiny_settings
 from train.models.network import build_model
-from train.models.pretrained import cached_files, hub_is_reachable, require_weights
+from train.pretrained_weights import cached_files, hub_is_reachable, require_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +66,7 @@ def test_weights_on_this_machine_are_used_without_the_hub(cache: Path) -> None:
 def test_a_broken_file_is_told(cache: Path) -> None:
     put_weights(cache)
     cached_files("test_resnet")[0].write_bytes(b"not weights")
-    with pytest.raises(BackendError, match="backbone 'test_resnet' cannot be made"):
+    with pytest.raises(BackendError, match="backbone 'test_resnet' cannot be created"):
         build_model(tiny_settings(model={"pretrained": True}).model, (32, 32))
 
 
@@ -90,7 +90,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(cache: Path, monke
         release.wait(60)
         raise OSError
 
-    monkeypatch.setattr("train.models.pretrained.socket.create_connection", never)
+    monkeypatch.setattr("train.pretrained_weights.socket.create_connection", never)
     try:
         assert not hub_is_reachable()
         assert not release.is_set()

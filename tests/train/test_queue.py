@@ -25,9 +25,9 @@ from tests.support.train_jobs import ROOT, redis_server, said_by, start, wait_fo
 from train.cli.main import cli
 from train.cli.queue import age_text, table_lines
 from train.queue.job_status import log_of, runs_of_job
-from train.queue.job_store import Board, Job, JsonSerializer, jobs_of, open_board
+from train.queue.job_store import Job, JobStore, JsonSerializer, jobs_of, open_job_store
 from train.queue.supervisor import end_tree
-from train.queue.worker import Watch, command_of
+from train.queue.worker import LeaseMonitor, command_of
 from train.settings import load_train_settings
 
 
@@ -43,13 +43,13 @@ def url(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
         return ""
     url = request.getfixturevalue("redis_url")
-    open_board(Path(), url).huey.storage.flush_all()
+    open_job_store(Path(), url).huey.storage.flush_all()
     return url
 
 
 @pytest.fixture
-def board(store: Store, url: str) -> Board:
-    return open_board(store.workspace, url)
+def job_store(store: Store, url: str) -> JobStore:
+    return open_job_store(store.workspace, url)
 
 
 def command(store: Store, url: str, *words: str) -> Result:
@@ -71,108 +71,110 @@ def epochs_of(store: Store, job_id: int) -> list[str]:
     return [row["epoch"] for row in csv.DictReader(file.open())] if file.is_file() else []
 
 
-# -- the board ------------------------------------------------------------------------------------------------------
-def test_a_job_goes_through_its_states(board: Board) -> None:
-    first, second = board.add(("report", "a"), tries=3), board.add(("report", "b"), tries=3)
+# -- the job_store ------------------------------------------------------------------------------------------------------
+def test_a_job_goes_through_its_states(job_store: JobStore) -> None:
+    first, second = job_store.add(("report", "a"), tries=3), job_store.add(("report", "b"), tries=3)
     assert (first, second) == (1, 2)
-    taken = board.take("me")
+    taken = job_store.take("me")
     assert taken is not None
     assert (taken.id, taken.words, taken.attempt, taken.state) == (1, ("report", "a"), 1, "running")
-    assert [job.state for job in board.jobs()] == ["running", "waiting"]
-    assert board.beat(taken, 0)
-    assert board.end(taken, "failed", "no such run")
-    assert not board.end(taken, "finished")  # the first word counts
-    assert not board.beat(taken, 1)
-    assert (board.job(1).state, board.job(1).reason, board.job(1).beat) == ("failed", "no such run", 1)
-    board.again(board.job(1))
-    assert (board.job(1).state, board.job(1).attempt) == ("waiting", 2)
-    second_job = board.take("me")
+    assert [job.state for job in job_store.jobs()] == ["running", "waiting"]
+    assert job_store.heartbeat(taken, 0)
+    assert job_store.end(taken, "failed", "no such run")
+    assert not job_store.end(taken, "finished")  # the first word counts
+    assert not job_store.heartbeat(taken, 1)
+    assert (job_store.job(1).state, job_store.job(1).reason, job_store.job(1).beat) == ("failed", "no such run", 1)
+    job_store.retry(job_store.job(1))
+    assert (job_store.job(1).state, job_store.job(1).attempt) == ("waiting", 2)
+    second_job = job_store.take("me")
     assert second_job is not None
     assert second_job.id == 2
-    again = board.take("me")
+    again = job_store.take("me")
     assert again is not None
     assert (again.id, again.attempt) == (1, 2)
-    assert board.take("me") is None
+    assert job_store.take("me") is None
     with pytest.raises(StageError, match=r"there is no job 9 \(known: 1, 2\)"):
-        board.job(9)
+        job_store.job(9)
 
 
-def test_a_job_cancelled_while_it_waits_is_never_taken(board: Board) -> None:
-    board.add(("report", "a"), tries=3)
-    assert board.end(board.job(1), "cancelled")
-    assert board.take("me") is None
-    assert board.job(1).state == "cancelled"
+def test_a_job_cancelled_while_it_waits_is_never_taken(job_store: JobStore) -> None:
+    job_store.add(("report", "a"), tries=3)
+    assert job_store.end(job_store.job(1), "cancelled")
+    assert job_store.take("me") is None
+    assert job_store.job(1).state == "cancelled"
 
 
-def test_a_message_too_many_does_no_harm(board: Board) -> None:
-    board.add(("report", "a"), tries=3)
-    board.message(1, 1)
-    board.message(1, 1)
-    assert board.take("one") is not None
-    assert board.take("two") is None
+def test_a_message_too_many_does_no_harm(job_store: JobStore) -> None:
+    job_store.add(("report", "a"), tries=3)
+    job_store.message(1, 1)
+    job_store.message(1, 1)
+    assert job_store.take("one") is not None
+    assert job_store.take("two") is None
 
 
 def _take_all(workspace: Path, url: str) -> list[int]:
-    board, taken = open_board(workspace, url), []
-    while (job := board.take(str(os.getpid()))) is not None:
+    job_store, taken = open_job_store(workspace, url), []
+    while (job := job_store.take(str(os.getpid()))) is not None:
         taken.append(job.id)
     return taken
 
 
-def test_workers_at_once_never_take_a_job_twice(store: Store, url: str, board: Board) -> None:
+def test_workers_at_once_never_take_a_job_twice(store: Store, url: str, job_store: JobStore) -> None:
     for _ in range(60):
-        board.message(board.add(("report", "a"), tries=1), 1)  # every message twice, to make it hard
+        job_store.message(job_store.add(("report", "a"), tries=1), 1)  # every message twice, to make it hard
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         taken = pool.starmap(_take_all, [(store.workspace, url)] * 3)
     assert sorted(job for jobs in taken for job in jobs) == list(range(1, 61))
 
 
-def test_a_lost_job_is_begun_again_as_often_as_it_may(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_job_is_begun_again_as_often_as_it_may(job_store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, said = [0.0], []
     monkeypatch.setattr("train.queue.worker.time.monotonic", lambda: clock[0])
-    watch = Watch(lease_seconds=60)
-    board.add(("report", "a"), tries=2)
+    watch = LeaseMonitor(lease_seconds=60)
+    job_store.add(("report", "a"), tries=2)
     for attempt in (1, 2):
-        job = board.take("doomed")
+        job = job_store.take("doomed")
         assert job is not None
-        watch.recover(board, said.append)  # sees it for the first time
+        watch.recover(job_store, said.append)  # sees it for the first time
         clock[0] += 59
-        board.beat(job, 1)
-        watch.recover(board, said.append)  # it lives
+        job_store.heartbeat(job, 1)
+        watch.recover(job_store, said.append)  # it lives
         clock[0] += 59
-        watch.recover(board, said.append)
-        assert board.job(1).state == "running"
+        watch.recover(job_store, said.append)
+        assert job_store.job(1).state == "running"
         clock[0] += 2  # 61 seconds since the last sign
-        watch.recover(board, said.append)
-        assert (board.job(1).state, board.job(1).attempt) == ("lost", attempt)
-        assert not board.beat(job, 2)  # should it live after all, it learns that it is out
-        watch.recover(board, said.append)
-    assert (board.job(1).state, board.job(1).attempt) == ("lost", 2)
-    assert said == ["job 1: lost (no sign of life from doomed for 60 s), attempt 2 of 2"]
-    assert board.take("me") is None
+        watch.recover(job_store, said.append)
+        assert (job_store.job(1).state, job_store.job(1).attempt) == ("lost", attempt)
+        assert not job_store.heartbeat(job, 2)  # should it live after all, it learns that it is out
+        watch.recover(job_store, said.append)
+    assert (job_store.job(1).state, job_store.job(1).attempt) == ("lost", 2)
+    assert said == ["job 1: lost (no heartbeat from doomed for 60 s), attempt 2 of 2"]
+    assert job_store.take("me") is None
 
 
-def test_a_message_that_died_with_its_worker_is_written_again(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_that_died_with_its_worker_is_written_again(
+    job_store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = [0.0]
     monkeypatch.setattr("train.queue.worker.time.monotonic", lambda: clock[0])
-    watch = Watch(lease_seconds=60)
-    board.add(("report", "a"), tries=2)
-    assert board.huey.dequeue() is not None  # a worker took it and was killed before it could claim the job
+    watch = LeaseMonitor(lease_seconds=60)
+    job_store.add(("report", "a"), tries=2)
+    assert job_store.huey.dequeue() is not None  # a worker took it and was killed before it could claim the job
     for _ in range(2):
-        watch.recover(board, print)
+        watch.recover(job_store, print)
         clock[0] += 61
-    assert board.huey.pending_count() == 1
+    assert job_store.huey.pending_count() == 1
     clock[0] += 61
-    watch.recover(board, print)
-    assert board.huey.pending_count() == 1  # it is there, so no other is written
-    assert board.take("me") is not None
+    watch.recover(job_store, print)
+    assert job_store.huey.pending_count() == 1  # it is there, so no other is written
+    assert job_store.take("me") is not None
 
 
-def test_what_lies_in_the_database_is_json(board: Board) -> None:
-    board.add(("report", "a"), tries=2)
-    (message,) = board.huey.storage.enqueued_items()
+def test_what_lies_in_the_database_is_json(job_store: JobStore) -> None:
+    job_store.add(("report", "a"), tries=2)
+    (message,) = job_store.huey.storage.enqueued_items()
     assert bytes(message).startswith(b'{"message": ["')
-    assert b'{"data": {"words": ["report", "a"]' in bytes(board.huey.storage.peek_data("job/1"))
+    assert b'{"data": {"words": ["report", "a"]' in bytes(job_store.huey.storage.peek_data("job/1"))
     with pytest.raises(ValueError, match="codec can't decode"):
         JsonSerializer().deserialize(b"\x80\x05cos\nsystem\n.")  # a pickle
 
@@ -192,7 +194,7 @@ def test_a_variant_of_a_settings_file_is_kept_with_its_file(store: Store) -> Non
     config.write_text(config.read_text() + "\nvariants: {long: {optim: {epochs: 50}}}\n")
     added = command(store, "", "add", "fit", "drawn", "--config", f"{config}#long")
     assert added.exit_code == 0, added.output
-    kept = open_board(store.workspace).job(1).words[-1]
+    kept = open_job_store(store.workspace).job(1).words[-1]
     assert kept.endswith("config.yaml#long")
     assert load_train_settings(Path(kept)).optim.epochs == 50
 
@@ -205,7 +207,7 @@ def test_add_checks_and_keeps_what_it_is_given(store: Store) -> None:
     assert added.exit_code == 0, added.output
     write_people(store, train=12, val=6)  # a newer version, and another file
     config.write_text("optim: {epochs: 99}")
-    (job,) = open_board(store.workspace).jobs()
+    (job,) = open_job_store(store.workspace).jobs()
     kept = store.workspace.resolve() / "queue" / "1" / "config.yaml"
     assert job.words == ("fit", "drawn@1", "--config", str(kept), "seed=4", "--once")
     assert yaml.safe_load(kept.read_text())["optim"]["epochs"] == 2
@@ -213,7 +215,7 @@ def test_add_checks_and_keeps_what_it_is_given(store: Store) -> None:
     compared = command(store, "", "add", "compare", "drawn", "drawn@1", "--val", "drawn", "optim.epochs=1")
     assert compared.exit_code == 0, compared.output
     expected = ("compare", "drawn@2", "drawn@1", "--val", "drawn@2", "optim.epochs=1")
-    assert open_board(store.workspace).job(2).words == expected
+    assert open_job_store(store.workspace).job(2).words == expected
 
 
 @pytest.mark.parametrize(
@@ -235,17 +237,17 @@ def test_a_wrong_job_is_refused_when_it_is_added(
     text = result.output if kind is None else str(result.exception)
     assert re.search(message, text), text
     assert kind is None or isinstance(result.exception, kind)
-    assert open_board(store.workspace).jobs() == []
+    assert open_job_store(store.workspace).jobs() == []
 
 
 def test_only_what_can_be_is_cancelled_or_begun_again(store: Store) -> None:
-    board = open_board(store.workspace)
-    board.add(("report", "a"), tries=3)
+    job_store = open_job_store(store.workspace)
+    job_store.add(("report", "a"), tries=3)
     assert "job 1 is waiting" in str(command(store, "", "retry", "1").exception)
     assert command(store, "", "cancel", "1").output == "job 1: cancelled\n"
     assert "job 1 has ended already: cancelled" in str(command(store, "", "cancel", "1").exception)
     assert command(store, "", "retry", "1").output.startswith("job 1: attempt 2 waits")
-    assert board.job(1).state == "waiting"
+    assert job_store.job(1).state == "waiting"
     assert "there is no job 7 (known: 1)" in str(command(store, "", "cancel", "7").exception)
 
 
@@ -256,11 +258,11 @@ def test_a_database_that_is_away_is_one_line(store: Store) -> None:
     assert str(error).endswith("Start it with: redis-server")
     assert "\n" not in str(error)
     with pytest.raises(ConfigError, match=r"Got 'mysql://x' instead"):
-        open_board(store.workspace, "mysql://x")
+        open_job_store(store.workspace, "mysql://x")
     (store.workspace / "queue").mkdir(parents=True)
     (store.workspace / "queue" / "queue.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(StageError, match="file is not a database"):
-        open_board(store.workspace)
+        open_job_store(store.workspace)
 
 
 def test_the_table() -> None:
@@ -299,12 +301,12 @@ def test_a_killed_worker_s_job_is_found_and_gone_on_with(store: Store, url: str)
     wait_for(lambda: not any(process.is_running() for process in trainers), "the end of the training process")
     done = len(epochs_of(store, 1))
     assert done < epochs, "the job was over before its worker was killed"
-    assert open_board(store.workspace, url).job(1).state == "running"  # nobody has noticed yet
+    assert open_job_store(store.workspace, url).job(1).state == "running"  # nobody has noticed yet
 
     said = said_by(start(store.workspace, url, "work", "--lease", "2", "--until-done"))
-    job = open_board(store.workspace, url).job(1)
+    job = open_job_store(store.workspace, url).job(1)
     assert (job.state, job.attempt) == ("finished", 2), said
-    assert "job 1: lost (no sign of life from" in said
+    assert "job 1: lost (no heartbeat from" in said
     # the same run, every epoch once, the later ones by the second worker
     assert epochs_of(store, 1) == [str(epoch + 1) for epoch in range(epochs)]
     assert (runs_of_job(store, 1)[0].path / "report.html").is_file()
@@ -325,12 +327,14 @@ def test_a_running_job_is_cancelled_and_a_stopped_worker_hands_its_job_back(stor
     worker.send_signal(signal.SIGTERM)
     said = said_by(worker)
     assert "job 1: stopped after" in said
-    cancelled, lost = open_board(store.workspace).jobs()
+    cancelled, lost = open_job_store(store.workspace).jobs()
     assert cancelled.state == "cancelled"
     assert len(epochs_of(store, 1)) < 500
     assert (lost.state, lost.reason) == ("lost", "its worker was stopped")
     recovered: list[str] = []
-    Watch(60).recover(open_board(store.workspace), recovered.append)  # at once: nobody has to wait for the lease
+    LeaseMonitor(60).recover(
+        open_job_store(store.workspace), recovered.append
+    )  # at once: nobody has to wait for the lease
     assert recovered == ["job 2: lost (its worker was stopped), attempt 2 of 3"]
     for job, run in ((1, "drawn-0001"), (2, "drawn-0002")):
         later = Job(job, ("fit", "drawn@1"), 1, 3, 0.0, attempt=2, state="running", since=0.0)
@@ -338,14 +342,14 @@ def test_a_running_job_is_cancelled_and_a_stopped_worker_hands_its_job_back(stor
 
 
 def test_two_workers_share_the_jobs_and_one_that_fails_says_why(store: Store, redis_url: str) -> None:
-    open_board(Path(), redis_url).huey.storage.flush_all()
+    open_job_store(Path(), redis_url).huey.storage.flush_all()
     write_people(store, train=6, val=6)
     config = str(tiny_config(store, 1))
     for more in (["seed=1"], ["optim.name=sgd", "optim.lr=1e30"], ["seed=2"]):
         assert command(store, redis_url, "add", "fit", "drawn", "--config", config, *more).exit_code == 0
     workers = [start(store.workspace, redis_url, "work", "--lease", "20", "--until-done") for _ in range(2)]
     said = [said_by(worker) for worker in workers]
-    jobs = open_board(store.workspace, redis_url).jobs()
+    jobs = open_job_store(store.workspace, redis_url).jobs()
     assert [job.state for job in jobs] == ["finished", "failed", "finished"], said
     assert {job.attempt for job in jobs} == {1}  # a failure of its own is not tried again by itself
     assert len({job.worker for job in jobs}) == 2

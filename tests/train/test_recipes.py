@@ -15,10 +15,10 @@ from data_manifests.errors import ConfigError
 from data_manifests.versions.store import Store
 from pipeline.photos.images import load_rgb, save_rgb
 from tests.support.train_drawn import rows_of, write_rows
-from train.data.feature_cache import keeps_features
+from train.data.feature_cache import uses_cached_features
 from train.engine.loop import fit
+from train.engine.new_run import new_run
 from train.models.network import freeze
-from train.runs import new_run
 from train.settings import TrainSettings, load_train_settings
 
 FOLDER = Path(__file__).parents[2] / "configs" / "train" / "recipes"
@@ -53,7 +53,7 @@ def test_the_other_settings_files_are_read(file: Path) -> None:
     settings = load_train_settings(file)
     assert settings.data.sampler == "none"  # versions of a manifest are compared with these
     assert timm.is_model(settings.model.backbone)
-    assert keeps_features(settings) == (file.stem == "frozen")
+    assert uses_cached_features(settings) == (file.stem == "frozen")
 
 
 def test_the_five_recipes_are_there_and_say_their_published_score() -> None:

@@ -11,12 +11,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from data_manifests.errors import BackendError, ConfigError
 from data_manifests.versions.store import Store
+from pipeline.runs import CONFIG, Run
 from tests.support.train_drawn import tiny_settings, write_people
-from train.engine.loop import Progress
-from train.engine.tracking import named, tracking
-from train.runs import Run, new_run
-from train.settings import TrainSettings
-from train.training import train_and_report
+from train.engine.loop import TrainingProgress
+from train.engine.new_run import new_run
+from train.engine.tracking import grouped_names, tracking
+from train.engine.training_run import train_and_report
+from train.settings import TrainSettings, load_train_settings
 
 
 def row(epoch: int, f1: float) -> dict[str, float]:
@@ -26,7 +27,7 @@ def row(epoch: int, f1: float) -> dict[str, float]:
 def track(run: Run, settings: TrainSettings, *rows: dict[str, float]) -> None:
     with tracking(run, settings) as after_epoch:
         for one in rows:
-            after_epoch(Progress(epoch=int(one["epoch"]), history=[one]))
+            after_epoch(TrainingProgress(epoch=int(one["epoch"]), history=[one]))
 
 
 def scalars(run: Run, name: str) -> dict[int, float]:
@@ -41,7 +42,7 @@ def run(store: Store) -> Run:
 
 
 def test_parts_of_a_score_share_a_chart() -> None:
-    assert named(row(1, 0.25)) == {
+    assert grouped_names(row(1, 0.25)) == {
         "epoch": 1, "lr": 0.1, "f1/train": 1.0, "f1/val": 0.25, "mask_f1/val": 0.5, "seconds": 2.0,
     }  # fmt: skip
 
@@ -59,7 +60,7 @@ def test_tensorboard_forgets_what_an_interrupted_epoch_left(run: Run) -> None:
 
 def test_a_run_is_tracked_and_can_be_repeated_from_its_folder(store: Store) -> None:
     write_people(store, train=6, val=3)
-    run = train_and_report(store, "drawn", tiny_settings(optim={"epochs": 2}), once=False, say=lambda line: None)
+    run = train_and_report(store, "drawn", tiny_settings(optim={"epochs": 2}), once=False, echo=lambda line: None)
     history = pd.read_csv(run.path / "metrics.csv")
     assert list(scalars(run, "f1/val").values()) == pytest.approx(history["val_f1"].tolist(), rel=1e-4)
     assert list(scalars(run, "loss/train")) == [1, 2]
@@ -67,7 +68,7 @@ def test_a_run_is_tracked_and_can_be_repeated_from_its_folder(store: Store) -> N
     assert about["content_hash"] == store.version("drawn").content_hash
     assert about["transform"]["all"].startswith("resize to ")
     assert {"command", "seed", "tools", "history", "age_cuts"} <= set(about)
-    assert run.settings() == tiny_settings(optim={"epochs": 2})
+    assert load_train_settings(run.path / CONFIG) == tiny_settings(optim={"epochs": 2})
 
 
 def test_none_writes_nothing_and_unknown_names_are_told(run: Run) -> None:

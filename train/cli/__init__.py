@@ -1,4 +1,4 @@
-"""TODO train.cli."""
+"""The command line of `python -m train`."""
 
 from train.cli.main import cli
 

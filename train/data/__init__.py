@@ -1,4 +1,4 @@
-"""TODO train.data."""
+"""Training data: the rows of a manifest, selected, decoded, cached, augmented, sampled and batched."""
 
 from train.data.augment import check_mix, make_augment, mix
 from train.data.feature_cache import embed_rows

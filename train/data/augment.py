@@ -1,4 +1,4 @@
-"""How training pictures are varied: torchvision's v2 transforms, chosen from visible tables by name and strength."""
+"""Augmentation of training pictures: torchvision's v2 transforms, in tables by name."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Size = tuple[int, int]
 
 
 class GridDropout(torch.nn.Module):
-    """Black squares in a regular grid over a uint8 picture (Chen et al. 2020, GridMask).
+    """A transform that blackens squares in a regular grid of a uint8 picture (GridMask, Chen et al. 2020).
 
-    `share` of each cell's sides is dropped; cells are a tenth to a third of the picture wide and begin anywhere.
+    `share` of each cell's side is dropped; cells are a tenth to a third of the picture wide, at a random offset.
     """
 
     def __init__(self, share: float) -> None:
         super().__init__()
         if not 0 <= share < 1:
-            raise ValueError("the share of a cell's side that is dropped must be within 0 and 1")
+            raise ValueError("the dropped share of a cell's side must be within 0 and 1")
         self.share = share
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -40,14 +40,14 @@ def _crop(share: float, size: Size) -> v2.Transform:
 
 
 def _blur(sigma: float, size: Size) -> v2.Transform:
-    kernel = 2 * max(1, round(2 * sigma)) + 1  # two sigmas to each side
+    kernel = 2 * max(1, round(2 * sigma)) + 1  # two sigmas on each side
     return v2.GaussianBlur(kernel, (0.1, max(0.1, sigma)))
 
 
-# name → what makes the transform of (C, H, W) uint8 pictures, from its strength and the picture's size in px
-AUGMENT: dict[str, Callable[[float, Size], torch.nn.Module]] = {
+# name → (strength, picture size in px) → transform of uint8 pictures (C, H, W)
+AUGMENTATIONS: dict[str, Callable[[float, Size], torch.nn.Module]] = {
     "flip": lambda chance, size: v2.RandomHorizontalFlip(chance),
-    "crop": _crop,  # up to this share of the area is cut away, the rest enlarged
+    "crop": _crop,  # up to this share of the area is cut off, the rest enlarged
     "rotate": lambda degrees, size: v2.RandomRotation(degrees, v2.InterpolationMode.BILINEAR),
     "color": lambda strength, size: v2.ColorJitter(strength, strength, strength),
     "blur": _blur,  # sigma up to this many pixels
@@ -57,38 +57,40 @@ AUGMENT: dict[str, Callable[[float, Size], torch.nn.Module]] = {
     "rand_augment": lambda magnitude, size: v2.RandAugment(magnitude=round(magnitude)),
 }
 
-# name → what mixes a batch (B, 3, H, W) with itself, from the alpha of the beta distribution
-MIX: dict[str, Callable[..., v2.Transform]] = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
+# name → transform that mixes a batch (B, 3, H, W) with itself, from the alpha of the beta distribution
+MIXES: dict[str, Callable[..., v2.Transform]] = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
 
 
 def make_augment(strengths: Mapping[str, float], size: Size) -> torch.nn.Module:
-    """The transforms in the order given; a strength of 0 leaves one out. Raises ConfigError."""
+    """Compose the transforms in the order given, except those of strength 0. Raises ConfigError."""
     steps = []
     for name, strength in strengths.items():
-        if name not in AUGMENT:
-            raise ConfigError(must_be_one_of("data.augment", AUGMENT, name))
+        if name not in AUGMENTATIONS:
+            raise ConfigError(must_be_one_of("data.augment", AUGMENTATIONS, name))
         try:
-            steps += [AUGMENT[name](strength, size)] if strength else []
+            steps += [AUGMENTATIONS[name](strength, size)] if strength else []
         except ValueError as error:
             raise ConfigError(f"data.augment.{name}={strength}: {error}") from None
     return v2.Compose(steps) if steps else torch.nn.Identity()
 
 
 def check_mix(alphas: Mapping[str, float]) -> None:
-    """Raise ConfigError for an unknown name."""
+    """Check the names of `data.mix`. Raises ConfigError for an unknown one."""
     for name in alphas:
-        if name not in MIX:
-            raise ConfigError(must_be_one_of("data.mix", MIX, name))
+        if name not in MIXES:
+            raise ConfigError(must_be_one_of("data.mix", MIXES, name))
 
 
 def mix(image: torch.Tensor, alphas: Mapping[str, float], chance: float) -> tuple[torch.Tensor, float]:
-    """Mix each picture (B, 3, H, W) with the one before it in the batch; the second value is the share it keeps of
-    its own, so that a loss is share · loss(target) + (1 - share) · loss(target.roll(1)). One of `alphas` is drawn.
+    """Mix each picture (B, 3, H, W) with the one before it in the batch, by one of `alphas` drawn at random.
+
+    Returns the pictures and the share of each that is its own, so that the loss is
+    share · loss(target) + (1 - share) · loss(target.roll(1)).
     """
     if not alphas or float(torch.rand(())) >= chance:
         return image, 1.0
     names = list(alphas)
     name = names[int(torch.randint(len(names), ()))]
-    places = torch.arange(len(image))  # as labels: what becomes of them tells the share, whatever the real labels are
-    mixed, weights = MIX[name](alpha=alphas[name], num_classes=len(image))(image, places)
+    index = torch.arange(len(image))  # as labels: the mixed one-hot labels hold the share, whatever the real labels are
+    mixed, weights = MIXES[name](alpha=alphas[name], num_classes=len(image))(image, index)
     return mixed, float(weights[0, 0]) if len(image) > 1 else 1.0

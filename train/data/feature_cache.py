@@ -1,10 +1,10 @@
-"""Vectors of a frozen network, taken once per picture and kept: a head on them is trained in seconds.
+"""Feature vectors of a frozen network, computed once per picture and cached: a head on them trains in seconds.
 
-`model.embedding` names a describer that looks at a face and its landmarks; `model.freeze=backbone` without anything
-that varies the pictures takes the vectors of a timm backbone:
+`model.embedding` names a face descriptor, which takes a picture and its landmarks. `model.freeze=backbone` without
+augmentation takes the features of a timm backbone:
 
-    workspace/cache/features/<what was shown to which weights>/<part>.npy    float32 (N, D)
-                                                              /<part>.txt    sha256 of each picture, one a line
+    workspace/cache/features/<hash of preparation and weights>/<part>.npy    float32 (N, D)
+                                                              /<part>.txt    sha256 of each picture, one per line
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from data_manifests.versions import Store, write_atomic
 from pipeline.backends import load_backend
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Outcome, Record, Step, StepFunction
-from train.data.pixel_cache import Pixels, known_parts, spec_of
+from train.data.pixel_cache import Pixels, cache_spec, list_parts
 from train.models import Network
 from train.settings import DataSettings, TrainSettings
 
 VERSION = "1"
-BATCH, PART = 64, 2048  # pictures shown at once, and written at once: so much is lost by an interruption
+BATCH, PART = 64, 2048  # pictures per forward pass and per file; an interruption loses at most one file
 
-# name → the describer (pipeline/backends.py) that looks at a picture and its landmarks
+# name → the describer (pipeline/backends.py) of a picture and its landmarks
 EMBEDDINGS: Mapping[str, str] = {"dlib": "dlib_layers"}
 
 
 def embed_rows(table: pa.Table, store: Store, embedding: str, ref: str) -> np.ndarray:
-    """float32 (N, D): all that the describer says of each row's face, one after the other.
+    """Return the concatenated vectors of the describer for each row, float32 (N, D).
 
-    A row in which no face was found is looked at where the faces of the photos of `ref`, a version, lie; the report
-    counts such rows. Raises ConfigError for an unknown name; StageError when no photo has landmarks or a picture
+    A row without a detected face is described at the median landmarks of the photos of `ref`, a version; the report
+    counts such rows. Raises ConfigError for an unknown name, StageError when no photo has landmarks or a picture
     cannot be read.
     """
     if embedding not in EMBEDDINGS:
@@ -52,8 +52,7 @@ def embed_rows(table: pa.Table, store: Store, embedding: str, ref: str) -> np.nd
     if table.column("landmarks_xy").null_count:
         columns = ["landmarks_xy", "width_px", "height_px", "is_synthetic"]
         rows = store.read(ref, columns).table
-        # photos only, whatever became of them: all versions that go on from one detection then agree on the place,
-        # and what was said of a picture is found again
+        # photos of any status: all versions with one detection then share the median, and cached vectors are reused
         table = fill_landmarks(table, rows.filter(pc.invert(rows["is_synthetic"])), ref)
     describer = load_backend("describer", EMBEDDINGS[embedding])
     step = Step(
@@ -64,12 +63,14 @@ def embed_rows(table: pa.Table, store: Store, embedding: str, ref: str) -> np.nd
     results, _ = run_records("embed", [step], table.select(known), store)
     failed = [result["reason"] for result in results if result["status"] == "failed"]
     if failed:
-        raise StageError(f"{len(failed)} of {len(results)} pictures of {ref} give no embedding, first: {failed[0]}.")
+        raise StageError(
+            f"{len(failed)} of {len(results)} pictures of {ref} have no embedding, the first: {failed[0]}."
+        )
     return np.stack([_unpack(result["columns"]["embedding"]) for result in results])
 
 
 def fill_landmarks(table: pa.Table, photos: pa.Table, ref: str) -> pa.Table:
-    """The table with the median landmarks of `photos`, relative to the picture's size, where a row has none."""
+    """Fill missing landmarks with the median of `photos`, relative to the size of the picture. Raises StageError."""
     photos = photos.filter(photos["landmarks_xy"].is_valid())
     if photos.num_rows == 0:
         raise StageError(f"an embedding needs landmarks, and {ref} has none. Run: python -m preprocess run {ref}")
@@ -83,29 +84,29 @@ def fill_landmarks(table: pa.Table, photos: pa.Table, ref: str) -> pa.Table:
 
 
 def _points(table: pa.Table) -> np.ndarray:
-    """Landmarks (N, 68, 2) in pixels of rows that all have them."""
+    """Return landmarks (N, 68, 2) in pixels of rows that all have them."""
     return np.stack([*table["landmarks_xy"].combine_chunks().to_numpy(zero_copy_only=False)]).reshape(len(table), -1, 2)
 
 
 def _sizes(table: pa.Table) -> np.ndarray:
-    """Width and height of the pictures (N, 1, 2)."""
+    """Return width and height of the pictures (N, 1, 2)."""
     return np.stack([table[name].to_numpy() for name in ("width_px", "height_px")], 1)[:, None].astype(np.float64)
 
 
 def make_embed(describer: str) -> StepFunction:
-    """A step that keeps the vectors of one picture."""
+    """Return a step that computes the vector of one picture."""
     describe = load_backend("describer", describer).make()
 
     def step(record: Record, picture: np.ndarray) -> Outcome:
-        seen = describe(picture, np.array(record["landmarks_xy"], np.float32).reshape(-1, 2))
-        vector = np.concatenate([getattr(seen, part.name) for part in fields(seen)])
+        description = describe(picture, np.array(record["landmarks_xy"], np.float32).reshape(-1, 2))
+        vector = np.concatenate([getattr(description, part.name) for part in fields(description)])
         return Outcome({"embedding": _pack(vector)})
 
     return step
 
 
 def _pack(vector: np.ndarray) -> str:
-    """As text for JSON: half floats in base64."""
+    """Encode a vector as text for JSON: half floats in base64."""
     return base64.b64encode(vector.astype(np.float16).tobytes()).decode("ascii")
 
 
@@ -113,8 +114,8 @@ def _unpack(text: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), np.float16).astype(np.float32)
 
 
-def keeps_features(settings: TrainSettings) -> bool:
-    """Whether a backbone says the same of a picture in every epoch: it is frozen, and nothing varies the pictures."""
+def uses_cached_features(settings: TrainSettings) -> bool:
+    """Return whether features are the same in every epoch: the backbone is frozen, and pictures are not augmented."""
     frozen = settings.model.freeze == "backbone" and not settings.model.embedding
     varied = any(settings.data.augment.values()) or bool(settings.data.mix)
     return frozen and not varied and settings.model.networks == "shared"
@@ -124,14 +125,14 @@ def keeps_features(settings: TrainSettings) -> bool:
 def backbone_features(
     network: Network, pixels: Pixels, hashes: Sequence[str], store: Store, settings: DataSettings
 ) -> np.ndarray:
-    """float32 (N, D): what a frozen backbone says of each picture, looking only at those not yet kept.
+    """Return the features of a frozen backbone, float32 (N, D), computing those not cached yet.
 
-    Kept by the pictures' sha256 (`hashes`), how they were prepared, and the backbone's weights. Raises StageError when
-    the disk is full.
+    The cache key is the pictures' sha256 (`hashes`), their preparation, and the backbone's weights. Raises StageError
+    when the disk is full.
     """
-    spec = json.dumps([VERSION, spec_of(settings.size, settings.prepare), network.frozen_sha256()])
+    spec = json.dumps([VERSION, cache_spec(settings.size, settings.prepare), network.frozen_sha256()])
     folder = store.workspace / "cache" / "features" / hashlib.sha256(spec.encode()).hexdigest()[:16]
-    _, known = known_parts(folder)
+    _, known = list_parts(folder)
     missing = {sha: row for row, sha in enumerate(hashes) if sha not in known}
     device = next(network.parameters()).device
     network.eval()
@@ -143,14 +144,14 @@ def backbone_features(
                 image = torch.from_numpy(pixels.take(rows)).to(device).permute(0, 3, 1, 2).float().div_(255)
                 found.append(network.features(image).float().cpu().numpy())
                 bar.update(len(rows))
-            _keep(folder, names, np.concatenate(found))
-    parts, known = known_parts(folder)
+            _write_part(folder, names, np.concatenate(found))
+    parts, known = list_parts(folder)
     vectors = [np.load(part) for part in parts]
     return np.stack([vectors[part][row] for part, row in (known[sha] for sha in hashes)])
 
 
-def _keep(folder: Path, names: Sequence[str], vectors: np.ndarray) -> None:
-    """Write one more part; its list last, so that a reader never meets half of one."""
+def _write_part(folder: Path, names: Sequence[str], vectors: np.ndarray) -> None:
+    """Write one more part, its .txt last, so that readers see complete parts only."""
     data, part = io.BytesIO(), folder / uuid.uuid4().hex
     np.save(data, vectors)
     try:

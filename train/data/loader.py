@@ -1,4 +1,4 @@
-"""From manifest rows to batches.
+"""Loaders that turn manifest rows into batches.
 
 rows ─ pixels (decoded once, memory-mapped) ─ augment (train only) ─ normalise ─▶ Batch
 """
@@ -17,16 +17,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from data_manifests.errors import StageError
 from data_manifests.versions import Store
 from train.data.augment import make_augment
-from train.data.feature_cache import backbone_features, embed_rows, keeps_features
+from train.data.feature_cache import backbone_features, embed_rows, uses_cached_features
 from train.data.pixel_cache import Pixels, open_pixels
 from train.data.sampling import Draw, EpochSampler
-from train.distributed import ALONE, SharedBatches, Team
 from train.models import UNKNOWN_AGE, Network
+from train.process_group import SINGLE_PROCESS, ProcessGroup, ShardedBatches
 from train.settings import DataSettings, TrainSettings
 
 
 class Batch(NamedTuple):
-    """What a loader gives."""
+    """One batch of a loader."""
 
     image: torch.Tensor  # float32 (B, 3, H, W) in [0, 1], or with an embedding float32 (B, D)
     target: torch.Tensor  # int64 (B,), class 0 to 17
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What is known of the rows of a loader, each (N,)."""
+    """The labels of a loader's rows, each (N,)."""
 
     target: np.ndarray  # class 0 to 17
     age: np.ndarray  # years, or UNKNOWN_AGE
@@ -43,19 +43,19 @@ class Labels(NamedTuple):
     sample_id: list[str]
 
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """target and age, int64 (N,)."""
+        """Return target and age, int64 (N,)."""
         return torch.tensor(self.target), torch.tensor(self.age)
 
 
 def labels_of(table: pa.Table) -> Labels:
-    """The labels of rows of train/select.COLUMNS."""
+    """Return the labels of rows with the columns of train/data/row_selection.py."""
     age = pc.fill_null(table.column("age").cast(pa.int64()), UNKNOWN_AGE).to_numpy()
     target = np.asarray(table.column("class_id").to_pylist(), np.int64)
     return Labels(target, age, np.array(table.column("person_id").to_pylist()), table.column("sample_id").to_pylist())
 
 
 class Pictures(Dataset[Batch]):
-    """Prepared pictures with targets. Fetched by the batch, because one read and one stack serve many pictures."""
+    """A data set of prepared pictures with labels, fetched by the batch: one read and one stack for many pictures."""
 
     def __init__(self, pixels: Pixels, labels: Labels, augment: torch.nn.Module | None = None) -> None:
         self.pixels, self.augment, self.sample_id = pixels, augment, labels.sample_id
@@ -69,18 +69,18 @@ class Pictures(Dataset[Batch]):
         image = torch.from_numpy(self.pixels.take(rows)).permute(0, 3, 1, 2)
         if self.augment is not None:
             with torch.random.fork_rng(devices=[]):
-                image = torch.stack([self._vary(one, seed) for one, (seed, _) in zip(image, draws, strict=True)])
+                image = torch.stack([self._augment(one, seed) for one, (seed, _) in zip(image, draws, strict=True)])
         names = [self.sample_id[row] for row in rows]
         return Batch(image.float().div_(255), self.target[rows], self.age[rows], names)
 
-    def _vary(self, image: torch.Tensor, seed: int) -> torch.Tensor:
+    def _augment(self, image: torch.Tensor, seed: int) -> torch.Tensor:
         assert self.augment is not None
         torch.default_generator.manual_seed(seed)
         return self.augment(image)
 
 
 class Vectors(Dataset[Batch]):
-    """What a frozen network said of each picture, once: float32 (N, D)."""
+    """A data set of cached feature vectors, float32 (N, D), with labels."""
 
     def __init__(self, vectors: np.ndarray, labels: Labels) -> None:
         self.vectors, self.sample_id = torch.from_numpy(vectors), labels.sample_id
@@ -96,7 +96,7 @@ class Vectors(Dataset[Batch]):
 
 
 class InOrder(Sampler[Draw]):
-    """Every row once."""
+    """A sampler of every row once, in order."""
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -109,7 +109,7 @@ class InOrder(Sampler[Draw]):
 
 
 def read_pixels(table: pa.Table, store: Store, settings: DataSettings, ref: str) -> Pixels:
-    """Prepared pictures of rows with root, path and sha256. Raises StageError when any cannot be read."""
+    """Return the prepared pictures of rows with root, path and sha256. Raises StageError if any cannot be read."""
     columns = (table.column(name).to_pylist() for name in ("root", "path", "sha256"))
     pictures = [(store.file_of(root, path), sha or "") for root, path, sha in zip(*columns, strict=True)]
     pixels, failed = open_pixels(pictures, store.workspace, size=settings.size, prepare=settings.prepare)
@@ -130,63 +130,69 @@ def make_loader(
     train: bool,
     ref: str = "the manifest",
     network: Network | None = None,
-    team: Team = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
 ) -> DataLoader[Batch]:
-    """Batches of `table`'s rows: sampled and varied for training, else each row once, in order and as it is.
+    """Return a loader of the rows of `table`: sampled and augmented for training, else each row once and in order.
 
-    With a `network` whose frozen backbone says the same of a picture in every epoch, what it says stands in the place
-    of the pictures. For training, call `set_epoch` before each epoch. The last, smaller batch of a training epoch is
-    dropped when it has a single picture, of which batch normalisation can make nothing, or none for a process of the
-    `team`, which gets its share of every batch. Raises StageError for unreadable pictures.
+    With a `network` whose frozen backbone gives the same features in every epoch, batches hold those features instead
+    of pictures. In training, call `set_epoch` before each epoch. The last, smaller batch of a training epoch is dropped
+    if it has a single picture, which batch normalisation cannot use, or no picture for one of the `processes`, each of
+    which gets a share of every batch. Raises StageError for unreadable pictures.
     """
     labels = labels_of(table)
     sampler = EpochSampler(labels.target, labels.person, settings) if train else None
     dataset: Dataset[Batch]
     if settings.model.embedding:
         dataset = Vectors(embed_rows(table, store, settings.model.embedding, ref), labels)
-    elif network is not None and keeps_features(settings):
+    elif network is not None and uses_cached_features(settings):
         pixels = read_pixels(table, store, settings.data, ref)
         hashes = [sha or "" for sha in table.column("sha256").to_pylist()]
         dataset = Vectors(backbone_features(network, pixels, hashes, store, settings.data), labels)
     else:
         augment = make_augment(settings.data.augment, settings.data.size) if train else None
         dataset = Pictures(read_pixels(table, store, settings.data, ref), labels, augment)
-    return _loader(dataset, sampler or InOrder(table.num_rows), settings, train, team)
+    return _loader(dataset, sampler or InOrder(table.num_rows), settings, train, processes)
 
 
 def picture_loader(pixels: Pixels, names: Sequence[str], settings: TrainSettings) -> DataLoader[Batch]:
-    """Batches of pictures without labels (target 0), each once and in order."""
-    none = np.zeros(len(names), np.int64)
-    return _loader(Pictures(pixels, Labels(none, none, none, list(names))), InOrder(len(names)), settings, False, ALONE)
+    """Return a loader of unlabelled pictures (target 0), each once and in order."""
+    zeros = np.zeros(len(names), np.int64)
+    dataset = Pictures(pixels, Labels(zeros, zeros, zeros, list(names)))
+    return _loader(dataset, InOrder(len(names)), settings, False, SINGLE_PROCESS)
 
 
 def _loader(
-    dataset: Dataset[Batch], order: EpochSampler | InOrder, settings: TrainSettings, train: bool, team: Team
+    dataset: Dataset[Batch],
+    order: EpochSampler | InOrder,
+    settings: TrainSettings,
+    train: bool,
+    processes: ProcessGroup,
 ) -> DataLoader[Batch]:
     size = settings.data.batch_size
-    drawn: Any = order  # BatchSampler is typed for plain positions
+    sampler: Any = order  # BatchSampler is typed for plain positions
+    drop_last = train and 0 < len(order) % size < max(2, processes.size)
     return DataLoader(
         dataset,
-        batch_sampler=SharedBatches(drawn, size, train and 0 < len(order) % size < max(2, team.size), team),
+        batch_sampler=ShardedBatches(sampler, size, drop_last, processes),
         num_workers=settings.data.workers,
         persistent_workers=settings.data.workers > 0,
-        collate_fn=_as_is,
+        collate_fn=_identity,
     )
 
 
 def set_epoch(loader: DataLoader[Any], epoch: int) -> None:
-    """Choose the draws of a training loader's next pass."""
+    """Set the epoch whose draws a training loader gives next."""
     batch_sampler: Any = loader.batch_sampler
     batch_sampler.sampler.epoch = epoch
 
 
-def _as_is(batch: Any) -> Any:
-    """A batch is made whole by the data set; there is nothing left to collate."""
+def _identity(batch: Any) -> Any:
+    """Return the batch unchanged: the data set has collated it."""
     return batch
 
 
 def to_device(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Pictures in the memory layout of the network, or vectors as they are; classes and ages."""
+    """Move a batch to a device; return pictures (channels last) or vectors, classes and ages."""
     layout = torch.channels_last if batch.image.dim() == 4 else torch.contiguous_format
     image = batch.image.to(device, memory_format=layout, non_blocking=True)
     return image, batch.target.to(device, non_blocking=True), batch.age.to(device, non_blocking=True)

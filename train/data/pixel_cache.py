@@ -1,9 +1,10 @@
-"""Decoded, prepared pictures on disk, read by memory map: a picture is decoded once, not once an epoch.
+"""A cache of decoded, prepared pictures, read by memory map: a picture is decoded once, not once per epoch.
 
-    workspace/cache/pixels/<what was prepared>/<part>.npy    uint8 (N, H, W, 3)
-                                              /<part>.txt    sha256 of each picture, one a line
+    workspace/cache/pixels/<hash of the preparation>/<part>.npy    uint8 (N, H, W, 3)
+                                                    /<part>.txt    sha256 of each picture, one per line
 
-A part is written whole and its list last, so a reader never meets half of one; two runs at once each write their own.
+A part is written atomically and its .txt last, so readers see complete parts only; concurrent runs write separate
+parts.
 """
 
 from __future__ import annotations
@@ -25,33 +26,33 @@ from data_manifests.versions import write_atomic
 from pipeline.photos import load_rgb
 from train.data.image_preparation import Values, check_prepare, prepare_picture
 
-VERSION = 2  # of prepare.py: raise it when the same settings give other pixels
+VERSION = 2  # of image_preparation.py: increase it when the same settings give other pixels
 Picture = tuple[Path, str]  # file and the sha256 of its bytes
 
 
 @dataclass
 class Pixels:
-    """Prepared pictures in the order asked for. `take` reads only what it is asked for."""
+    """Prepared pictures in the order requested, read from disk on `take`."""
 
     parts: Sequence[Path]
-    place: np.ndarray  # (N, 2): part, row in the part; -1 where the picture could not be read
+    location: np.ndarray  # (N, 2): part, row in the part; -1 for a picture that cannot be read
     size: tuple[int, int]
     _maps: list[np.ndarray] = field(default_factory=list, repr=False)
 
     def __len__(self) -> int:
-        return len(self.place)
+        return len(self.location)
 
     def take(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
-        """uint8 (B, H, W, 3)."""
+        """Read the pictures at `positions` (B,) as uint8 (B, H, W, 3)."""
         if not self._maps:
             self._maps = [np.load(part, mmap_mode="r") for part in self.parts]
         out = np.empty((len(positions), *self.size, 3), np.uint8)
-        for row, (part, place) in enumerate(self.place[np.asarray(positions)]):
-            out[row] = self._maps[part][place]
+        for row, (part, source) in enumerate(self.location[np.asarray(positions)]):
+            out[row] = self._maps[part][source]
         return out
 
     def __getstate__(self) -> dict[str, object]:
-        """A loader process opens the files itself instead of being sent their contents."""
+        """Leave the memory maps out: a loader process opens the files itself."""
         return self.__dict__ | {"_maps": []}
 
 
@@ -63,29 +64,29 @@ def open_pixels(
     prepare: Values,
     jobs: int | None = None,
 ) -> tuple[Pixels, dict[int, str]]:
-    """Prepared pictures, decoding those not yet kept; and why some could not be read, by position."""
+    """Return the prepared pictures, decoding those not cached yet, and the reasons of unreadable ones by position."""
     check_prepare(prepare)
-    spec = spec_of(size, prepare)
+    spec = cache_spec(size, prepare)
     folder = workspace / "cache" / "pixels" / hashlib.sha256(spec.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    parts, known = known_parts(folder)
+    parts, known = list_parts(folder)
     missing = sorted({sha: file for file, sha in pictures if sha not in known}.items())
     reasons: dict[str, str] = {}
     if missing:
         reasons = _decode(missing, folder, size, prepare, jobs)
-        parts, known = known_parts(folder)
-    place = np.array([known.get(sha, (-1, -1)) for _, sha in pictures], np.int64).reshape(-1, 2)
-    failed = {index: reasons.get(pictures[index][1], "") for index in np.flatnonzero(place[:, 0] < 0).tolist()}
-    return Pixels(parts, place, size), failed
+        parts, known = list_parts(folder)
+    location = np.array([known.get(sha, (-1, -1)) for _, sha in pictures], np.int64).reshape(-1, 2)
+    failed = {index: reasons.get(pictures[index][1], "") for index in np.flatnonzero(location[:, 0] < 0).tolist()}
+    return Pixels(parts, location, size), failed
 
 
-def spec_of(size: tuple[int, int], prepare: Values) -> str:
-    """All that decides what a prepared picture looks like, as text."""
+def cache_spec(size: tuple[int, int], prepare: Values) -> str:
+    """Return everything that determines the prepared pixels, as text."""
     return json.dumps([VERSION, list(size), [[name, value] for name, value in prepare.items()]])
 
 
-def known_parts(folder: Path) -> tuple[list[Path], dict[str, tuple[int, int]]]:
-    """The parts in a folder, and where each picture stands."""
+def list_parts(folder: Path) -> tuple[list[Path], dict[str, tuple[int, int]]]:
+    """Return the parts in a folder, and the part and row of each picture by its sha256."""
     parts: list[Path] = []
     known: dict[str, tuple[int, int]] = {}
     for names in sorted(folder.glob("*.txt")):
@@ -98,13 +99,13 @@ def known_parts(folder: Path) -> tuple[list[Path], dict[str, tuple[int, int]]]:
 def _decode(
     missing: Sequence[tuple[str, Path]], folder: Path, size: tuple[int, int], prepare: Values, jobs: int | None
 ) -> dict[str, str]:
-    """Write one more part; the reasons of the pictures that could not be read, by sha256."""
+    """Write one more part; return the reasons of unreadable pictures by sha256. Raises StageError on a full disk."""
     name = uuid.uuid4().hex
     temporary = folder / f".{name}.npy"
-    kept: list[str] = []
+    written: list[str] = []
     reasons: dict[str, str] = {}
 
-    # the steps of `prepare` mean pixels of the whole picture; where there are none, it need not be decoded whole
+    # the steps of `prepare` are in pixels of the full picture; without any, a reduced size can be decoded
     at_least_px = None if prepare else max(size)
 
     def read(item: tuple[str, Path]) -> np.ndarray | str:
@@ -115,20 +116,20 @@ def _decode(
 
     try:
         out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(missing), *size, 3))
-        # threads: hashing, decoding and resizing let go of Python's lock
+        # threads: hashing, decoding and resizing release the interpreter lock
         with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
             done = pool.map(read, missing)
             for (sha, _), result in zip(missing, tqdm(done, "decode", len(missing), unit="img"), strict=True):
                 if isinstance(result, str):
                     reasons[sha] = result
                 else:
-                    out[len(kept)] = result
-                    kept.append(sha)
+                    out[len(written)] = result
+                    written.append(sha)
         out.flush()
         del out
-        if kept:
+        if written:
             os.replace(temporary, folder / f"{name}.npy")
-            write_atomic(folder / f"{name}.txt", "\n".join(kept).encode())
+            write_atomic(folder / f"{name}.txt", "\n".join(written).encode())
     except OSError as error:
         raise StageError(f"decoded pictures do not fit into {folder}: {error.strerror}. Free some space.") from None
     finally:

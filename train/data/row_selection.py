@@ -1,4 +1,4 @@
-"""Which rows of a manifest a run trains on, which it is judged by, and where all the others went."""
+"""Selection of a manifest's rows for training and validation, with the reason for every row left out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Selection:
-    """Rows to train on and rows to be judged by (with COLUMNS), and the count of every row by what became of it."""
+    """Training rows and validation rows (with COLUMNS), and the number of all rows by usage."""
 
     train: pa.Table
     val: pa.Table
@@ -41,9 +41,9 @@ class Selection:
 
 
 def select_rows(manifest: Manifest, settings: DataSettings) -> Selection:
-    """Sort the rows of a manifest. Raises ManifestError when there is nothing to train on or to be judged by.
+    """Select the rows to train on and to validate on. Raises ManifestError when either part is empty.
 
-    The column `split` of the two parts says `train` and `val`, whatever folds or `all_rows` made of it.
+    The column `split` of the parts is `train` and `val`, also where it follows from `data.fold` or `data.all_rows`.
     """
     ref = manifest.version.ref
     table = manifest.table
@@ -54,70 +54,70 @@ def select_rows(manifest: Manifest, settings: DataSettings) -> Selection:
             f"{ref} has no fold {settings.fold}; its folds: {{{', '.join(map(str, folds_of(manifest)))}}}. "
             f"Run: python -m data_manifests split {ref} --folds 5"
         )
-    fates = fates_of(table, settings)
-    parts = {name: _part(table, fates == name, name) for name in ("train", "val")}
+    usage = row_usage(table, settings)
+    parts = {name: _part(table, usage == name, name) for name in ("train", "val")}
     for name, part in parts.items():
         if part.num_rows == 0 and not (name == "val" and settings.all_rows):
-            ledger = ", ".join(f"{count} {fate}" for fate, count in _count(fates).items())
+            ledger = ", ".join(f"{count} {name}" for name, count in _count(usage).items())
             raise ManifestError(
                 f"{ref} has no usable row in the split {name!r} ({ledger}). Run: python -m data_manifests split {ref}"
             )
     if not settings.allow_shared_persons:
         _refuse_shared_persons(ref, parts["train"], parts["val"])
-    return Selection(parts["train"], parts["val"], _count(fates))
+    return Selection(parts["train"], parts["val"], _count(usage))
 
 
 def folds_of(manifest: Manifest) -> list[int]:
-    """The folds that a manifest's people were dealt into, 0 to K - 1; none without `split --folds`."""
+    """Return the folds of a manifest, 0 to K - 1; none without `split --folds`."""
     return sorted(set(pc.drop_null(manifest.table.column("fold")).to_pylist()))
 
 
 def _part(table: pa.Table, mask: np.ndarray, name: str) -> pa.Table:
     part = table.select(list(COLUMNS)).filter(pa.array(mask))
-    place = part.column_names.index("split")
-    return part.set_column(place, "split", pa.array([name] * part.num_rows, pa.string()))
+    index = part.column_names.index("split")
+    return part.set_column(index, "split", pa.array([name] * part.num_rows, pa.string()))
 
 
-def fates_of(table: pa.Table, settings: DataSettings) -> np.ndarray:
-    """What becomes of each row: `train`, `val`, or the first reason why it is left out. Text (N,)."""
+def row_usage(table: pa.Table, settings: DataSettings) -> np.ndarray:
+    """Return the usage of each row, text (N,): `train`, `val`, or the first reason for leaving it out."""
     status = np.asarray(table.column("status").to_pylist(), dtype=object)
     split = np.asarray(table.column("split").to_pylist(), dtype=object)
     if settings.fold is not None:
         fold = pc.fill_null(table.column("fold"), -1).to_numpy()
-        dealt = np.where(fold < 0, "without a fold", np.where(fold == settings.fold, "val", "train"))
-        split = np.where(np.isin(split, ("train", "val")), dealt, split)
+        by_fold = np.where(fold < 0, "without a fold", np.where(fold == settings.fold, "val", "train"))
+        split = np.where(np.isin(split, ("train", "val")), by_fold, split)
     if settings.all_rows:
         split = np.where(split == "val", "train", split)
     unlabelled = pc.is_null(table.column("class_id")).to_numpy()
     synthetic = table.column("is_synthetic").to_numpy()
-    fates = np.where(split == None, "without a split", split).astype(object)  # noqa: E711
+    usage = np.where(split == None, "without a split", split).astype(object)  # noqa: E711
     if not settings.synthetic_val:
-        fates[(split == "val") & synthetic] = "synthetic in val"
-    fates[unlabelled] = "without a full label"
+        usage[(split == "val") & synthetic] = "synthetic in val"
+    usage[unlabelled] = "without a full label"
     usable = np.isin(status.astype(str), USABLE)
-    fates[~usable] = status[~usable]
-    return fates
+    usage[~usable] = status[~usable]
+    return usage
 
 
-def _count(fates: np.ndarray) -> dict[str, int]:
-    """Counts, train and val first."""
-    names, counts = np.unique(fates.astype(str), return_counts=True)
+def _count(usage: np.ndarray) -> dict[str, int]:
+    """Return the number of rows by usage, train and val first."""
+    names, counts = np.unique(usage.astype(str), return_counts=True)
     found = dict(zip(names.tolist(), counts.tolist(), strict=True))
     return {name: found[name] for name in sorted(found, key=lambda name: (name not in ("train", "val"), name))}
 
 
 def _refuse_shared_persons(ref: str, train: pa.Table, val: pa.Table) -> None:
-    """A person on both sides would be recognised rather than judged."""
+    """Raise ManifestError if a person is in both parts: the network could recognise people instead of labels."""
     both = np.intersect1d(train.column("person_id").to_pylist(), val.column("person_id").to_pylist())
     if len(both):
         raise ManifestError(
-            f"{ref}: {len(both)} persons stand in train and in val, the first {str(both[0])!r}, which inflates every "
-            f"score. Run: python -m data_manifests split {ref} (data.allow_shared_persons=true shows the leak)"
+            f"{ref}: {len(both)} persons are in both train and val, the first {str(both[0])!r}, which inflates every "
+            f"score. Run: python -m data_manifests split {ref} (or set data.allow_shared_persons=true to measure it)"
         )
 
 
 def absent_classes(selection: Selection, n_classes: int) -> dict[str, list[int]]:
-    """Classes without a row, in train and in val. Scores can only be taken over those present in val."""
+    """Return the classes without rows in train and in val. Scores cover only the classes present in val."""
     return {
         name: sorted(set(range(n_classes)) - set(part.column("class_id").to_pylist()))
         for name, part in (("train", selection.train), ("val", selection.val))

@@ -1,6 +1,23 @@
-"""TODO train.engine."""
+"""Training: losses, optimiser, loop, trackers, and runs from a manifest to a report."""
 
-from train.engine.loop import Progress, Row, fit
+from train.engine.loop import Row, TrainingProgress, fit
+from train.engine.losses import HeadLoss
+from train.engine.new_run import ancestors, command_line, new_run, same_run
 from train.engine.tracking import tracking
+from train.engine.training_run import refit_run, resume_and_report, score_line, train_and_report
 
-__all__ = ["Progress", "Row", "fit", "tracking"]
+__all__ = [
+    "HeadLoss",
+    "Row",
+    "TrainingProgress",
+    "ancestors",
+    "command_line",
+    "fit",
+    "new_run",
+    "refit_run",
+    "resume_and_report",
+    "same_run",
+    "score_line",
+    "tracking",
+    "train_and_report",
+]

@@ -1,4 +1,4 @@
-"""All that changes while a run trains, in one place to be saved and put back."""
+"""The state that changes in training: network, moving average, optimiser, loss scaler and schedule."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from timm.utils import ModelEmaV3
 from torch import Tensor
 
 from train.data import Batch, check_mix, mix, to_device
-from train.distributed import ALONE, Team
+from train.engine.losses import HeadLoss
 from train.engine.optim import PRECISIONS, Schedule, make_optimizer, precision_name, precision_on
-from train.models import HeadLoss, Network
+from train.models import Network
+from train.process_group import SINGLE_PROCESS, ProcessGroup
 from train.settings import TrainSettings
 
 
 class Learner:
-    """A network, the moving average of its weights if one is kept, its optimiser, loss scaler and schedule."""
+    """A network with the moving average of its weights (optional), its optimiser, loss scaler and schedule."""
 
     def __init__(
-        self, model: Network, criterion: HeadLoss, settings: TrainSettings, batches_per_epoch: int, team: Team = ALONE
+        self,
+        model: Network,
+        criterion: HeadLoss,
+        settings: TrainSettings,
+        batches_per_epoch: int,
+        processes: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         check_mix(settings.data.mix)
         self.model, self.criterion, self.settings = model, criterion, settings
@@ -32,24 +38,26 @@ class Learner:
         )
         self.precision = precision_on(self.device, settings.optim.precision, model)
         self.scaler = self._scaler()
-        # the average forgets the random start by growing its decay from 0 up to `ema`
+        # the decay rises from 0 to `ema`, so that the random initial weights are forgotten
         self.ema = ModelEmaV3(model, settings.optim.ema, use_warmup=True) if settings.optim.ema else None
-        self.team, self.called = team, team.wrap(model)
+        self.processes, self.train_model = processes, processes.wrap(model)
 
     @property
-    def judged(self) -> Network:
-        """The network to be judged and kept: the moving average, if there is one."""
+    def eval_model(self) -> Network:
+        """The network to evaluate and save: the moving average if there is one."""
         return self.ema.module if self.ema else self.model
 
-    def try_on(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss (scalar), outputs (B, n) and the classes (B,) that stand out in the pictures, mixed ones by the larger
-        share; of the whole batch, of which `batch` is this process's share."""
+    def forward_loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return loss (scalar), outputs (B, n) and classes (B,) of the whole batch, from this process's share.
+
+        The class of a mixed picture is that of its larger share.
+        """
         image, target, age = to_device(batch, self.device)
         data = self.settings.data
         image, share = mix(image, data.mix, data.mix_chance)
         with self._autocast():
-            outputs = self.called(image)
-        outputs, target, age, other, other_age = self.team.gather(
+            outputs = self.train_model(image)
+        outputs, target, age, other, other_age = self.processes.gather(
             outputs.float(), target, age, target.roll(1), age.roll(1)
         )
         loss = self.criterion(outputs, target, age)
@@ -58,11 +66,11 @@ class Learner:
         return loss + self.model.sharing_penalty(), outputs.detach(), target if share >= 0.5 else other
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss to those there are."""
+        """Accumulate the gradients of a loss."""
         self.scaler.scale(loss).backward()
 
     def update(self) -> None:
-        """Take a step along the gradients, and forget them."""
+        """Take an optimiser step and clear the gradients."""
         if self.settings.optim.clip_norm:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optim.clip_norm)
@@ -74,7 +82,7 @@ class Learner:
             self.ema.update(self.model, step=self.schedule.updates)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the judged network, which the checkpoint holds anyway."""
+        """Return the state without `eval_model`, which the checkpoint holds as `model`."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -84,9 +92,9 @@ class Learner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back a `state_dict`, with the judged network as `model`. Raises what torch does if it does not fit.
+        """Restore a `state_dict` with `eval_model` added as `model`. Raises the errors of torch if it does not fit.
 
-        A run goes on in the precision that it was begun in, also on a machine where `auto` would choose another.
+        A run resumes in its first precision, also on a machine where `auto` would choose another.
         """
         self.model.load_state_dict(state["learning_model"] or state["model"])
         if self.ema:
@@ -98,7 +106,7 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
 
     def _scaler(self) -> torch.amp.GradScaler:
-        """Half floats end at 6e-5: without scaling, small gradients would be rounded to nothing."""
+        """Return the loss scaler of fp16, whose smallest normal number is 6e-5: small gradients would become 0."""
         return torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
 
     def _autocast(self) -> AbstractContextManager[Any]:

@@ -1,4 +1,4 @@
-"""Optimiser (timm's) and learning-rate schedule."""
+"""The optimiser (of timm), the learning-rate schedule and the numeric precision."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from data_manifests.errors import ConfigError, must_be_one_of
 from train.settings import OptimSettings
 
-# name → share of the learning rate after so many epochs (a fraction counts updates within one)
+# name → (settings, epochs done, with updates as a fraction) → factor of the learning rate
 SCHEDULES: dict[str, Callable[[OptimSettings, float], float]] = {
     "constant": lambda settings, epoch: 1.0,
     "cosine": lambda settings, epoch: 0.5 * (1 + math.cos(math.pi * min(1.0, epoch / settings.epochs))),
     "step": lambda settings, epoch: settings.decay_rate ** int(epoch / settings.decay_epochs),
-    "plateau": lambda settings, epoch: 1.0,  # lowered after an epoch, by the validation score
+    "plateau": lambda settings, epoch: 1.0,  # reduced after an epoch, by the validation score
 }
 
 
-# name → type of mixed precision; `auto` is chosen by the device
+# name → type of mixed precision; `auto` depends on the device
 PRECISIONS = {"full": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def precision_on(device: torch.device, name: str, model: torch.nn.Module) -> torch.dtype | None:
-    """The type that most of a network's forward pass is done in; None for full precision.
+    """Return the type for mixed precision, or None for full precision.
 
-    `auto` mixes where that is quicker: on CUDA, and on a CPU that has bf16 instructions, unless the network has
-    depthwise convolutions (EfficientNet, tiny ViT), which such CPUs do slower in bf16 than in full precision.
+    `auto` is mixed where that is faster: on CUDA, and on a CPU with bf16 instructions, unless the network has depthwise
+    convolutions (EfficientNet, tiny ViT), which are slower in bf16 on such CPUs.
     """
     if name != "auto":
         return PRECISIONS[name]
@@ -41,9 +41,9 @@ def precision_on(device: torch.device, name: str, model: torch.nn.Module) -> tor
     return torch.bfloat16 if mixed else None
 
 
-def precision_name(kind: torch.dtype | None) -> str:
-    """The name of a type in PRECISIONS."""
-    return next(name for name, known in PRECISIONS.items() if known is kind)
+def precision_name(dtype: torch.dtype | None) -> str:
+    """Return the name of a type in PRECISIONS."""
+    return next(name for name, value in PRECISIONS.items() if value is dtype)
 
 
 def _is_depthwise(layer: torch.nn.Module) -> bool:
@@ -51,15 +51,15 @@ def _is_depthwise(layer: torch.nn.Module) -> bool:
 
 
 def _cpu_has_bf16() -> bool:
-    """Without the instructions bf16 is emulated, and slower than full precision."""
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    """Return whether the CPU has bf16 instructions; emulated bf16 is slower than full precision."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def make_optimizer(settings: OptimSettings, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """timm's optimiser of that name, without weight decay on biases and norms. Raises ConfigError.
+    """Create timm's optimiser of this name, without weight decay on biases and norms. Raises ConfigError.
 
-    With `layer_decay` a layer's rate is that share of the rate of the layer above it, from the head down.
+    `layer_decay` is the learning rate of a layer over that of the layer above it, from the head down.
     """
     if settings.name not in list_optimizers():
         close = difflib.get_close_matches(settings.name, list_optimizers(), 5, 0.3) or ["adamw", "adam", "sgd"]
@@ -69,20 +69,20 @@ def make_optimizer(settings: OptimSettings, model: torch.nn.Module) -> torch.opt
 
 
 def _groups(network: torch.nn.Module, settings: OptimSettings) -> list[dict[str, Any]]:
-    """Parameters of one network by how they decay, and by layer where layers differ."""
-    ask = getattr(network, "no_weight_decay", set)  # position embeddings and the like
+    """Return the parameters of one network grouped by weight decay and, with `layer_decay`, by layer."""
+    without_decay = getattr(network, "no_weight_decay", set)()  # position embeddings and the like
     if settings.layer_decay == 1:
-        return param_groups_weight_decay(network, settings.weight_decay, no_weight_decay_list=ask())
+        return param_groups_weight_decay(network, settings.weight_decay, no_weight_decay_list=without_decay)
     return param_groups_layer_decay(
-        network, settings.weight_decay, no_weight_decay_list=ask(), layer_decay=settings.layer_decay
+        network, settings.weight_decay, no_weight_decay_list=without_decay, layer_decay=settings.layer_decay
     )
 
 
 class Schedule:
-    """Sets the learning rate of every parameter group, update by update; a linear warm-up comes before all.
+    """A learning-rate schedule over updates, with a linear warm-up, for all parameter groups.
 
-    timm's schedulers are not used: theirs for `plateau` is deprecated and does not save how long it has waited, so a
-    resumed run would differ from an uninterrupted one.
+    timm's schedulers are not used: its `plateau` is deprecated and does not save its waiting time, so a resumed run
+    would differ from an uninterrupted one. Raises ConfigError for an unknown name.
     """
 
     def __init__(self, settings: OptimSettings, optimizer: torch.optim.Optimizer, updates_per_epoch: int) -> None:
@@ -90,23 +90,24 @@ class Schedule:
             raise ConfigError(must_be_one_of("optim.schedule", SCHEDULES, settings.schedule))
         self.settings, self.optimizer, self.per_epoch = settings, optimizer, updates_per_epoch
         self.base = [float(group["lr"]) * group.get("lr_scale", 1.0) for group in optimizer.param_groups]
-        # ReduceLROnPlateau watches a stand-in whose rate is the share that is left
-        self.share = torch.optim.SGD([torch.zeros(1)], lr=1.0)
-        self.plateau = ReduceLROnPlateau(self.share, "max", settings.decay_rate, settings.decay_epochs)
+        # ReduceLROnPlateau works on a dummy optimiser, whose rate is the factor left by `plateau`
+        self.dummy = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        self.plateau = ReduceLROnPlateau(self.dummy, "max", settings.decay_rate, settings.decay_epochs)
         self.updates = 0
         self._set()
 
     @property
     def lr(self) -> float:
-        """That of the head."""
+        """The learning rate of the head."""
         return float(max(group["lr"] for group in self.optimizer.param_groups))
 
     def after_update(self) -> None:
+        """Set the learning rate of the next update."""
         self.updates += 1
         self._set()
 
     def after_epoch(self, score: float) -> None:
-        """`score` is the validation score, higher being better, which `plateau` watches."""
+        """Reduce the rate under `plateau`; `score` is the validation score, higher is better."""
         if self.settings.schedule == "plateau":
             self.plateau.step(score)
             self._set()
@@ -114,19 +115,19 @@ class Schedule:
     def state_dict(self) -> dict[str, Any]:
         return {
             "updates": self.updates,
-            "share": self.share.param_groups[0]["lr"],
+            "share": self.dummy.param_groups[0]["lr"],
             "plateau": self.plateau.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.updates = state["updates"]
-        self.share.param_groups[0]["lr"] = state["share"]
+        self.dummy.param_groups[0]["lr"] = state["share"]
         self.plateau.load_state_dict(state["plateau"])
         self._set()
 
     def _set(self) -> None:
         epoch = self.updates / self.per_epoch
-        warmed = min(1.0, (self.updates + 1) / (self.settings.warmup_epochs * self.per_epoch + 1))
-        share = warmed * SCHEDULES[self.settings.schedule](self.settings, epoch) * self.share.param_groups[0]["lr"]
+        warmup = min(1.0, (self.updates + 1) / (self.settings.warmup_epochs * self.per_epoch + 1))
+        factor = warmup * SCHEDULES[self.settings.schedule](self.settings, epoch) * self.dummy.param_groups[0]["lr"]
         for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
-            group["lr"] = base * share
+            group["lr"] = base * factor

@@ -1,7 +1,7 @@
-"""Where the epochs of a run can be watched. `metrics.csv` is written whatever is chosen (train/engine/loop.py).
+"""Experiment trackers, by the setting `tracker`. `metrics.csv` is always written (train/engine/loop.py).
 
 tensorboard   event files in the run's folder: tensorboard --logdir workspace/runs
-wandb         Weights & Biases; without a key, or with WANDB_MODE=offline, kept in the run's folder for `wandb sync`
+wandb         Weights & Biases; without a key, or with WANDB_MODE=offline, files in the run's folder for `wandb sync`
 none          the CSV alone
 """
 
@@ -15,25 +15,28 @@ from pathlib import Path
 from typing import Any
 
 from data_manifests.errors import BackendError, ConfigError, must_be_one_of
-from train.engine.loop import Progress, Row
-from train.runs import Run
+from pipeline.runs import Run
+from train.engine.loop import Row, TrainingProgress
 from train.settings import TrainSettings
 
 Log = Callable[[Row], None]
-PROJECT = "face-curation"  # unless WANDB_PROJECT names another
+PROJECT = "face-curation"  # default of WANDB_PROJECT
 
 
 @contextmanager
-def tracking(run: Run, settings: TrainSettings) -> Iterator[Callable[[Progress], None]]:
-    """What to call after each epoch. Raises ConfigError for an unknown name, BackendError if it cannot start."""
+def tracking(run: Run, settings: TrainSettings) -> Iterator[Callable[[TrainingProgress], None]]:
+    """Open the tracker of a run; yield a function to call after each epoch.
+
+    Raises ConfigError for an unknown name, BackendError if the tracker cannot start.
+    """
     if settings.tracker not in TRACKERS:
         raise ConfigError(must_be_one_of("tracker", TRACKERS, settings.tracker))
     with TRACKERS[settings.tracker](run, settings) as log:
-        yield lambda progress: log(named(progress.history[-1]))
+        yield lambda progress: log(grouped_names(progress.history[-1]))
 
 
-def named(row: Row) -> Row:
-    """A line of metrics.csv with names that trackers group: val_f1 → f1/val, so that one chart shows both parts."""
+def grouped_names(row: Row) -> Row:
+    """Rename the scores of a row so that trackers show both parts in one chart: val_f1 → f1/val."""
     return {"/".join(reversed(name.split("_", 1))) if _is_score(name) else name: row[name] for name in row}
 
 
@@ -54,9 +57,9 @@ def _tensorboard(run: Run, settings: TrainSettings) -> Iterator[Log]:
 
     def log(row: Row) -> None:
         step = int(row["epoch"])
-        if not writers:  # now that the first epoch is known: a resumed run hides what an interrupted epoch left
+        if not writers:  # opened at the first epoch logged: a resumed run purges the steps of an interrupted epoch
             folder = run.path / "tensorboard"
-            _wait_for_a_later_second(folder)
+            _wait_for_next_second(folder)
             writers.append(SummaryWriter(str(folder), purge_step=step))
         for name, value in row.items():
             writers[0].add_scalar(name, value, step)
@@ -69,9 +72,12 @@ def _tensorboard(run: Run, settings: TrainSettings) -> Iterator[Log]:
             writer.close()
 
 
-def _wait_for_a_later_second(folder: Path) -> None:
-    """Event files are read in the order of their names, `events.out.tfevents.<second>.<host>.<process>.<count>`.
-    Of two that one second names alike, 10 is read before 9, and what is purged comes back."""
+def _wait_for_next_second(folder: Path) -> None:
+    """Wait until no event file of `folder` is named by the current second.
+
+    TensorBoard reads files in the order of their names, `events.out.tfevents.<second>.<host>.<process>.<count>`. Within
+    one second, count 10 sorts before 9, and purged steps would reappear.
+    """
     while any(int(file.name.split(".")[3]) == int(time.time()) for file in folder.glob("events.out.tfevents.*")):
         time.sleep(0.05)
 
@@ -83,7 +89,7 @@ def _wandb(run: Run, settings: TrainSettings) -> Iterator[Log]:
     except ImportError:
         raise BackendError("tracker=wandb needs the package wandb. Run: make setup EXTRAS=wandb") from None
     about = run.about()
-    # without a key it would stop and ask for one
+    # without a key, wandb would prompt for one
     mode: Any = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
     try:
         session = wandb.init(
@@ -99,15 +105,15 @@ def _wandb(run: Run, settings: TrainSettings) -> Iterator[Log]:
     except wandb.errors.Error as error:
         text = " ".join(str(error).split())[:160]
         raise BackendError(f"wandb did not start ({text}). Set WANDB_MODE=offline or tracker=none.") from None
-    ended_well = False
+    succeeded = False
     try:
         yield lambda row: session.log(row, step=int(row["epoch"]))
-        ended_well = True
+        succeeded = True
     finally:
-        session.finish(exit_code=0 if ended_well else 1)
+        session.finish(exit_code=0 if succeeded else 1)
 
 
-# name → what opens it for a run
+# name → context manager of a run that yields the log function
 TRACKERS: dict[str, Callable[[Run, TrainSettings], AbstractContextManager[Log]]] = {
     "tensorboard": _tensorboard,
     "wandb": _wandb,

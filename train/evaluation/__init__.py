@@ -1,25 +1,30 @@
-"""TODO train.evaluation."""
+"""Evaluation: predictions, scores, bootstrap intervals over people, files of answers, and ensembles."""
 
-from train.evaluation.evaluate import best_of, ensemble_to_csv, evaluate_run, predict_to_csv, rows_of
-from train.evaluation.folds import fold_lines, train_folds
+from train.evaluation.answers import predict_to_csv
+from train.evaluation.bootstrap import (
+    bootstrap_counts,
+    bootstrap_intervals,
+    draw_people_after_all,
+    paired_scores,
+    percentile_interval,
+    person_counts,
+    resampled_counts,
+)
+from train.evaluation.ensemble import ensemble_to_csv
+from train.evaluation.evaluate import evaluate_run, load_best, usable_rows
 from train.evaluation.metrics import (
     N_OF_TASK,
     TASKS,
     EpochCounts,
     accuracy,
-    bootstrap_intervals,
     calibration_error,
     confusion_of,
-    drawn_counts,
     f1_per_class,
     macro_f1,
-    person_counts,
-    person_draws,
     score_arrays,
     scores_of,
     task_counts,
 )
-from train.evaluation.paired_scores import paired_scores
 from train.evaluation.predict import PROBABILITIES, predict_rows
 
 __all__ = [
@@ -28,24 +33,24 @@ __all__ = [
     "TASKS",
     "EpochCounts",
     "accuracy",
-    "best_of",
+    "bootstrap_counts",
     "bootstrap_intervals",
     "calibration_error",
     "confusion_of",
-    "drawn_counts",
+    "draw_people_after_all",
     "ensemble_to_csv",
     "evaluate_run",
     "f1_per_class",
-    "fold_lines",
+    "load_best",
     "macro_f1",
     "paired_scores",
+    "percentile_interval",
     "person_counts",
-    "person_draws",
     "predict_rows",
     "predict_to_csv",
-    "rows_of",
+    "resampled_counts",
     "score_arrays",
     "scores_of",
     "task_counts",
-    "train_folds",
+    "usable_rows",
 ]

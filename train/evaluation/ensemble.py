@@ -1,34 +1,37 @@
-"""Several networks as one: their predictions joined by sample, then put to a vote.
-
-soft       the mean of the probabilities
-weighted   the same with weights, those given or each member's macro F1 on its own validation
-product    the mean of their logarithms: also puts networks for one task each together into 18 classes
-hard       the class named most often; of a tie, the one of larger mean probability
-hard_best  the class named most often; of a tie, the one that the best member among those who tie has named
-
-By task, mask, gender and age are voted on one by one, each by the members that can tell it, and the three answers make
-the class: so several networks for one task each vote first and are put together after.
-"""
+"""Ensembles: the predictions of several runs or files, joined by sample and combined by a voting rule."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from data_manifests.errors import ConfigError, StageError, must_be_one_of
-from data_manifests.taxonomy import N_CLASSES, split_class_id
-from train.evaluation.metrics import TASKS
-from train.evaluation.predict import PROBABILITIES
+from data_manifests.errors import ConfigError, ManifestError, StageError
+from data_manifests.taxonomy import N_CLASSES, AgeCuts
+from data_manifests.versions import Store, write_atomic
+from pipeline.runs import SCORES, find_run
+from train.evaluation.answers import by_sample, predict_source, read_answers, write_answers
+from train.evaluation.bootstrap import paired_scores
+from train.evaluation.evaluate import load_best
+from train.evaluation.metrics import TASKS, confusion_of, scores_of
+from train.evaluation.predict import PROBABILITIES, as_frame
+from train.evaluation.voting import PROBABILISTIC, vote, vote_by_task
+
+Echo = Callable[[str], None]
+_LABEL_COLUMNS = ["ImageID", "target", "person_id"]
 
 
 @dataclass(frozen=True)
 class Member:
-    """A network's predictions. `table` is indexed by sample and has `predicted`, mostly PROBABILITIES, and what is
-    known of the samples: `ImageID`, `target` (-1: unknown), `person_id`. `scores` are its own on validation, such as
-    `f1`, `mask_f1`; empty where there are none.
+    """The predictions of one member of an ensemble.
+
+    `table` is indexed by sample and has `predicted`, usually PROBABILITIES, and where known `ImageID`, `target` (-1:
+    unlabelled), `person_id`. `scores` are the member's own on validation, such as `f1`, `mask_f1`, or empty.
     """
 
     name: str
@@ -40,72 +43,74 @@ class Member:
         return PROBABILITIES[0] in self.table
 
     def probabilities(self) -> np.ndarray:
-        """(N, 18); of a member that only has answers, 1 for its answer."""
+        """Return probabilities (N, 18); 1 for the answer of a member without probabilities."""
         if self.has_probabilities:
             return self.table[PROBABILITIES].to_numpy(np.float64)
         return np.eye(N_CLASSES)[self.table["predicted"].to_numpy(np.int64)]
 
 
-def _soft(probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return probability.mean(0)
+def ensemble_to_csv(
+    store: Store,
+    names: Sequence[str],
+    out: Path,
+    *,
+    how: str = "soft",
+    by_task: bool = False,
+    weights: Sequence[float] = (),
+    source: str | None = None,
+    split: str | None = None,
+    tta: Sequence[str] = (),
+    common: bool = False,
+    probabilities: bool = False,
+    echo: Echo,
+) -> dict[str, Any]:
+    """Combine members by a voting rule and write ImageID,ans; where labels are known, score the members and the vote.
 
-
-def _weighted(probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.average(probability, axis=0, weights=weights)
-
-
-def _product(probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    merit = np.exp(np.log(np.maximum(probability, 1e-12)).mean(0))
-    return merit / merit.sum(-1, keepdims=True)
-
-
-def _hard(probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return _votes(probability) + probability.mean(0) / 2  # at most half a vote
-
-
-def _hard_best(probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    rank = np.argsort(np.argsort(-weights, kind="stable"))  # 0 is the best; of equal ones the first
-    first = np.where(_named(probability), rank[:, None, None], len(weights)).min(0)  # (N, 18): best that named it
-    return _votes(probability) - first / (2 * len(weights))
-
-
-# name → (probabilities (M, N, 18), weights (M,), the best member being the heaviest) → merit (N, 18)
-WAYS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "soft": _soft,
-    "weighted": _weighted,
-    "product": _product,
-    "hard": _hard,
-    "hard_best": _hard_best,
-}
-_PARTS = dict(zip(TASKS[1:], split_class_id(np.arange(N_CLASSES)), strict=True))  # task → its value in each class (18,)
-PROBABLE = ("soft", "weighted", "product")  # ways whose merit is again a probability
-
-
-def vote(how: str, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Merit (N, 18) of each class, the highest being the answer, from probabilities (M, N, 18) and weights (M,)."""
-    if how not in WAYS:
-        raise ConfigError(must_be_one_of("--how", WAYS, how))
-    return WAYS[how](probability, weights)
-
-
-def vote_by_task(how: str, probability: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarray:
-    """As `vote`, but task by task; `weights` (M,) by task. Raises StageError for a task that no member tells."""
-    merit = np.ones((probability.shape[1], N_CLASSES)) if how in PROBABLE else np.zeros(())
-    for task, part in _PARTS.items():
-        shares = probability @ (part[:, None] == np.arange(part.max() + 1))  # (M, N, values of the task)
-        tells = np.ptp(shares, axis=-1).max(axis=-1) > 1e-6  # who gives all values equal shares knows another task
-        if not tells.any():
-            raise StageError(
-                f"no member tells {task}: a vote by task needs one at least for each of mask, gender, age."
-            )
-        said = vote(how, shares[tells], weights[task][tells])[:, part]
-        merit = merit * said if how in PROBABLE else merit + said
-    return merit
+    A member is a run or a file of predictions. With a `source`, a manifest (or a split of it) or a folder, runs predict
+    that; without one their validation predictions are used. Returns the values of the JSON written beside the CSV.
+    Raises StageError, ConfigError or ManifestError for members that cannot be combined.
+    """
+    if len(set(names)) < 2:
+        raise StageError(f"an ensemble needs at least two members. Got {', '.join(names) or 'none'} instead.")
+    reasons: dict[str, str] = {}
+    loaded = [_load_member(store, name, source, split, tta, reasons) for name in names]
+    if len({cuts for _, cuts in loaded if cuts}) > 1:
+        raise ManifestError("the members have different age classes. Train them on manifests with the same age cuts.")
+    members = join([member for member, _ in loaded], common)
+    if how in PROBABILISTIC and not all(member.has_probabilities for member in members):
+        lacking = next(member.name for member in members if not member.has_probabilities)
+        raise StageError(f"{lacking} has no probabilities: predict with --probabilities, or use --how hard.")
+    probability = np.stack([member.probabilities() for member in members])
+    scores = {task: f"{task}_f1" for task in TASKS[1:]} if by_task else {"class": "f1"}
+    used = {task: weights_of(members, weights, how, score) for task, score in scores.items()}
+    merit = vote_by_task(how, probability, used) if by_task else vote(how, probability, used["class"])
+    first = members[0].table
+    frame = first[[name for name in _LABEL_COLUMNS if name in first]].reset_index(names="sample_id")
+    answers = as_frame(merit) if how in PROBABILISTIC else pd.DataFrame({"predicted": merit.argmax(1)})
+    frame = pd.concat([frame, answers], axis=1)
+    write_answers(out, frame, reasons, probabilities and how in PROBABILISTIC)
+    about: dict[str, Any] = {
+        "how": how,
+        "by_task": by_task,
+        "members": [member.name for member in members],
+        "weights": {task: values.tolist() for task, values in used.items()},
+        "source": source,
+        "tta": list(tta),
+        "pictures": len(frame),
+        "judged": _score_members(members, frame, echo),  # the key of files written by every version
+    }
+    write_atomic(out.with_suffix(".json"), json.dumps(about, indent=2, ensure_ascii=False).encode())
+    for path, reason in reasons.items():
+        echo(f"  no answer for {path}: {reason}")
+    rule = f"{how} vote by task" if by_task else f"{how} vote"
+    echo(f"{rule} of {len(members)} over {len(frame)} pictures; wrote {out} and {out.with_suffix('.json').name}")
+    return about
 
 
 def weights_of(members: Sequence[Member], given: Sequence[float], how: str, score: str = "f1") -> np.ndarray:
-    """Weights (M,): those given, or that score of the members. Raises ConfigError where the way needs what there is
-    not.
+    """Return weights (M,): those given, else that score of each member.
+
+    Raises ConfigError for invalid weights, or when the rule needs a score that a member does not have.
     """
     if given:
         if len(given) != len(members) or min(given) < 0 or sum(given) == 0:
@@ -114,19 +119,20 @@ def weights_of(members: Sequence[Member], given: Sequence[float], how: str, scor
     scores = [member.scores.get(score) for member in members]
     if how in ("weighted", "hard_best") and None in scores:
         lacking = next(member.name for member in members if score not in member.scores)
-        raise ConfigError(f"{lacking} has no validation score, which --how {how} goes by. Give --weights.")
+        raise ConfigError(f"{lacking} has no validation score, which --how {how} needs. Give --weights.")
     return np.array([score or 1.0 for score in scores], float)
 
 
 def join(members: Sequence[Member], common: bool = False) -> list[Member]:
-    """The members with the same samples in the same order.
+    """Return the members with the same samples in the same order.
 
-    Raises StageError when some lack samples that others have, unless `common` asks for those that all have; and when
-    none is common.
+    `common` keeps the samples that all members have; without it, missing samples raise StageError. StageError is also
+    raised when no sample is common.
     """
     for member in members:
         if not member.table.index.is_unique:
-            raise StageError(f"{member.name} has two predictions of {_first(member.table.index.duplicated(), member)}.")
+            sample = member.table.index[member.table.index.duplicated()][0]
+            raise StageError(f"{member.name} has two predictions of {sample!r}. Remove one of them.")
     everything = members[0].table.index
     shared = members[0].table.index
     for member in members[1:]:
@@ -134,28 +140,58 @@ def join(members: Sequence[Member], common: bool = False) -> list[Member]:
         shared = shared[shared.isin(member.table.index)]
     if len(shared) == 0:
         raise StageError(
-            f"{members[0].name} and {members[-1].name} have no picture in common. Folds and runs of different "
-            "manifests are judged by different people: give --on REF, a manifest or folder that all of them predict."
+            f"{members[0].name} and {members[-1].name} have no picture in common: folds and runs of different "
+            "manifests have different validation people. Give --on REF, a manifest or folder that all of them predict."
         )
     if len(shared) < len(everything) and not common:
-        lacks = {member.name: len(everything.difference(member.table.index)) for member in members}
-        counts = ", ".join(f"{name} lacks {count}" for name, count in lacks.items() if count)
+        missing = {member.name: len(everything.difference(member.table.index)) for member in members}
+        counts = ", ".join(f"{name} lacks {count}" for name, count in missing.items() if count)
         raise StageError(
-            f"not all have the same {len(everything)} pictures: {counts}. --common votes over the {len(shared)} that "
-            "all have."
+            f"the members differ in their {len(everything)} pictures: {counts}. Give --common to vote over the "
+            f"{len(shared)} that all have."
         )
     return [replace(member, table=member.table.loc[shared]) for member in members]
 
 
-def _votes(probability: np.ndarray) -> np.ndarray:
-    """How many members name each class, (N, 18)."""
-    return _named(probability).sum(0)
+def _load_member(
+    store: Store, name: str, source: str | None, split: str | None, tta: Sequence[str], reasons: dict[str, str]
+) -> tuple[Member, AgeCuts | None]:
+    """Return a member from a run or a file, and its age cuts, which a file does not contain."""
+    if Path(name).suffix in (".csv", ".parquet"):
+        return Member(name, by_sample(read_answers(Path(name)))), None
+    run = find_run(store, name)
+    if source is None:
+        scores = run.scores()["scores"]
+        table = run.predictions().to_pandas().rename(columns={"path": "ImageID"})
+        return Member(run.name, by_sample(table[table["split"] == "val"]), scores), AgeCuts(*run.about()["age_cuts"])
+    trained = load_best(run)
+    frame, failed = predict_source(trained, store, source, split, tta)
+    reasons.update(failed)
+    return Member(run.name, by_sample(frame), run.scores()["scores"] if run.has(SCORES) else {}), trained.cuts
 
 
-def _named(probability: np.ndarray) -> np.ndarray:
-    """Whether a member names a value, (M, N, values)."""
-    return np.arange(probability.shape[-1]) == probability.argmax(-1)[..., None]
-
-
-def _first(mask: np.ndarray, member: Member) -> str:
-    return repr(member.table.index[mask][0])
+def _score_members(members: Sequence[Member], frame: pd.DataFrame, echo: Echo) -> list[dict[str, Any]]:
+    """Score the members, best first, and the vote, each against the best member with a paired interval over people."""
+    first = members[0].table
+    if "target" not in first or "person_id" not in first:
+        return []
+    labelled = (first["target"] >= 0).to_numpy()
+    if not labelled.any():
+        return []
+    for member in members[1:]:
+        if "target" in member.table and (changed := int((member.table["target"] != first["target"]).sum())):
+            echo(f"  {changed} labels of {member.name} differ from those of {members[0].name}, which are used as truth")
+    target = first["target"].to_numpy(np.int64)[labelled]
+    alone = {member.name: member.table["predicted"].to_numpy(np.int64)[labelled] for member in members}
+    f1 = {name: scores_of(confusion_of(target, predicted))["f1"] for name, predicted in alone.items()}
+    by_score = {name: alone[name] for name in sorted(alone, key=lambda name: -f1[name])}
+    together = {"ensemble": frame["predicted"].to_numpy(np.int64)[labelled]}
+    predictions = {name: values[None] for name, values in (by_score | together).items()}
+    persons = first["person_id"].to_numpy()[labelled].tolist()
+    entries = paired_scores(target, predictions, persons, np.random.default_rng(0))
+    for entry in entries:
+        against = f"{entry['difference']['f1']:+.4f} ({entry['low']['f1']:+.4f} to {entry['high']['f1']:+.4f})"
+        tail = "" if entry is entries[0] else f"   against the best {against}, 95 % over people"
+        scores = f"macro F1 {entry['scores']['f1']:.4f}  accuracy {entry['scores']['accuracy']:.4f}"
+        echo(f"  {entry['name']:24} {scores}{tail}")
+    return entries

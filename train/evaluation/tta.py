@@ -1,4 +1,4 @@
-"""Test-time augmentation: a network judges several views of a picture, and their probabilities are averaged."""
+"""Test-time augmentation: the probabilities of several views of a picture are averaged."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ View = Callable[[torch.Tensor], torch.Tensor]
 
 
 def _crops(image: torch.Tensor) -> list[torch.Tensor]:
-    """The picture, its four corners and its middle, all at its size (Krizhevsky et al. 2012 take such five)."""
+    """Return the picture, its four corners and its middle, all at its size (the crops of Krizhevsky et al. 2012)."""
     size = image.shape[-2:]
     crops = functional.five_crop(image, [round(CROP_SHARE * side) for side in size])
     return [image, *(functional.resize(crop, list(size), antialias=False) for crop in crops)]
 
 
-# name → pictures (B, 3, H, W) → the views that stand in their place, each (B, 3, H, W)
+# name → pictures (B, 3, H, W) → views of them, each (B, 3, H, W)
 VIEWS: dict[str, Callable[[torch.Tensor], list[torch.Tensor]]] = {
     "flip": lambda image: [image, image.flip(-1)],
     "crops": _crops,
@@ -30,19 +30,19 @@ VIEWS: dict[str, Callable[[torch.Tensor], list[torch.Tensor]]] = {
 
 
 def check_views(names: Sequence[str], trained: Trained) -> None:
-    """Raise ConfigError for an unknown name, or for a network that does not look at pictures."""
+    """Check the names of views for a network. Raises ConfigError for an unknown name or a network on an embedding."""
     for name in names:
         if name not in VIEWS:
             raise ConfigError(must_be_one_of("--tta", VIEWS, name))
     if names and trained.settings.model.embedding:
         raise ConfigError(
-            f"--tta varies pictures, but this network sees the embedding {trained.settings.model.embedding!r} of them. "
-            "Leave --tta out."
+            f"--tta varies pictures, but this network takes vectors of the embedding "
+            f"{trained.settings.model.embedding!r}. Omit --tta."
         )
 
 
 def views_of(image: torch.Tensor, names: Sequence[str]) -> list[torch.Tensor]:
-    """All combinations: `flip` and `crops` together give twelve views. Without a name, the picture itself."""
+    """Return all combinations of views, twelve for `flip` and `crops`; without names, the picture itself."""
     views = [image]
     for name in names:
         views = [view for one in views for view in VIEWS[name](one)]

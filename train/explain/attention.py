@@ -1,4 +1,4 @@
-"""Sheets of what a network looks at in photos of each class, and how much of it is face, hair, clothes, background."""
+"""Attention of a network on photos of each class: contact sheets, and shares of face, hair, clothes and background."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from tqdm import tqdm
 
 from data_manifests.taxonomy import MASKS, N_CLASSES, class_names, split_class_id
 from data_manifests.versions import Manifest, Store
+from pipeline.runs import find_run
+from reporting.tables import class_label
 from train.data import read_pixels
-from train.evaluation import best_of, predict_rows, rows_of
-from train.explain.cam import Attention, attention_shares
-from train.explain.contact_sheets import BACKGROUND_LINE, FACE_LINE, Tile, sheet
+from train.evaluation import load_best, predict_rows, usable_rows
+from train.explain.cam import AttentionMaps, attention_shares
+from train.explain.contact_sheets import BACKGROUND_LINE, FACE_LINE, Tile, contact_sheet
 from train.explain.regions import REGIONS, RegionFinder, find_regions
-from train.reports import label_text, render
-from train.runs import find_run
+from train.reports import render
 
 BATCH = 16
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 
 
 def show_attention(
@@ -38,29 +39,29 @@ def show_attention(
     per_class: int = 6,
     measured: int = 20,
     seed: int = 0,
-    say: Say,
+    echo: Echo,
 ) -> Path:
-    """Write a sheet for each class and a page into the run's folder; gives the page.
+    """Write a contact sheet for each class and a page into the run's folder; return the page.
 
-    `measured` photos of each class are measured with Grad-CAM++, `per_class` of them shown, with Smooth Grad-CAM++ too.
-    What is explained is the class that the network names, be it right or wrong.
+    `measured` photos of each class are measured with Grad-CAM++; `per_class` of them are shown, with Smooth Grad-CAM++
+    as well. Maps explain the predicted class, right or wrong.
     """
     run = find_run(store, name)
     manifest = store.read(ref or run.about()["manifest"])
-    trained = best_of(run)
+    trained = load_best(run)
     trained.check_taxonomy(manifest.cuts, manifest.version.ref)
     finder = find_regions(store, manifest, trained.settings.data, store.read(painted_ref) if painted_ref else None)
-    attention = Attention(trained)
+    attention = AttentionMaps(trained)
     rng = np.random.default_rng(seed)
-    rows = choose_rows(rows_of(manifest, split, labelled=True), max(measured, per_class), rng)
-    seen = predict_rows(trained, rows, store, manifest.version.ref, "predict")
-    pixels = read_pixels(rows, store, trained.settings.data, manifest.version.ref).take(np.arange(len(seen)))
-    maps = _maps(attention, pixels, seen["predicted"].tolist())
-    table, regions = _measure(manifest, seen, maps, finder)
+    rows = choose_rows(usable_rows(manifest, split, labelled=True), max(measured, per_class), rng)
+    predictions = predict_rows(trained, rows, store, manifest.version.ref, "predict")
+    pixels = read_pixels(rows, store, trained.settings.data, manifest.version.ref).take(np.arange(len(predictions)))
+    maps = _maps(attention, pixels, predictions["predicted"].tolist())
+    table, regions = _measure(manifest, predictions, maps, finder)
     folder = run.path / "attention"
     names, sheets = class_names(manifest.cuts), {}
     for class_id in tqdm(range(N_CLASSES), "sheets", unit="class", leave=False):
-        shown = np.flatnonzero(seen["target"] == class_id)[:per_class]
+        shown = np.flatnonzero(predictions["target"] == class_id)[:per_class]
         if len(shown):
             sheets[class_id] = f"{class_id:02d}-{_file_name(names[class_id])}.png"
             tiles = [
@@ -68,7 +69,9 @@ def show_attention(
             ]
             part = table[table["target"] == class_id]
             subtitle = f"{len(shown)} of {len(part)} photos measured. {_sentence(part)}"
-            run.write(f"attention/{sheets[class_id]}", sheet(label_text(names[class_id]), subtitle, tiles, _FOOTER))
+            run.write(
+                f"attention/{sheets[class_id]}", contact_sheet(class_label(names[class_id]), subtitle, tiles, _FOOTER)
+            )
     about = {
         "run": run.name,
         "manifest": manifest.version.ref,
@@ -80,23 +83,23 @@ def show_attention(
     run.write_json("attention/attention.json", about)
     page = render("attention.html.j2", about=about, sheets=sheets, names=names, regions=REGIONS)
     run.write("attention/index.html", page.encode())
-    say(f"{run.name} on {len(table)} photos of {manifest.version.ref}, {split}: {_sentence(table)}")
-    say(f"wrote {folder / 'index.html'} and {len(sheets)} sheets")
+    echo(f"{run.name} on {len(table)} photos of {manifest.version.ref}, {split}: {_sentence(table)}")
+    echo(f"wrote {folder / 'index.html'} and {len(sheets)} sheets")
     return folder / "index.html"
 
 
 def choose_rows(table: pa.Table, per_class: int, rng: np.random.Generator) -> pa.Table:
-    """Up to `per_class` rows of each class, of as many people as there are; photos are preferred to synthetic ones."""
+    """Return up to `per_class` rows of each class, of as many people as possible; real photos come first."""
     frame = table.select(["class_id", "person_id", "is_synthetic"]).to_pandas()
     frame["order"] = rng.permutation(len(frame))
     frame = frame.sort_values(["is_synthetic", "order"])
-    frame["nth"] = frame.groupby(["class_id", "person_id"]).cumcount()  # of the person
+    frame["nth"] = frame.groupby(["class_id", "person_id"]).cumcount()  # position among the person's photos
     chosen = frame.sort_values(["class_id", "nth", "is_synthetic", "order"]).groupby("class_id").head(per_class)
     return table.take(pa.array(chosen.index.to_numpy()))
 
 
-def _maps(attention: Attention, pixels: np.ndarray, class_id: Sequence[int]) -> np.ndarray:
-    """Grad-CAM++ float32 (N, H, W) of pictures uint8 (N, H, W, 3)."""
+def _maps(attention: AttentionMaps, pixels: np.ndarray, class_id: Sequence[int]) -> np.ndarray:
+    """Return Grad-CAM++ float32 (N, H, W) of pictures uint8 (N, H, W, 3)."""
     out = []
     for start in tqdm(range(0, len(pixels), BATCH), "attention", unit="batch", leave=False):
         part = slice(start, start + BATCH)
@@ -105,12 +108,12 @@ def _maps(attention: Attention, pixels: np.ndarray, class_id: Sequence[int]) -> 
 
 
 def _measure(
-    manifest: Manifest, seen: pd.DataFrame, maps: np.ndarray, finder: RegionFinder
+    manifest: Manifest, predictions: pd.DataFrame, maps: np.ndarray, finder: RegionFinder
 ) -> tuple[pd.DataFrame, list[Any]]:
-    """A row for each photo with `<region>` its share of attention and `<region>_area` its share of the picture."""
-    wanted = pc.is_in(manifest.table.column("sample_id"), pa.array(seen["sample_id"]))
+    """Return a row per photo: `<region>` is its share of attention, `<region>_area` its share of the picture."""
+    wanted = pc.is_in(manifest.table.column("sample_id"), pa.array(predictions["sample_id"]))
     rows = {row["sample_id"]: row for row in manifest.table.filter(wanted).to_pylist()}
-    regions = [finder.of(rows[sample]) for sample in seen["sample_id"]]
+    regions = [finder.find(rows[sample]) for sample in predictions["sample_id"]]
     values: dict[str, list[float]] = {name: [] for region in REGIONS for name in (region, f"{region}_area")}
     for one, found in zip(maps, regions, strict=True):
         shares = attention_shares(one[None], found.shares[None])[0] if found else np.full(len(REGIONS), np.nan)
@@ -118,13 +121,13 @@ def _measure(
         for index, region in enumerate(REGIONS):
             values[region].append(float(shares[index]))
             values[f"{region}_area"].append(float(areas[index]))
-    kept = seen[["sample_id", "person_id", "is_synthetic", "target", "predicted", "confidence"]]
+    columns = predictions[["sample_id", "person_id", "is_synthetic", "target", "predicted", "confidence"]]
     known = [bool(found and found.background_known) for found in regions]
-    return kept.assign(background_known=known, **values), regions
+    return columns.assign(background_known=known, **values), regions
 
 
 def summarise_attention(table: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Mean shares of all, of right and wrong answers, by mask and by class; `times` is attention over area."""
+    """Return mean shares of all photos, of right and wrong ones, by mask and by class; `times` is share over area."""
     mask = split_class_id(table["target"].to_numpy(np.int64))[0]
     right = (table["target"] == table["predicted"]).to_numpy()
     groups: list[tuple[str, np.ndarray]] = [("all", np.ones(len(table), bool)), ("right", right), ("wrong", ~right)]
@@ -150,12 +153,12 @@ def _group(title: str, part: pd.DataFrame) -> dict[str, Any]:
 
 def _sentence(part: pd.DataFrame) -> str:
     group = _group("", part)
-    told = [f"{region} {group[region]['share']:.0%}" for region in REGIONS if group[region]["share"] is not None]
-    return f"Attention: {', '.join(told)}." if told else "No face is known, so no share is."
+    shares = [f"{region} {group[region]['share']:.0%}" for region in REGIONS if group[region]["share"] is not None]
+    return f"Attention: {', '.join(shares)}." if shares else "Attention: not measured, no face is known."
 
 
 def _tile(
-    attention: Attention, pixels: np.ndarray, plain: np.ndarray, regions: Any, row: pd.Series, names: Sequence[str],
+    attention: AttentionMaps, pixels: np.ndarray, plain: np.ndarray, regions: Any, row: pd.Series, names: Sequence[str],
     rng: np.random.Generator,
 ) -> Tile:  # fmt: skip
     smooth = attention.smooth_map(as_image(pixels[None])[0], int(row["predicted"]), rng)
@@ -165,24 +168,24 @@ def _tile(
         if regions.background_known:
             lines.append((regions.shares[..., 3] > 127, BACKGROUND_LINE))
     right = bool(row["target"] == row["predicted"])
-    caption = f"{'right' if right else label_text(names[int(row['predicted'])])} {row['confidence']:.2f}"
-    below = f"face {row['face']:.0%}" if regions else "no face known"
+    caption = f"{'right' if right else class_label(names[int(row['predicted'])])} {row['confidence']:.2f}"
+    below = f"face {row['face']:.0%}" if regions else "no known face"
     if row["background_known"]:
         below += f", background {row['background']:.0%}"
     return Tile(pixels, {"Grad-CAM++": plain, "Smooth\nGrad-CAM++": smooth}, lines, caption, below, right)
 
 
 def as_image(pixels: np.ndarray) -> torch.Tensor:
-    """uint8 (B, H, W, 3) → float32 (B, 3, H, W) in [0, 1]."""
+    """Convert pictures uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [0, 1]."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255)
 
 
 def _file_name(name: str) -> str:
-    """ "none male >=60" → none-male-60: file names that every system takes."""
+    """Return a portable file name: "none male >=60" → none-male-60."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 _FOOTER = (
-    "The class that the network names is explained; each map is scaled to its own maximum. White line: face. "
+    "The maps explain the predicted class; each map is scaled to its own maximum. White line: face. "
     "Blue line: background."
 )

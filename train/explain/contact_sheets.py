@@ -1,4 +1,4 @@
-"""Contact sheets of photos with what a network looks at in them, as PNG."""
+"""Contact sheets of photos with their attention maps, as PNG."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ TILE_PX, GAP_PX, MARGIN_PX, LEFT_PX = 190, 10, 28, 128
 
 @dataclass(frozen=True)
 class Tile:
-    """One photo of a sheet: RGB uint8 (H, W, 3), its maps float (H, W) in [0, 1], lines drawn around masks (H, W)."""
+    """One photo of a sheet: RGB uint8 (H, W, 3), its maps float (H, W) in [0, 1], and masks (H, W) to outline."""
 
     picture: np.ndarray
     maps: Mapping[str, np.ndarray]
     outlines: Sequence[tuple[np.ndarray, tuple[int, int, int]]]
     caption: str
     below: str
-    right: bool
+    is_correct: bool
 
 
-def sheet(title: str, subtitle: str, tiles: Sequence[Tile], footer: str) -> bytes:
-    """A PNG: a column for each tile, the photo above its maps."""
+def contact_sheet(title: str, subtitle: str, tiles: Sequence[Tile], footer: str) -> bytes:
+    """Draw a PNG with one column per tile, the photo above its maps."""
     height, width = tiles[0].picture.shape[:2]
     tile_w = round(TILE_PX * width / height)
     names = list(tiles[0].maps)
@@ -49,7 +49,7 @@ def sheet(title: str, subtitle: str, tiles: Sequence[Tile], footer: str) -> byte
         for row, picture in enumerate([tile.picture, *(_overlay(tile, tile.maps[name]) for name in names)]):
             page.paste(Image.fromarray(_resize(picture, tile_w)), (x, top + row * step_y))
         y = top + (1 + len(names)) * step_y - 2
-        draw.text((x, y), _fitting(draw, tile.caption, tile_w, 14), GREEN if tile.right else RED, _font(14))
+        draw.text((x, y), _fitting(draw, tile.caption, tile_w, 14), GREEN if tile.is_correct else RED, _font(14))
         draw.text((x, y + 20), _fitting(draw, tile.below, tile_w, 12), SOFT, _font(12))
     draw.text((MARGIN_PX, page_h - 34), footer, SOFT, _font(12))
     buffer = io.BytesIO()
@@ -58,7 +58,7 @@ def sheet(title: str, subtitle: str, tiles: Sequence[Tile], footer: str) -> byte
 
 
 def heat(picture: np.ndarray, heat_map: np.ndarray) -> np.ndarray:
-    """A map float (H, W) in [0, 1] laid over a picture uint8 (H, W, 3) in grey; where nothing is seen it stays grey."""
+    """Draw a map float (H, W) in [0, 1] over the picture uint8 (H, W, 3) in grey; return uint8 (H, W, 3)."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None].repeat(3, 2).astype(np.float32)
     colour = cv2.applyColorMap((heat_map * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.float32)
     weight = (0.8 * heat_map**0.75)[..., None]
@@ -66,7 +66,7 @@ def heat(picture: np.ndarray, heat_map: np.ndarray) -> np.ndarray:
 
 
 def _overlay(tile: Tile, heat_map: np.ndarray) -> np.ndarray:
-    """The map with outlines, at twice the size so that a line is thin."""
+    """Draw the map with outlines, at twice the size for thin lines."""
     out = cv2.resize(heat(tile.picture, heat_map), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
     for mask, colour in tile.outlines:
         large = cv2.resize(mask.astype(np.uint8), out.shape[1::-1], interpolation=cv2.INTER_NEAREST)
@@ -88,7 +88,7 @@ def _fitting(draw: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str
 
 @cache
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along: it has ≥ and –."""
+    """Load DejaVu Sans from matplotlib; it has ≥ and –."""
     import matplotlib
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"

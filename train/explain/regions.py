@@ -1,12 +1,12 @@
-"""Where in a picture the face, the hair, the clothes and the background are, from what the manifest knows of it.
+"""Regions of a picture, from its manifest: face, hair, clothes and background.
 
-face        the hull of the 68 landmarks with a forehead, a mask over it included; without landmarks the detector's box
-background  what `preprocess background` painted: pixels of its colour that reach the border of the picture
+face        the hull of the 68 landmarks with a forehead, including a mask over it; without landmarks the detector's box
+background  the pixels painted by `preprocess background`: those of its colour connected to the border of the picture
 clothes     the rest of the person below the chin: neck and clothes
 hair        the rest of the person: hair, ears, hats
 
-The paint is looked for in the picture itself, or, for pictures with their own background, in the pictures that a later
-version made of them (found by `parent_id`). Where neither is, all that is not face counts as `around`.
+The painted pixels are those of the picture itself or, for a picture with its own background, those of the picture that
+a later version made of it (by `parent_id`). Without either, everything outside the face counts as `background`.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ from data_manifests.errors import ManifestError
 from data_manifests.versions import Manifest, Store
 from pipeline.photos import load_rgb
 from train.data import prepare_picture
-from train.runs import ancestors
+from train.engine import ancestors
 from train.settings import DataSettings
 
 REGIONS = ("face", "hair", "clothes", "background")
 FOREHEAD = 0.5
-"""Height of the forehead over the distance from brows to chin: in the neoclassical canon the face has three equal
-parts, from hairline to brows, from there to the base of the nose, and from there to the chin."""
-TOLERANCE = 6  # levels by which JPEG moves a painted pixel
-LEAST_PAINT = 0.01  # share of the picture below which the painter is taken to have left it as it was
-_GEOMETRIC = ("box", "centre_crop")  # of train/data/image_preparation.py: those that move pixels
+"""Height of the forehead over the distance from brows to chin: the neoclassical canon divides the face into three equal
+parts, from hairline to brows, from brows to the base of the nose, and from there to the chin."""
+TOLERANCE = 6  # levels by which JPEG changes a painted pixel
+MIN_PAINTED = 0.01  # share of the picture below which its background counts as not painted
+_GEOMETRIC = ("box", "centre_crop")  # the steps of train/data/image_preparation.py that move pixels
 
 Record = Mapping[str, Any]
 
 
 class Regions(NamedTuple):
-    """uint8 (*size, 4): shares of REGIONS, adding up to 255. Where no background is known, `background` is all around
-    the face, and `hair` and `clothes` are 0."""
+    """Shares of REGIONS in each pixel, uint8 (*size, 4), with the sum 255.
+
+    Without a known background, `background` is everything around the face, and `hair` and `clothes` are 0.
+    """
 
     shares: np.ndarray
     background_known: bool
@@ -46,15 +48,15 @@ class Regions(NamedTuple):
 
 @dataclass(frozen=True)
 class RegionFinder:
-    """Finds the regions of a manifest's pictures. `painted_rows` is sample_id → the row that shows the paint."""
+    """A finder of regions in a manifest's pictures; `painted_rows` maps sample_id to the painted row."""
 
     store: Store
     settings: DataSettings
     colour_rgb: tuple[int, int, int] | None = None
     painted_rows: Mapping[str, Record] = field(default_factory=dict)
 
-    def of(self, row: Record) -> Regions | None:
-        """The regions of a row's picture as the network sees it; None where no face is known."""
+    def find(self, row: Record) -> Regions | None:
+        """Return the regions of a row's picture as prepared for the network; None without a known face."""
         shape = row["height_px"], row["width_px"]
         face = face_mask(row["landmarks_xy"], row["box_xyxy"] if row["faces"] != 0 else None, shape)
         if face is None:
@@ -63,10 +65,10 @@ class RegionFinder:
         person = np.zeros_like(face) if painted is None else ~face & ~painted
         below = np.arange(shape[0])[:, None] > np.flatnonzero(face.any(1))[-1]
         layers = np.stack([face, person & ~below, person & below], -1).astype(np.uint8) * 255
-        moves = {name: value for name, value in self.settings.prepare.items() if name in _GEOMETRIC}
-        seen = prepare_picture(layers, moves, self.settings.size)
-        rest = 255 - seen.sum(-1, keepdims=True).clip(0, 255)
-        return Regions(np.concatenate([seen, rest], -1).astype(np.uint8), painted is not None)
+        steps = {name: value for name, value in self.settings.prepare.items() if name in _GEOMETRIC}
+        shares = prepare_picture(layers, steps, self.settings.size)
+        rest = 255 - shares.sum(-1, keepdims=True).clip(0, 255)
+        return Regions(np.concatenate([shares, rest], -1).astype(np.uint8), painted is not None)
 
     def _painted(self, row: Record, shape: tuple[int, int]) -> np.ndarray | None:
         source = self.painted_rows.get(row["sample_id"])
@@ -75,34 +77,36 @@ class RegionFinder:
         picture = load_rgb(self.store.file_of(source["root"], source["path"]))
         if picture.shape[:2] != shape:
             raise ManifestError(
-                f"{source['path']} is {picture.shape[1]}×{picture.shape[0]} px, but the picture that it was made from "
-                f"{shape[1]}×{shape[0]}. Give --regions a version that was painted without being cropped again."
+                f"{source['path']} is {picture.shape[1]}×{picture.shape[0]} px, but its source "
+                f"{shape[1]}×{shape[0]}. Give --regions a version that was painted but not cropped again."
             )
         found = painted_mask(picture, self.colour_rgb)
-        return found if found.mean() >= LEAST_PAINT else None
+        return found if found.mean() >= MIN_PAINTED else None
 
 
 def find_regions(store: Store, manifest: Manifest, settings: DataSettings, painted: Manifest | None) -> RegionFinder:
-    """A finder for a manifest's pictures; `painted` is a version with the same pictures before a painted background.
+    """Return a finder for a manifest's pictures; `painted` is a version of them with painted backgrounds.
 
     Raises ManifestError if `painted` has no painted background, or none of the manifest's pictures.
     """
-    colour = paint_of(store, (painted or manifest))
+    colour = painted_colour(store, painted or manifest)
     if painted is None:
         rows = manifest.table.to_pylist() if colour else []
         return RegionFinder(store, settings, colour, {row["sample_id"]: row for row in rows})
     ref = painted.version.ref
     if colour is None:
         raise ManifestError(f"{ref} has no painted background. Make one with: python -m preprocess background REF")
-    here = set(manifest.table.column("sample_id").to_pylist())
-    rows = {row["parent_id"]: row for row in painted.table.to_pylist() if row["parent_id"] in here}
+    samples = set(manifest.table.column("sample_id").to_pylist())
+    rows = {row["parent_id"]: row for row in painted.table.to_pylist() if row["parent_id"] in samples}
     if not rows:
-        raise ManifestError(f"no picture of {ref} was made from one of {manifest.version.ref} (parent_id).")
+        raise ManifestError(
+            f"no picture of {ref} was made from one of {manifest.version.ref} (parent_id). Choose another --regions."
+        )
     return RegionFinder(store, settings, colour, rows)
 
 
-def paint_of(store: Store, manifest: Manifest) -> tuple[int, int, int] | None:
-    """The colour that was laid behind the people of a manifest, as its history tells; None if none was."""
+def painted_colour(store: Store, manifest: Manifest) -> tuple[int, int, int] | None:
+    """Return the background colour painted in a manifest's history; None if there is none."""
     for version in ancestors(store, manifest.version):
         stage = version.parameters.get("background")
         if isinstance(stage, Mapping) and "colour_rgb" in stage:
@@ -112,7 +116,7 @@ def paint_of(store: Store, manifest: Manifest) -> tuple[int, int, int] | None:
 
 
 def face_mask(landmarks: Any, box: Any, shape: tuple[int, int]) -> np.ndarray | None:
-    """The face as bool (H, W), from 68 landmarks (68, 2) or flat, else from the box; None if it lies nowhere."""
+    """Return the face as bool (H, W), from landmarks (68, 2) or flat (136,), else from the box; None if it is empty."""
     mask = np.zeros(shape, np.uint8)
     if landmarks is not None:
         points = np.asarray(landmarks, np.float32).reshape(-1, 2)
@@ -127,7 +131,10 @@ def face_mask(landmarks: Any, box: Any, shape: tuple[int, int]) -> np.ndarray | 
 
 
 def painted_mask(picture: np.ndarray, colour_rgb: tuple[int, int, int]) -> np.ndarray:
-    """Pixels of a colour that reach the border, bool (H, W), from a picture (H, W, 3): a grey tie is no background."""
+    """Return the pixels of a colour connected to the border, bool (H, W), of a picture (H, W, 3).
+
+    Connection to the border excludes clothes of that colour, such as a grey tie.
+    """
     near = (np.abs(picture.astype(np.int16) - np.array(colour_rgb)) <= TOLERANCE).all(-1).astype(np.uint8)
     near = cv2.morphologyEx(near, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     _, part = cv2.connectedComponents(near)

@@ -1,14 +1,14 @@
-"""What a network makes of less than the whole photo: a class told without the face is told by a shortcut.
+"""Shortcuts of a network: labels that it predicts better than chance from parts of a photo without the face.
 
 as it is          the photo
-face only         all outside the face box painted
+face only         everything outside the face box painted
 without the face  the face box painted
-background only   the person painted; its outline is still there, and with it a hint of hair and shoulders
+background only   the person painted; the outline remains, and with it traces of hair and shoulders
 
-The face box is the smallest upright rectangle around the face of train/explain/regions.py: unlike the face's own
-outline it tells nothing of the shape of what it hides. The paint is the mean colour that the network expects, seen as
-zero. "Background only" needs a known background (train/explain/regions.py), and is left out where the network was
-shown painted ones: there is nothing behind the person then.
+The face box is the smallest upright rectangle around the face of train/explain/regions.py: unlike the outline of the
+face, it does not reveal the shape of what it covers. The paint is the mean colour of the network's normalisation, which
+is zero after it. "Background only" needs a known background (train/explain/regions.py), and is omitted for pictures
+with a painted background, which have nothing behind the person.
 """
 
 from __future__ import annotations
@@ -27,55 +27,63 @@ import torch
 from tqdm import tqdm
 
 from data_manifests.errors import StageError
-from data_manifests.taxonomy import N_CLASSES
 from data_manifests.versions import Manifest, Store
+from pipeline.runs import find_run
 from train.data import read_pixels
-from train.evaluation import TASKS, accuracy, best_of, confusion_of, rows_of, task_counts
+from train.evaluation import (
+    TASKS,
+    accuracy,
+    bootstrap_counts,
+    confusion_of,
+    load_best,
+    percentile_interval,
+    task_counts,
+    usable_rows,
+)
 from train.explain.attention import as_image
 from train.explain.regions import RegionFinder, find_regions
 from train.models import Trained, log_probability
 from train.reports import render
-from train.runs import find_run
 
 BATCH, EXAMPLES = 64, 5
 AS_IT_IS, FACE_ONLY, NO_FACE, BACKGROUND_ONLY = "as it is", "face only", "without the face", "background only"
-_PLACES = {NO_FACE: "without the face", BACKGROUND_ONLY: "from the background alone"}
-Say = Callable[[str], None]
+_WITHOUT_FACE = {NO_FACE: "without the face", BACKGROUND_ONLY: "from the background alone"}
+Echo = Callable[[str], None]
 
 
 def audit_shortcuts(
-    store: Store, name: str, ref: str | None, *, split: str = "val", painted_ref: str | None = None, say: Say
+    store: Store, name: str, ref: str | None, *, split: str = "val", painted_ref: str | None = None, echo: Echo
 ) -> Path:
-    """Judge a run's network on parts of the photos; writes the table, the page and its figures into the run's folder.
+    """Evaluate a run's network on parts of the photos; write a table, a page and its figures into the run's folder.
 
-    Only photos in which a face is known count, in all lines alike. Raises StageError when there are none.
+    Returns the page. All rows of the table count only photos with a known face. Raises StageError when there are none.
     """
     run = find_run(store, name)
     manifest = store.read(ref or run.about()["manifest"])
-    trained = best_of(run)
+    trained = load_best(run)
     trained.check_taxonomy(manifest.cuts, manifest.version.ref)
     finder = find_regions(store, manifest, trained.settings.data, store.read(painted_ref) if painted_ref else None)
-    own_paint = painted_ref is None and finder.colour_rgb is not None  # the network is shown the paint itself
-    rows, faces, backgrounds = _with_regions(rows_of(manifest, split, labelled=True), manifest, finder)
+    own_paint = painted_ref is None and finder.colour_rgb is not None  # these pictures have painted backgrounds
+    rows, faces, backgrounds = _with_regions(usable_rows(manifest, split, labelled=True), manifest, finder)
     pixels = read_pixels(rows, store, trained.settings.data, manifest.version.ref).take(np.arange(rows.num_rows))
-    views = part_views(pixels, faces, None if own_paint else backgrounds, paint_of_network(trained))
+    views = part_views(pixels, faces, None if own_paint else backgrounds, mean_colour(trained))
     frame = rows.select(["sample_id", "person_id", "class_id"]).to_pandas().rename(columns={"class_id": "target"})
     lines = []
     for view, pictures in views.items():
         frame[view] = predicted_classes(trained, pictures, view)
         known = np.ones(len(frame), bool) if view != BACKGROUND_ONLY else backgrounds.any((1, 2))
-        lines.append(judge_view(view, frame[known]))
-    told = shortcuts_in(lines)
+        lines.append(score_view(view, frame[known]))
+    found = shortcuts_in(lines)
     about = {
         "run": run.name,
         "manifest": manifest.version.ref,
         "split": split,
         "photos": len(frame),
-        "without_face": rows_of(manifest, split, labelled=True).num_rows - len(frame),
+        "without_face": usable_rows(manifest, split, labelled=True).num_rows - len(frame),
         "people": int(frame["person_id"].nunique()),
         "own_paint": own_paint,
         "lines": lines,
-        "shortcuts": told,
+        "shortcuts": found,
     }
     run.write_table("shortcuts/shortcuts.parquet", frame)
     run.write_json("shortcuts/shortcuts.json", about)
@@ -83,18 +91,18 @@ def audit_shortcuts(
     examples = {view: [_data_url(shown[row]) for row in people] for view, shown in views.items()}
     run.write("shortcuts/index.html", render("shortcuts.html.j2", about=about, pictures=examples, tasks=TASKS).encode())
     for line in text_lines(lines):
-        say(line)
-    for sentence in told or ["Without the face no label is told better than by chance."]:
-        say(f"  {sentence}")
+        echo(line)
+    for sentence in found or ["Without the face, no label is predicted better than chance."]:
+        echo(f"  {sentence}")
     page = run.path / "shortcuts" / "index.html"
-    say(f"{run.name} on {len(frame)} photos of {manifest.version.ref}, {split}: wrote {page}")
+    echo(f"{run.name} on {len(frame)} photos of {manifest.version.ref}, {split}: wrote {page}")
     return page
 
 
 def part_views(
     pixels: np.ndarray, faces: np.ndarray, backgrounds: np.ndarray | None, paint_rgb: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Pictures uint8 (N, H, W, 3) with parts painted; `faces` and `backgrounds` are masks in [0, 1], (N, H, W)."""
+    """Return pictures uint8 (N, H, W, 3) with parts painted, by view; the masks (N, H, W) are in [0, 1]."""
     views = {AS_IT_IS: pixels, FACE_ONLY: keep_part(pixels, faces, paint_rgb)}
     views[NO_FACE] = keep_part(pixels, 1 - faces, paint_rgb)
     if backgrounds is not None and backgrounds.any():
@@ -103,17 +111,15 @@ def part_views(
 
 
 def keep_part(pixels: np.ndarray, kept: np.ndarray, paint_rgb: np.ndarray) -> np.ndarray:
-    """Pictures uint8 (N, H, W, 3) where `kept` (N, H, W) is 1, paint (3,) where it is 0."""
+    """Blend pictures uint8 (N, H, W, 3) where `kept` (N, H, W) is 1 with paint (3,) where it is 0."""
     out = np.empty_like(pixels)
-    for row, (picture, mask) in enumerate(
-        zip(pixels, kept, strict=True)
-    ):  # one by one: floats take four times the room
+    for row, (picture, mask) in enumerate(zip(pixels, kept, strict=True)):  # one by one, to save memory
         out[row] = (picture * mask[..., None] + paint_rgb * (1 - mask[..., None])).round().astype(np.uint8)
     return out
 
 
 def face_box(face: np.ndarray) -> np.ndarray:
-    """The smallest upright rectangle around a face (H, W) in [0, 1], as float32 (H, W) of 0 and 1."""
+    """Return the smallest upright rectangle around a face (H, W) in [0, 1], as float32 (H, W) of 0 and 1."""
     rows, columns = (np.flatnonzero((face > 0.5).any(axis)) for axis in (1, 0))
     box = np.zeros(face.shape, np.float32)
     if len(rows):
@@ -121,14 +127,14 @@ def face_box(face: np.ndarray) -> np.ndarray:
     return box
 
 
-def paint_of_network(trained: Trained) -> np.ndarray:
-    """The mean colour (3,) in levels that the network takes away from a picture."""
+def mean_colour(trained: Trained) -> np.ndarray:
+    """Return the mean colour (3,) of the network's normalisation, in levels 0 to 255."""
     return trained.model.mean.flatten().cpu().numpy() * 255
 
 
 @torch.inference_mode()
 def predicted_classes(trained: Trained, pictures: np.ndarray, title: str) -> np.ndarray:
-    """Classes (N,) of pictures uint8 (N, H, W, 3)."""
+    """Return predicted classes (N,) of pictures uint8 (N, H, W, 3)."""
     model, out = trained.model.eval(), []
     device = next(model.parameters()).device
     for start in tqdm(range(0, len(pictures), BATCH), title, unit="batch", leave=False):
@@ -137,79 +143,66 @@ def predicted_classes(trained: Trained, pictures: np.ndarray, title: str) -> np.
     return np.concatenate(out)
 
 
-def judge_view(view: str, frame: pd.DataFrame) -> dict[str, Any]:
-    """For each task accuracy and balanced accuracy (mean recall of the labels), with 95 % intervals over people.
+def score_view(view: str, frame: pd.DataFrame) -> dict[str, Any]:
+    """Return accuracy and balanced accuracy (mean recall) of each task, with 95 % intervals over people.
 
-    `constant` is the accuracy of always giving the commonest label, `chance` the balanced accuracy of any answer that
-    does not depend on the photo.
+    `constant` is the accuracy of always predicting the most frequent label, `chance` the balanced accuracy of any
+    prediction that does not depend on the photo.
     """
     target, predicted = frame["target"].to_numpy(np.int64), frame[view].to_numpy(np.int64)
-    draws = drawn_counts(target, predicted, frame["person_id"].to_numpy(), np.random.default_rng(0))
+    draws = bootstrap_counts(target, predicted, frame["person_id"].to_numpy(), np.random.default_rng(0))
     counts = confusion_of(target, predicted)
     line: dict[str, Any] = {"view": view, "photos": len(frame)}
     for task in TASKS:
         table, drawn = task_counts(counts, task), task_counts(draws, task)
         rows = table.sum(1)
         line[task] = {
-            "accuracy": float(accuracy(table)), "interval": _interval(accuracy(drawn)),
-            "balanced": float(balanced_accuracy(table)), "balanced_interval": _interval(balanced_accuracy(drawn)),
-            "constant": float(rows.max() / rows.sum()), "chance": 1 / int((rows > 0).sum()),
-        }  # fmt: skip
+            "accuracy": float(accuracy(table)),
+            "interval": list(percentile_interval(accuracy(drawn))),
+            "balanced": float(balanced_accuracy(table)),
+            "balanced_interval": list(percentile_interval(balanced_accuracy(drawn))),
+            "constant": float(rows.max() / rows.sum()),
+            "chance": 1 / int((rows > 0).sum()),
+        }
     return line
 
 
-def drawn_counts(
-    target: np.ndarray, predicted: np.ndarray, person: np.ndarray, rng: np.random.Generator, rounds: int = 1000
-) -> np.ndarray:
-    """Counts (rounds, 18, 18) of as many people drawn with replacement, from classes (N,) and the person of each."""
-    _, place = np.unique(person, return_inverse=True)
-    n = int(place.max()) + 1
-    counts = np.zeros((n, N_CLASSES, N_CLASSES))
-    np.add.at(counts, (place, target, predicted), 1)
-    times = rng.multinomial(n, np.full(n, 1 / n), rounds)
-    return (times @ counts.reshape(n, -1)).reshape(rounds, N_CLASSES, N_CLASSES)
-
-
 def balanced_accuracy(counts: np.ndarray) -> np.ndarray:
-    """Mean recall (...) of the labels that have rows, from counts (..., K, K)."""
+    """Return the mean recall (...) of the labels with rows, from counts (..., K, K)."""
     rows = counts.sum(-1)
     recall = np.diagonal(counts, axis1=-2, axis2=-1) / np.maximum(rows, 1)
     return recall.sum(-1) / np.maximum((rows > 0).sum(-1), 1)
 
 
 def shortcuts_in(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is told without the face: where the interval of the balanced accuracy lies above chance."""
+    """Return a sentence for each task predicted without the face, its balanced accuracy being clear of chance."""
     return [
-        f"{'The class' if task == 'class' else task.capitalize()} is told {_PLACES[line['view']]}: balanced accuracy "
-        f"{line[task]['balanced']:.3f} ({line[task]['balanced_interval'][0]:.3f} to "
-        f"{line[task]['balanced_interval'][1]:.3f}), where chance has {line[task]['chance']:.3f}."
+        f"{'The class' if task == 'class' else task.capitalize()} is predicted {_WITHOUT_FACE[line['view']]}: "
+        f"balanced accuracy {line[task]['balanced']:.3f} ({line[task]['balanced_interval'][0]:.3f} to "
+        f"{line[task]['balanced_interval'][1]:.3f}), chance {line[task]['chance']:.3f}."
         for line in lines
-        if line["view"] in _PLACES
+        if line["view"] in _WITHOUT_FACE
         for task in TASKS
         if line[task]["balanced_interval"][0] > line[task]["chance"]
     ]
 
 
 def text_lines(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The table as text: accuracy and balanced accuracy of each task."""
+    """Format the table as text: accuracy and balanced accuracy of each task."""
     titles = "".join(f"{'18 classes' if task == 'class' else task:>15}" for task in TASKS)
     out = [f"  {'acc. / balanced':18} {'photos':>6}{titles}"]
     for line in lines:
         cells = "".join(f"{line[task]['accuracy']:8.3f} /{line[task]['balanced']:.3f}" for task in TASKS)
         out.append(f"  {line['view']:18} {line['photos']:6}{cells}")
     cells = "".join(f"{lines[0][task]['constant']:8.3f} /{lines[0][task]['chance']:.3f}" for task in TASKS)
-    return [*out, f"  {'one answer for all':25}{cells}"]
-
-
-def _interval(values: np.ndarray) -> list[float]:
-    return np.nanpercentile(values, (2.5, 97.5)).tolist()
+    return [*out, f"  {'most frequent label':25}{cells}"]
 
 
 def _with_regions(table: pa.Table, manifest: Manifest, finder: RegionFinder) -> tuple[pa.Table, np.ndarray, np.ndarray]:
-    """The rows with a known face, face boxes and backgrounds float32 (N, H, W), 0 where none is known."""
+    """Return the rows with a known face, and their face boxes and backgrounds float32 (N, H, W), 0 where unknown."""
     wanted = pc.is_in(manifest.table.column("sample_id"), table.column("sample_id"))
     rows = {row["sample_id"]: row for row in manifest.table.filter(wanted).to_pylist()}
-    found = [finder.of(rows[sample]) for sample in table.column("sample_id").to_pylist()]
+    found = [finder.find(rows[sample]) for sample in table.column("sample_id").to_pylist()]
     kept = [index for index, regions in enumerate(found) if regions is not None]
     if not kept:
         ref = manifest.version.ref

@@ -1,15 +1,14 @@
-"""TODO train.models."""
+"""Networks: timm backbones, the heads that give their outputs a meaning, and checkpoints on disk."""
 
 from train.models.checkpoint import Trained, load_trained, read_checkpoint, save_checkpoint
-from train.models.heads import UNKNOWN_AGE, Head, HeadLoss, log_probability, n_outputs, needs_years
+from train.models.heads import UNKNOWN_AGE, Head, Part, log_probability, n_outputs, needs_years, split_outputs
 from train.models.network import Network, build_model, choose_device
-from train.models.pretrained import require_weights
 
 __all__ = [
     "UNKNOWN_AGE",
     "Head",
-    "HeadLoss",
     "Network",
+    "Part",
     "Trained",
     "build_model",
     "choose_device",
@@ -18,6 +17,6 @@ __all__ = [
     "n_outputs",
     "needs_years",
     "read_checkpoint",
-    "require_weights",
     "save_checkpoint",
+    "split_outputs",
 ]

@@ -1,7 +1,7 @@
-"""A network on disk: tensors and plain values only, so that it loads with `weights_only=True` and can run no code.
+"""Checkpoints: tensors and plain values only, so that they load with `weights_only=True` and run no code.
 
-Its settings say how pictures were prepared (`data.size`, `data.prepare`) and varied (`data.augment`, `data.mix`), and
-the network's buffers hold the mean and deviation: whoever predicts needs no other file.
+A checkpoint is enough to predict: its settings hold the preparation of pictures (`data.size`, `data.prepare`) and their
+augmentation (`data.augment`, `data.mix`), the network's buffers the mean and standard deviation.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from data_manifests.errors import BackendError, ManifestError
 from data_manifests.taxonomy import AgeCuts, class_names
+from pipeline.runs import Run
 from train.models.network import Network, build_model
-from train.runs import Run
 from train.settings import TrainSettings
 
 KIND = "face-curation-toolkit checkpoint 1"
@@ -25,7 +25,7 @@ KIND = "face-curation-toolkit checkpoint 1"
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with what is needed to use it."""
+    """A trained network with its settings, age cuts, epoch and validation scores."""
 
     model: Network
     settings: TrainSettings
@@ -35,21 +35,21 @@ class Trained:
 
     @property
     def n_features(self) -> int:
-        """Width of the vectors that it sees instead of pictures, with an embedding; else 0."""
+        """Width of the input vectors of a network on an embedding; 0 for a network on pictures."""
         return self.model.n_features
 
     def check_taxonomy(self, cuts: AgeCuts, ref: str) -> None:
-        """Raise ManifestError if a manifest's classes are not the network's."""
+        """Check that a manifest has the network's classes. Raises ManifestError otherwise."""
         if class_names(cuts) != class_names(self.cuts):
             raise ManifestError(
-                f"the checkpoint tells the ages {', '.join(self.cuts.names)} apart, but {ref} has "
+                f"the checkpoint has the age classes {', '.join(self.cuts.names)}, but {ref} has "
                 f"{', '.join(cuts.names)}. Train on {ref}, or ingest it with the age cuts "
                 f"{self.cuts.middle},{self.cuts.old}."
             )
 
 
 def save_checkpoint(run: Run, name: str, trained: Trained, **more: Any) -> None:
-    """Write a checkpoint into a run; `more` are tensors and plain values. Raises StageError when the disk is full."""
+    """Write a checkpoint into a run, with `more` tensors and plain values. Raises StageError when the disk is full."""
     buffer = io.BytesIO()
     values = {
         "kind": KIND,
@@ -66,12 +66,12 @@ def save_checkpoint(run: Run, name: str, trained: Trained, **more: Any) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The values of a checkpoint, on the CPU. Raises BackendError if it is absent, broken or not ours."""
+    """Read the values of a checkpoint, on the CPU. Raises BackendError if it is missing, broken or foreign."""
     if not path.is_file():
         raise BackendError(f"checkpoint {path} does not exist. Make one with: python -m train fit REF")
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a broken file
+    except Exception as error:  # torch raises exceptions of many types for a broken file
         text = " ".join(str(error).split())[:160]
         raise BackendError(f"checkpoint {path} is broken ({type(error).__name__}: {text}). Train again.") from None
     if not isinstance(values, dict) or values.get("kind") != KIND:
@@ -80,15 +80,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_trained(path: Path, device: torch.device) -> Trained:
-    """The network of a checkpoint, ready to predict. Raises BackendError if it is broken."""
+    """Load the network of a checkpoint, in evaluation mode. Raises BackendError if it is broken."""
     values = read_checkpoint(path)
     try:
         settings = TrainSettings.model_validate(values["settings"])
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise BackendError(
-            f"checkpoint {path} is of another version: setting {where} is not known. Train again."
-        ) from None
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise BackendError(f"checkpoint {path} is of another version: unknown setting {key}. Train again.") from None
     cuts = AgeCuts(*values["age_cuts"])
     model = build_model(settings.model, settings.data.size, cuts, weights=False, n_features=values["n_features"])
     try:
@@ -96,5 +94,7 @@ def load_trained(path: Path, device: torch.device) -> Trained:
     except RuntimeError as error:
         raise BackendError(f"checkpoint {path} does not fit {settings.model.backbone}: {str(error)[:160]}") from None
     if class_names(cuts) != values["classes"]:
-        raise BackendError(f"checkpoint {path} knows other classes than this toolkit: {values['classes'][:3]} …")
+        raise BackendError(
+            f"checkpoint {path} has other classes than this toolkit: {values['classes'][:3]} …. Train again."
+        )
     return Trained(model.to(device).eval(), settings, cuts, values["epoch"], values["scores"])

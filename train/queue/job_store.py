@@ -1,17 +1,17 @@
-"""The board of jobs, kept by Huey in SQLite or Redis: which there are, who has taken them, how they ended.
+"""The job store, kept by Huey in SQLite or Redis: jobs, their attempts, their workers and results.
 
-Huey hands a message to one worker and forgets it, so a worker that is killed takes its message with it. The board
-therefore keeps for every attempt what is needed to see that, in Huey's store of keys:
+Huey gives a message to one worker and deletes it, so the message is lost with a worker that is killed. The store
+therefore records every attempt, in Huey's key-value storage:
 
-    job/3        what to run; written once
-    again/3/2    there is a second attempt
-    claim/3/2    the worker that has taken it: whoever writes this first
-    beat/3/2     the worker's sign of life, a number that grows
-    end/3/2      how the attempt ended: whoever writes this first is right, be it the worker, `cancel`, or another
-                 worker that finds the job lost
+    job/3        the command; written once
+    again/3/2    a second attempt exists
+    claim/3/2    the worker of the attempt: the first to write this key
+    beat/3/2     the worker's heartbeat, a growing number
+    end/3/2      the result of the attempt; the first to write it decides: the worker, `cancel`, or another worker that
+                 finds the job lost
 
-No key is ever changed by two, so there is nothing to lock. A message says only "look at attempt 2 of job 3"; one too
-many does no harm, and one that got lost is written again.
+No key has two writers that change it, so no locks are needed. A message only names an attempt, such as 2 of job 3: a
+duplicate message has no effect, and a lost one is sent again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STATES = ("waiting", "running", *ENDS)
 
 
 class JsonSerializer(Serializer):
-    """Messages and values as JSON: what lies in a shared Redis is read as data, never as code."""
+    """A serializer of messages and values as JSON: the contents of a shared Redis are read as data, never as code."""
 
     def _serialize(self, data: Any) -> bytes:
         return json.dumps({"message": list(data)} if isinstance(data, Message) else {"data": data}).encode()
@@ -49,37 +49,39 @@ class JsonSerializer(Serializer):
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the board shows it. Times are seconds since 1970, `since` is when the state began."""
+    """A job at its latest attempt. Times are seconds since 1970; `since` is the start of the current state."""
 
     id: int
-    words: tuple[str, ...]  # of a command of `python -m train`
-    processes: int  # more than one: under torchrun
-    tries: int  # how often it is begun again by itself when its worker is lost
+    words: tuple[str, ...]  # command-line words after `python -m train`
+    processes: int  # more than one: started by torchrun
+    tries: int  # maximum number of attempts if workers are lost
     created: float
-    attempt: int  # counts from 1
-    state: str  # of STATES
+    attempt: int  # from 1
+    state: str  # one of STATES
     since: float
     worker: str = ""
-    beat: int = -1  # -1: none yet
-    seen: float = 0.0  # when the worker gave its last sign of life, by its own clock
+    beat: int = -1  # number of the last heartbeat; -1: none yet
+    seen: float = 0.0  # time of the last heartbeat, by the worker's clock
     reason: str = ""
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self.state in ENDS
 
 
-def open_board(workspace: Path, url: str = "") -> Board:
-    """The board in `workspace/queue/queue.db`, or in the Redis of a URL. Raises ConfigError for another kind of URL."""
+def open_job_store(workspace: Path, url: str = "") -> JobStore:
+    """Open the store in `workspace/queue/queue.db`, or in the Redis of a URL. Raises ConfigError for other URLs."""
     if not url:
         file = workspace / "queue" / "queue.db"
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _one_line(str(file)):
-            return Board(SqliteHuey("train", filename=str(file), timeout=30, **_OPTIONS), str(file))
+        with _as_stage_error(str(file)):
+            return JobStore(SqliteHuey("train", filename=str(file), timeout=30, **_OPTIONS), str(file))
     if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ConfigError(f"QUEUE_URL is empty (SQLite) or like redis://localhost:6379/0. Got {url!r} instead.")
+        raise ConfigError(
+            f"QUEUE_URL must be empty (SQLite) or a URL such as redis://localhost:6379/0. Got {url!r} instead."
+        )
     try:
-        return Board(RedisHuey("train", url=url, **_OPTIONS), url)
+        return JobStore(RedisHuey("train", url=url, **_OPTIONS), url)
     except ValueError as error:
         raise ConfigError(f"QUEUE_URL {url!r} cannot be read: {error}") from None
 
@@ -87,34 +89,35 @@ def open_board(workspace: Path, url: str = "") -> Board:
 _OPTIONS: dict[str, Any] = {"results": False, "serializer": JsonSerializer()}
 
 
-class Board:
-    """Every method raises StageError when the database does not answer."""
+class JobStore:
+    """The jobs of a database. Every method raises StageError when the database does not answer."""
 
     def __init__(self, huey: Huey, place: str) -> None:
         self.huey, self.place = huey, place
         self.message = huey.task(name="attempt")(lambda job, attempt: (job, attempt))
 
     def add(self, words: tuple[str, ...], *, tries: int, processes: int = 1, job_id: int | None = None) -> int:
-        """Put a job on the board; gives its number."""
+        """Enqueue a job and return its number."""
         job_id = job_id or self.new_id()
         about = {"words": words, "tries": tries, "processes": processes, "created": time.time()}
-        with _one_line(self.place):
+        with _as_stage_error(self.place):
             self.huey.put(f"job/{job_id}", about)
             self.message(job_id, 1)
         return job_id
 
     def new_id(self) -> int:
-        with _one_line(self.place):
+        """Return the next job number."""
+        with _as_stage_error(self.place):
             return int(self.huey.storage.incr("jobs"))
 
     def jobs(self) -> list[Job]:
-        """All jobs, oldest first."""
-        with _one_line(self.place):
+        """Return all jobs, oldest first."""
+        with _as_stage_error(self.place):
             raw = self.huey.storage.result_items()
         return jobs_of({key: self.huey.serializer.deserialize(value) for key, value in raw.items()})
 
     def job(self, job_id: int) -> Job:
-        """One job. Raises StageError with the known numbers."""
+        """Return one job. Raises StageError with the known numbers."""
         jobs = {job.id: job for job in self.jobs()}
         if job_id not in jobs:
             known = ", ".join(map(str, sorted(jobs)[-10:])) or "none yet"
@@ -122,68 +125,70 @@ class Board:
         return jobs[job_id]
 
     def take(self, worker: str) -> Job | None:
-        """The next attempt, now this worker's own; None when there is none. On Redis it waits a second for one."""
+        """Claim the next attempt for a worker; None when there is none. Redis waits a second for one."""
         while True:
-            with _one_line(self.place):
+            with _as_stage_error(self.place):
                 task = self.huey.dequeue()
                 if task is None:
                     return None
                 job_id, attempt = task.args
                 claim = {"worker": worker, "time": time.time()}
-                mine = self.huey.put_if_empty(f"claim/{job_id}/{attempt}", claim)
-            job = self.job(job_id) if mine else None
-            if job is not None and job.attempt == attempt and not job.ended:  # else cancelled while it waited
+                is_claimed = self.huey.put_if_empty(f"claim/{job_id}/{attempt}", claim)
+            job = self.job(job_id) if is_claimed else None
+            if (
+                job is not None and job.attempt == attempt and not job.has_ended
+            ):  # otherwise it was cancelled while waiting
                 return job
 
-    def beat(self, job: Job, number: int) -> bool:
-        """Give a sign of life; False when somebody else has ended the attempt."""
-        with _one_line(self.place):
+    def heartbeat(self, job: Job, number: int) -> bool:
+        """Write a heartbeat; return False if the attempt has been ended by another process."""
+        with _as_stage_error(self.place):
             self.huey.put(f"beat/{job.id}/{job.attempt}", {"number": number, "time": time.time()})
             return not self.huey.storage.has_data_for_key(f"end/{job.id}/{job.attempt}")
 
     def end(self, job: Job, state: str, reason: str = "") -> bool:
-        """Write how the attempt ended; False when that is settled already."""
+        """Write the result of the attempt; return False if it has one already."""
         end = {"state": state, "reason": reason, "time": time.time()}
-        with _one_line(self.place):
+        with _as_stage_error(self.place):
             return bool(self.huey.put_if_empty(f"end/{job.id}/{job.attempt}", end))
 
-    def again(self, job: Job) -> None:
-        """Begin the next attempt of a job that has ended."""
-        with _one_line(self.place):
+    def retry(self, job: Job) -> None:
+        """Enqueue the next attempt of a job that has ended."""
+        with _as_stage_error(self.place):
             self.huey.put_if_empty(f"again/{job.id}/{job.attempt + 1}", {"time": time.time()})
             self.message(job.id, job.attempt + 1)
 
-    def announce(self, job: Job) -> None:
-        """Write the message of a waiting attempt once more, unless it is there."""
-        with _one_line(self.place):
+    def resend(self, job: Job) -> None:
+        """Send the message of a waiting attempt again, unless it is pending."""
+        with _as_stage_error(self.place):
             if [job.id, job.attempt] not in [list(task.args) for task in self.huey.pending()]:
                 self.message(job.id, job.attempt)
 
 
 def jobs_of(items: Mapping[str, Any]) -> list[Job]:
-    """The jobs that the board's keys tell of, by number."""
+    """Return the jobs recorded in the store's keys, by number."""
     found = []
     for job_id in sorted(int(key.removeprefix("job/")) for key in items if key.startswith("job/")):
         about, attempt = items[f"job/{job_id}"], 1
         while f"again/{job_id}/{attempt + 1}" in items:
             attempt += 1
         claim, beat, end = (items.get(f"{kind}/{job_id}/{attempt}") for kind in ("claim", "beat", "end"))
-        begun = items[f"again/{job_id}/{attempt}"]["time"] if attempt > 1 else about["created"]
+        queued = items[f"again/{job_id}/{attempt}"]["time"] if attempt > 1 else about["created"]
         state = end["state"] if end else "running" if claim else "waiting"
-        sign = beat or claim or {"time": 0.0}
+        last_sign = beat or claim or {"time": 0.0}
         found.append(
             Job(
                 job_id, tuple(about["words"]), about["processes"], about["tries"], about["created"], attempt, state,
-                since=(end or claim or {"time": begun})["time"], worker=claim["worker"] if claim else "",
-                beat=beat["number"] if beat else -1, seen=sign["time"], reason=end["reason"] if end else "",
+                since=(end or claim or {"time": queued})["time"], worker=claim["worker"] if claim else "",
+                beat=beat["number"] if beat else -1, seen=last_sign["time"], reason=end["reason"] if end else "",
             )
         )  # fmt: skip
     return found
 
 
 @contextmanager
-def _one_line(place: str) -> Iterator[None]:
-    """What a database says when it is away, as one of our errors."""
+def _as_stage_error(place: str) -> Iterator[None]:
+    """Raise the errors of an unreachable database as StageError."""
     try:
         yield
     except (RedisError, DatabaseError, OSError) as error:

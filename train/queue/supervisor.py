@@ -1,8 +1,8 @@
-"""Runs a command that never outlives its owner: `python -m train.queue.supervisor COMMAND …`.
+"""A process supervisor that ends a command together with its owner: `python -m train.queue.supervisor COMMAND …`.
 
-A worker that is killed cannot end its job. This can: the system closes the worker's end of the pipe that is standard
-input here, and at that the command is ended with all that it started. A worker that wants a job to stop closes the
-pipe itself, so there is one way only.
+A worker that is killed cannot end its job. The supervisor can: its standard input is a pipe from the worker, which the
+system closes when the worker dies, and it then ends the command and all its child processes. A worker stops a job in
+the same way, by closing the pipe.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from threading import Event, Thread
 
 import psutil
 
-GRACE_SECONDS = 10.0  # between asking and killing: torchrun needs a moment to end its processes
+GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL: torchrun needs time to end its processes
 
 
-def run_on_leash(command: Sequence[str]) -> int:
-    """Run a command to its end or to that of standard input; gives its exit code, 128 + n after signal n."""
+def run_supervised(command: Sequence[str]) -> int:
+    """Run a command until it ends or standard input closes; return its exit code, 128 + n after signal n."""
     process, ending = subprocess.Popen(command, stdin=subprocess.DEVNULL), Event()
 
     def watch() -> None:
-        os.read(0, 1)  # nothing is ever sent: it returns when nobody holds the other end any more
+        os.read(0, 1)  # no data is ever sent: it returns when the other end is closed
         ending.set()
         end_tree(process.pid)
 
     watcher = Thread(target=watch, daemon=True)
     watcher.start()
     code = process.wait()
-    if ending.is_set():  # what the command left behind is still being ended
+    if ending.is_set():  # child processes are still being ended
         watcher.join()
     return code if code >= 0 else 128 - code
 
 
 def end_tree(pid: int, grace_seconds: float = GRACE_SECONDS) -> None:
-    """End a process and all its descendants: asked first, killed after the grace."""
+    """End a process and all its descendants: terminate them, and kill those that remain after the grace period."""
     try:
         root = psutil.Process(pid)
         family = [root, *root.children(recursive=True)]
@@ -52,4 +52,4 @@ def end_tree(pid: int, grace_seconds: float = GRACE_SECONDS) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_on_leash(sys.argv[1:]))
+    sys.exit(run_supervised(sys.argv[1:]))

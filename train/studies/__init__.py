@@ -1,5 +1,6 @@
-"""TODO train.studies."""
+"""Studies over several runs: comparison of manifests, split leakage, cross-validation."""
 
-from train.studies.compare_manifests import compare_manifests
+from train.studies.compare import compare_manifests
+from train.studies.cross_validation import cross_validate
 
-__all__ = ["compare_manifests"]
+__all__ = ["compare_manifests", "cross_validate"]

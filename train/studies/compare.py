@@ -1,8 +1,8 @@
-"""What curation was worth: one recipe trained on several manifests, judged by one fixed set of validation photos.
+"""Comparison of manifests: one training recipe, trained on several manifests, evaluated on one set of photos.
 
-The truth is that of one manifest (`val_ref`, the most curated one). Every other manifest is judged on its own pictures
-of the same ingested photos (joined by `source_id`), so a network trained on crops is shown crops; a photo counts only
-if all manifests still have it. Nobody in that set may be in any manifest's training rows.
+Labels come from one manifest (`val_ref`, the most curated one). Every other manifest is evaluated on its own pictures
+of the same ingested photos (joined by `source_id`), so a network trained on crops is evaluated on crops. A photo counts
+only if all manifests still have it, and none of its people may be in the training rows of any manifest.
 """
 
 from __future__ import annotations
@@ -14,65 +14,108 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from data_manifests.errors import ManifestError, StageError
+from data_manifests.errors import ConfigError, ManifestError, StageError
 from data_manifests.schema import USABLE
 from data_manifests.versions import Manifest, Store, write_atomic
-from train.evaluation import paired_scores
+from pipeline.runs import Run
+from train.data import embed_rows
+from train.engine import command_line, train_and_report
+from train.evaluation import evaluate_run, paired_scores, usable_rows
+from train.process_group import process_group_for
 from train.reports import render
-from train.runs import Run, command_line
 from train.settings import TrainSettings
+from train.studies.split_leakage import leakage_lines, leakage_table
 
 Train = Callable[[str, TrainSettings], Run]
+Echo = Callable[[str], None]
+
+
+def compare_manifests(
+    store: Store,
+    refs: Sequence[str],
+    settings: TrainSettings,
+    seeds: int,
+    val_ref: str,
+    leak_ref: str | None,
+    *,
+    echo: Echo,
+) -> dict[str, Any]:
+    """Compare manifests, and measure the split leakage of `leak_ref` if given; write a page and its values as JSON.
+
+    Returns plain JSON values: those of `compare`, `leak` (or None), and the files written as `report` and `values`.
+    """
+
+    def train(ref: str, chosen: TrainSettings) -> Run:
+        return train_and_report(store, ref, chosen, once=True, echo=echo, each_epoch=False)
+
+    def test(run: Run) -> pd.DataFrame:
+        evaluated = evaluate_run(store, run.name, None, "test", echo=lambda line: None)
+        return pd.read_parquet(evaluated["predictions"])
+
+    if process_group_for(settings.device).size > 1:
+        raise ConfigError("compare runs in one process. Train the runs with torchrun first; compare then takes them.")
+    if settings.model.embedding:
+        _embed_all([store.read(ref) for ref in refs], store, settings.model.embedding)
+    result = compare(store, refs, settings, seeds, val_ref, train)
+    if leak_ref:
+        result["leak"] = leakage_table(store, leak_ref, settings, seeds, train, test, np.random.default_rng(0))
+    page = write_comparison(result, store)
+    for line in [*comparison_lines(result), *(leakage_lines(result["leak"]) if leak_ref else [])]:
+        echo(line)
+    echo(f"{result['rows']} photos of {result['people']} people, labels of {result['val']}; report: {page}")
+    return result | {"report": str(page), "values": str(page.with_suffix(".json"))}
 
 
 def compare(
     store: Store, refs: Sequence[str], settings: TrainSettings, seeds: int, val_ref: str, train: Train
 ) -> dict[str, Any]:
-    """Train each manifest with each seed (`train` may take known runs) and compare them with the first.
+    """Train each manifest with each seed (`train` may return existing runs) and compare them with the first.
 
     Returns plain JSON values: `rows`, `people`, and for each manifest its scores (mean over seeds), their spread, and
-    the difference from the first manifest with a paired 95 % interval over people; `settled` names those whose interval
-    in F1 leaves zero out.
+    the difference from the first manifest with a paired 95 % interval over people; `settled` names the manifests whose
+    interval in F1 excludes zero.
     """
     manifests = {ref: store.read(ref) for ref in refs}
     truth = common_truth(store.read(val_ref), list(manifests.values()))
     predictions: dict[str, np.ndarray] = {}
     runs: dict[str, list[str]] = {}
     for ref, manifest in manifests.items():
-        found = [train(ref, settings.model_copy(update={"seed": seed})) for seed in range(seeds)]
-        predictions[ref] = np.stack([_predictions_on(run, manifest, truth) for run in found])
-        runs[ref] = [run.name for run in found]
-    compared = paired_scores(
+        trained = [train(ref, settings.model_copy(update={"seed": seed})) for seed in range(seeds)]
+        predictions[ref] = np.stack([_predictions_on(run, manifest, truth) for run in trained])
+        runs[ref] = [run.name for run in trained]
+    entries = paired_scores(
         truth["class_id"].to_numpy(np.int64), predictions, truth["person_id"].tolist(), np.random.default_rng(0)
     )
-    for entry in compared:
-        ref = entry["name"]
-        entry |= {"manifest": manifests[ref].version.ref, "runs": runs[ref]}
-        entry |= {"operation": manifests[ref].version.operation}
+    for entry in entries:
+        version = manifests[entry["name"]].version
+        entry |= {"manifest": version.ref, "runs": runs[entry["name"]], "operation": version.operation}
     return {
         "val": store.version(val_ref).ref,
         "rows": len(truth),
         "people": int(truth["person_id"].nunique()),
         "seeds": seeds,
-        "compared": compared,
-        "settled": [entry["name"] for entry in compared if entry["low"]["f1"] > 0 or entry["high"]["f1"] < 0],
-        "leak": None,  # train/studies/split_leakage.py, if it is asked for
+        "compared": entries,
+        "settled": [entry["name"] for entry in entries if entry["low"]["f1"] > 0 or entry["high"]["f1"] < 0],
+        "leak": None,  # set by compare_manifests on request
         "command": command_line(),
     }
 
 
 def common_truth(val: Manifest, manifests: Sequence[Manifest]) -> pd.DataFrame:
-    """source_id, person_id and class_id of the real, labelled validation photos that every manifest still has.
+    """Return source_id, person_id and class_id of the real, labelled validation photos that all manifests still have.
 
-    Raises ManifestError when nothing is common, when age cuts differ, or when a manifest trains on one of the people.
+    Raises ManifestError when no photo is common, when age cuts differ, or when a manifest trains on one of the people.
     """
     truth = _photos(val)
     truth = truth[(truth["split"] == "val") & truth["class_id"].notna()]
     for manifest in manifests:
         ref = manifest.version.ref
         if manifest.version.age_cuts != val.version.age_cuts:
-            raise ManifestError(f"{ref} has other age cuts than {val.version.ref}; their classes cannot be compared.")
+            raise ManifestError(
+                f"{ref} has other age cuts than {val.version.ref}. Compare versions ingested with the same --age-cuts."
+            )
         photos = _photos(manifest, synthetic=True)
         both = sorted(set(photos.loc[photos["split"] == "train", "person_id"]) & set(truth["person_id"]))
         if both:
@@ -80,30 +123,17 @@ def common_truth(val: Manifest, manifests: Sequence[Manifest]) -> pd.DataFrame:
                 f"{ref} trains on {len(both)} people of the validation photos of {val.version.ref}, the first "
                 f"{both[0]!r}. Compare versions that come from one split."
             )
-        there = photos.loc[(photos["split"] == "val") & ~photos["is_synthetic"], "source_id"]
-        truth = truth[truth["source_id"].isin(there)]
+        present = photos.loc[(photos["split"] == "val") & ~photos["is_synthetic"], "source_id"]
+        truth = truth[truth["source_id"].isin(present)]
     if truth.empty:
-        raise ManifestError(f"no validation photo of {val.version.ref} is in all of the manifests.")
+        raise ManifestError(
+            f"no validation photo of {val.version.ref} is in all of the manifests. Compare versions of one data set."
+        )
     return truth[["source_id", "person_id", "class_id"]].reset_index(drop=True)
 
 
-def _photos(manifest: Manifest, synthetic: bool = False) -> pd.DataFrame:
-    columns = ["sample_id", "source_id", "person_id", "class_id", "split", "status", "is_synthetic"]
-    table = manifest.table.select(columns).to_pandas()
-    table = table[table["status"].isin(USABLE)]
-    return table if synthetic else table[~table["is_synthetic"]]
-
-
-def _predictions_on(run: Run, manifest: Manifest, truth: pd.DataFrame) -> np.ndarray:
-    """Predicted classes (N,) of a run for the photos of `truth`, in its order."""
-    predictions = pd.read_parquet(run.path / "predictions.parquet", columns=["sample_id", "predicted"])
-    photos = _photos(manifest)[["sample_id", "source_id"]]
-    predicted = photos.merge(predictions, on="sample_id").set_index("source_id")["predicted"]
-    return predicted.loc[truth["source_id"]].to_numpy(np.int64)
-
-
 def comparison_lines(result: dict[str, Any]) -> list[str]:
-    """The comparison as a table of text."""
+    """Format the comparison as a table of text."""
     lines = [f"{'manifest':24} {'macro F1':>9} {'± seeds':>8} {'accuracy':>9}   F1 against the first, 95 % over people"]
     for entry in result["compared"]:
         against = f"{entry['difference']['f1']:+.4f} ({entry['low']['f1']:+.4f} to {entry['high']['f1']:+.4f})"
@@ -115,13 +145,16 @@ def comparison_lines(result: dict[str, Any]) -> list[str]:
 
 
 def write_comparison(result: dict[str, Any], store: Store) -> Path:
-    """Write compare-<serial>.json and .html below `workspace/comparisons`; gives the page."""
+    """Write compare-<serial>.json and .html below `workspace/comparisons`; return the page.
+
+    Raises StageError when the disk is full.
+    """
     folder = store.workspace / "comparisons"
     folder.mkdir(parents=True, exist_ok=True)
     serial = 1
     while True:
         try:
-            (folder / f"compare-{serial:04d}.json").touch(exist_ok=False)  # the claim
+            (folder / f"compare-{serial:04d}.json").touch(exist_ok=False)  # claims the serial number
             break
         except FileExistsError:
             serial += 1
@@ -135,3 +168,25 @@ def write_comparison(result: dict[str, Any], store: Store) -> Path:
         name.with_suffix(".json").unlink()
         raise StageError(f"{name}.html could not be written: {error.strerror}. Free some space.") from None
     return name.with_suffix(".html")
+
+
+def _photos(manifest: Manifest, synthetic: bool = False) -> pd.DataFrame:
+    columns = ["sample_id", "source_id", "person_id", "class_id", "split", "status", "is_synthetic"]
+    table = manifest.table.select(columns).to_pandas()
+    table = table[table["status"].isin(USABLE)]
+    return table if synthetic else table[~table["is_synthetic"]]
+
+
+def _predictions_on(run: Run, manifest: Manifest, truth: pd.DataFrame) -> np.ndarray:
+    """Return the predicted classes (N,) of a run for the photos of `truth`, in their order."""
+    predictions = run.predictions(["sample_id", "predicted"]).to_pandas()
+    photos = _photos(manifest)[["sample_id", "source_id"]]
+    predicted = photos.merge(predictions, on="sample_id").set_index("source_id")["predicted"]
+    return predicted.loc[truth["source_id"]].to_numpy(np.int64)
+
+
+def _embed_all(manifests: Sequence[Manifest], store: Store, embedding: str) -> None:
+    """Compute the vectors of all pictures in one step, so that worker processes start once; runs find them cached."""
+    rows = pa.concat_tables([usable_rows(manifest) for manifest in manifests])
+    _, first = np.unique(rows["sample_id"].to_pylist(), return_index=True)
+    embed_rows(rows.take(pa.array(np.sort(first))), store, embedding, manifests[0].version.ref)

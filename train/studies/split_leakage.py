@@ -1,9 +1,9 @@
-"""The leak: what a random split of images claims, and what strangers then show.
+"""Split leakage: validation scores under a random split of images, against scores on people never trained on.
 
-Photos of one person on both sides of a split let a network recognise people instead of judging them, and the
-validation score counts that as skill. To show it, a fifth of the people is set aside as a test set that nobody trains
-on, and the rest is split twice: by image and by person. Each is trained alike; what its validation set claims stands
-beside what is true of the people set aside. Every seed sets aside another fifth.
+With photos of one person on both sides of a split, a network can recognise people instead of labels, which raises its
+validation score. To measure this, a fifth of the people is held out as a test set, and the rest is split twice: by
+image and by person. Both are trained with the same settings; the validation score (claimed) is compared with the score
+on the held-out people (true). Every seed holds out another fifth.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ import pyarrow as pa
 
 from data_manifests.splits import assign_splits
 from data_manifests.versions import Manifest, Store, Version
-from train.evaluation import drawn_counts, person_counts, person_draws, score_arrays
-from train.runs import Run
+from pipeline.runs import Run
+from train.evaluation import (
+    draw_people_after_all,
+    percentile_interval,
+    person_counts,
+    resampled_counts,
+    score_arrays,
+)
 from train.settings import TrainSettings
 
 UNITS = ("image", "person")
@@ -26,7 +32,7 @@ FOLDS = 5
 Test = Callable[[Run], pd.DataFrame]  # predictions of a run for the split `test` of its manifest
 
 
-def leak_table(
+def leakage_table(
     store: Store,
     ref: str,
     settings: TrainSettings,
@@ -35,7 +41,7 @@ def leak_table(
     test: Test,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Split `ref` by image and by person, train each with each seed, and compare what is claimed with what is true.
+    """Split `ref` by image and by person, train each with each seed, and compare claimed with true scores.
 
     Returns plain JSON values: for each unit the claimed and the true macro F1 and accuracy (mean over seeds), and the
     gap in macro F1 with its 95 % interval over people.
@@ -52,18 +58,18 @@ def leak_table(
         claims, truths = [_val_of(run) for run in runs], [test(run) for run in runs]
         claimed, true = _mean_scores(claims, rng), _mean_scores(truths, rng)
         gap = claimed["f1"] - true["f1"]
-        low, high = np.nanpercentile(gap[1:], (2.5, 97.5))
+        low, high = percentile_interval(gap[1:])
         rows.append(
             {
                 "unit": unit,
                 "runs": [run.name for run in runs],
                 "val_rows": sum(map(len, claims)),
-                "trained_on": sum(_seen(run) for run in runs),
+                "trained_on": sum(_trained_on(run) for run in runs),
                 "claimed": {name: float(values[0]) for name, values in claimed.items()},
                 "true": {name: float(values[0]) for name, values in true.items()},
                 "gap": float(gap[0]),
-                "low": float(low),
-                "high": float(high),
+                "low": low,
+                "high": high,
             }
         )
     people = sum(int(part["person_id"].nunique()) for part in truths)
@@ -71,28 +77,26 @@ def leak_table(
 
 
 def write_split(store: Store, manifest: Manifest, unit: str, seed: int) -> Version:
-    """`resplit` as a version of `NAME-by-image` or `NAME-by-person`."""
+    """Write `resplit` as a version of `NAME-by-image` or `NAME-by-person`."""
     name, table = f"{manifest.version.name}-by-{unit}", resplit(manifest.table, unit, seed)
     return store.write(name, table, "split", parents=[manifest.version], parameters={"unit": unit}, seed=seed)
 
 
 def resplit(table: pa.Table, unit: str, seed: int) -> pa.Table:
-    """Splits dealt anew: a fifth of the people is `test`, and of the rest a quarter of the images or people is `val`.
+    """Assign new splits: a fifth of the people to `test`, and a quarter of the other images or people to `val`.
 
-    For both units the same people are set aside, and seeds 0 to 4 set aside five different fifths. Synthetic rows are
-    left out (no split).
+    Both units hold out the same people, and seeds 0 to 4 hold out five disjoint fifths. Synthetic rows get no split.
     """
     bare = _with_text(table, "split", np.full(table.num_rows, None))
-    place = table.column_names.index("fold")
-    bare = bare.set_column(place, "fold", pa.nulls(table.num_rows, pa.int8()))
+    bare = bare.set_column(table.column_names.index("fold"), "fold", pa.nulls(table.num_rows, pa.int8()))
     fold = assign_splits(bare, folds=FOLDS, seed=seed // FOLDS)["fold"].to_numpy().astype(int)
-    aside = fold == seed % FOLDS
+    held_out = fold == seed % FOLDS
     if unit == "image":
-        rest = np.random.default_rng(seed).permutation(np.flatnonzero(~aside))
+        rest = np.random.default_rng(seed).permutation(np.flatnonzero(~held_out))
         val = np.isin(np.arange(len(fold)), rest[: round(len(rest) / (FOLDS - 1))])
     else:
         val = fold == (seed + 1) % FOLDS
-    split = np.where(aside, "test", np.where(val, "val", "train")).astype(object)
+    split = np.where(held_out, "test", np.where(val, "val", "train")).astype(object)
     split[table.column("is_synthetic").to_numpy()] = None
     return _with_text(table, "split", split)
 
@@ -102,33 +106,31 @@ def _with_text(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
 
 
 def _val_of(run: Run) -> pd.DataFrame:
-    predictions = pd.read_parquet(run.path / "predictions.parquet")
+    predictions = run.predictions().to_pandas()
     return predictions[predictions["split"] == "val"]
 
 
-def _seen(run: Run) -> int:
-    """How many validation photos of a run show somebody whom it was trained on."""
-    predictions = pd.read_parquet(run.path / "predictions.parquet", columns=["person_id", "split"])
+def _trained_on(run: Run) -> int:
+    """Return the number of validation photos of a run whose person is in its training rows."""
+    predictions = run.predictions(["person_id", "split"]).to_pandas()
     is_val = predictions["split"] == "val"
     return int(predictions.loc[is_val, "person_id"].isin(predictions.loc[~is_val, "person_id"]).sum())
 
 
 def _mean_scores(parts: Sequence[pd.DataFrame], rng: np.random.Generator, rounds: int = 1000) -> dict[str, np.ndarray]:
-    """Scores (1 + rounds,) by name, mean over the parts: of all people of each part first, then of draws of them."""
+    """Return scores (1 + rounds,) by name, means over the parts: first of all people, then of draws of people."""
     by_part = []
     for part in parts:
         of_person = person_counts(part["target"].to_numpy(), part["predicted"].to_numpy(), part["person_id"].tolist())
-        draws = person_draws(len(of_person), rng, rounds)
-        weights = np.concatenate([np.ones((1, len(of_person))), draws])
-        by_part.append(score_arrays(drawn_counts(weights, of_person)))
+        by_part.append(score_arrays(resampled_counts(draw_people_after_all(len(of_person), rng, rounds), of_person)))
     return {name: np.mean([scores[name] for scores in by_part], axis=0) for name in ("f1", "accuracy")}
 
 
-def leak_lines(leak: dict[str, Any]) -> list[str]:
-    """The leak as a table of text."""
+def leakage_lines(leakage: dict[str, Any]) -> list[str]:
+    """Format the leakage table as text."""
     head = ("claimed F1", "true F1", "claimed accuracy", "true accuracy")
-    lines = [f"{'split by':10}" + "".join(f"{word:>18}" for word in head) + "   gap in F1, 95 % over people"]
-    for row in leak["rows"]:
+    lines = [f"{'split by':10}" + "".join(f"{title:>18}" for title in head) + "   gap in F1, 95 % over people"]
+    for row in leakage["rows"]:
         claimed, true = row["claimed"], row["true"]
         values = (claimed["f1"], true["f1"], claimed["accuracy"], true["accuracy"])
         gap = f"{row['gap']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"

@@ -1,6 +1,6 @@
-"""Whether pretrained weights can be had, told in a second. No torch here: the answer comes before it is loaded.
+"""A quick check for pretrained weights, made before torch is loaded; this module imports no torch.
 
-timm alone, without a network, tries again for 49 seconds before it says so.
+Without a network connection timm itself retries for 49 seconds before it fails.
 """
 
 from __future__ import annotations
@@ -20,35 +20,39 @@ FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def require_weights(backbone: str) -> None:
-    """Raise BackendError if no weights of `backbone` are kept here and the hub cannot be reached."""
+    """Check that weights of a timm backbone can be loaded.
+
+    Raises BackendError if none are cached on this machine and the hub cannot be reached.
+    """
     if not cached_files(backbone) and not hub_is_reachable():
-        raise BackendError(no_weights(backbone))
+        raise BackendError(missing_weights_message(backbone))
 
 
-def no_weights(backbone: str) -> str:
-    """What to do without them."""
+def missing_weights_message(backbone: str) -> str:
+    """Return the error text for a backbone whose weights cannot be loaded, with the alternatives."""
     return (
         f"pretrained weights of {backbone!r} are not in {constants.HF_HUB_CACHE} and {hub_host()} cannot be reached. "
-        "Connect once so that timm fetches them, copy that folder from a machine that has them, "
-        "take --config configs/train/embedding.yaml, which needs none, or set model.pretrained=false."
+        "Connect once so that timm downloads them, copy that folder from a machine that has them, "
+        "use --config configs/train/embedding.yaml, which needs none, or set model.pretrained=false."
     )
 
 
 def cached_files(backbone: str) -> list[Path]:
-    """Weight files of a timm model (`name` or `name.tag`) in the hub's cache on this machine."""
+    """Return the weight files of a timm model (`name` or `name.tag`) in the hub's cache on this machine."""
     pattern = f"models--timm--{backbone}" + ("" if "." in backbone else ".*")
     folders = Path(constants.HF_HUB_CACHE).glob(f"{pattern}/snapshots/*")
     return sorted(folder / file for folder in folders for file in FILES if (folder / file).is_file())
 
 
 def hub_host() -> str:
+    """Return the host name of the hub."""
     return urlsplit(constants.ENDPOINT).hostname or constants.ENDPOINT
 
 
 def hub_is_reachable() -> bool:
-    """Whether a connection to the hub (or to the proxy that leads there) opens within PROBE_S.
+    """Return whether a connection to the hub, or to the proxy in front of it, opens within PROBE_S.
 
-    In a thread of its own, because looking up a name has no time limit.
+    The attempt runs in a thread of its own, because a DNS lookup has no time limit.
     """
     if constants.HF_HUB_OFFLINE:
         return False

@@ -1,4 +1,4 @@
-"""What is minimised, chosen from a visible table; several may be summed with weights."""
+"""The loss functions, in a table by name; several may be summed with weights, and each part of a head has its own."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_manifests.errors import ConfigError, must_be_one_of
+from train.models import Head, Part, split_outputs
 from train.settings import LossSettings
 
 
 def cross_entropy(logits: Tensor, target: Tensor, settings: LossSettings, weight: Tensor) -> Tensor:
-    """Weighted, with label smoothing."""
+    """Return the weighted cross entropy with label smoothing."""
     return functional.cross_entropy(logits, target, weight, label_smoothing=settings.label_smoothing)
 
 
 def focal(logits: Tensor, target: Tensor, settings: LossSettings, weight: Tensor) -> Tensor:
-    """(1 - p)^gamma times the cross entropy of each sample, then the weighted mean (Lin et al. 2017)."""
+    """Return the weighted mean of (1 - p)^gamma times the cross entropy of each sample (Lin et al. 2017)."""
     entropy = functional.cross_entropy(logits, target, reduction="none")
     sample_weight = weight[target]
     return ((1 - torch.exp(-entropy)) ** settings.gamma * entropy * sample_weight).sum() / sample_weight.sum()
 
 
 def bce(logits: Tensor, target: Tensor, settings: LossSettings, weight: Tensor) -> Tensor:
-    """Binary cross entropy: each class against the rest, a sigmoid each (Wightman et al. 2021), weighted mean."""
+    """Return the weighted mean binary cross entropy, one sigmoid per class (Wightman et al. 2021)."""
     truth = functional.one_hot(target, logits.shape[1]).to(logits.dtype)
     entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1)
     sample_weight = weight[target]
@@ -33,7 +34,7 @@ def bce(logits: Tensor, target: Tensor, settings: LossSettings, weight: Tensor) 
 
 
 def soft_f1(logits: Tensor, target: Tensor, settings: LossSettings, weight: Tensor) -> Tensor:
-    """1 - macro F1 of the batch with probabilities in place of counts, over the classes that the batch holds."""
+    """Return 1 - macro F1 over the classes in the batch, with probabilities in place of counts."""
     probability = logits.softmax(1)  # (B, K)
     truth = functional.one_hot(target, logits.shape[1]).to(probability.dtype)
     hits = (probability * truth).sum(0)
@@ -41,6 +42,7 @@ def soft_f1(logits: Tensor, target: Tensor, settings: LossSettings, weight: Tens
     return 1 - f1[truth.sum(0) > 0].mean()
 
 
+# name → (logits (B, K), targets (B,), settings, class weights (K,)) → scalar
 LOSSES: dict[str, Callable[[Tensor, Tensor, LossSettings, Tensor], Tensor]] = {
     "cross_entropy": cross_entropy,
     "focal": focal,
@@ -58,11 +60,11 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Loss(nn.Module):
-    """logits (B, K), targets (B,) → scalar: the weighted sum of the chosen terms.
+    """The weighted sum of the terms of `loss.terms`: logits (B, K), targets (B,) → scalar.
 
-    `counts` (K,) is how often each class stands in training; one that never does weighs 1 where it is judged. With
-    `logit_adjustment` τ, τ·log(prior) is added to the logits while training (Menon et al. 2021); it does what weights
-    or an evening sampler do, so use one of the three.
+    `counts` (K,) is the number of training samples of each class; a class without any has weight 1. With
+    `logit_adjustment` τ, τ·log(prior) is added to the logits in training (Menon et al. 2021). Class weights and a
+    balancing sampler have the same effect, so use one of the three.
     """
 
     weight: Tensor
@@ -88,3 +90,43 @@ class Loss(nn.Module):
         terms = self.settings.terms.items()
         losses = [share * LOSSES[name](adjusted, target, self.settings, self.weight) for name, share in terms]
         return torch.stack(losses).sum()
+
+
+class HeadLoss(nn.Module):
+    """The sum of the losses of a head's parts, each times its weight in `loss.tasks`.
+
+    outputs (B, n), classes (B,), ages in years (B,) → scalar. `target` and `age` (N,) are those of the training rows,
+    from which class counts are taken. A part that no sample of a batch has a label for adds nothing.
+    """
+
+    def __init__(self, settings: LossSettings, head: Head, target: Tensor, age: Tensor) -> None:
+        super().__init__()
+        for name in settings.tasks:
+            if name not in head:
+                raise ConfigError(must_be_one_of("loss.tasks of this head", head, name))
+        self.head, self.task_weight = head, settings.tasks
+        self.losses = nn.ModuleDict()
+        biases = []
+        for name, part in head.items():
+            steps = part.steps(target, age)
+            counts = torch.bincount(steps[steps >= 0], minlength=part.n_steps)
+            self.losses[name] = Loss(settings, counts)
+            shares = torch.where(counts > 0, 1.0, 0.5 / max(1, len(target)))
+            biases.append(part.age_steps.outputs_of(shares) if part.age_steps else shares.log())
+        self.first_bias = torch.cat(biases)  # (n,): equal for all labels, except those without training samples
+
+    def forward(self, outputs: Tensor, target: Tensor, age: Tensor) -> Tensor:
+        total = outputs.sum() * 0
+        for name, values in split_outputs(outputs, self.head).items():
+            part = self.head[name]
+            steps = part.steps(target, age)  # (B,)
+            labelled = steps >= 0
+            if labelled.any():
+                loss = self._part_loss(name, part, values[labelled], steps[labelled], age[labelled])
+                total = total + self.task_weight.get(name, 1.0) * loss
+        return total
+
+    def _part_loss(self, name: str, part: Part, outputs: Tensor, steps: Tensor, age: Tensor) -> Tensor:
+        if part.age_steps and part.age_steps.spread_years:
+            return part.age_steps.distribution_loss(outputs, age)
+        return self.losses[name](part.age_steps.log_steps(outputs) if part.age_steps else outputs, steps)
