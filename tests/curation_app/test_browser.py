@@ -1,4 +1,4 @@
-"""The review desk in a real Chromium: what is saved is what was on the screen, and nothing is lost."""
+"""The Review page in Chromium: the labels saved are those on the screen, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from benchmarks._app_server import draw_workspace
-from curation_app.review.leases import write_looks
+from curation_app.review.leases import write_annotators_per_person
 from data_manifests.corrections.log import read_corrections
 from data_manifests.versions.store import Store
 from tests.support.app_server import ROOT, Reviewer, Server, browsing, serving, write_people
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ PLANTED: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 def test_a_whole_session(browser: Browser, store: Store) -> None:
-    """30 people by keyboard, an undo, a power cut in the middle, a new server; then the log makes the next version."""
+    """Review 30 people by keyboard with an undo, a power cut and a new server; then apply the log."""
     write_people(store, 30, {name: wrong for name, (wrong, _) in PLANTED.items()})
     keys = {name.split("/")[0]: keys for name, (_, keys) in PLANTED.items()}
     port = None
@@ -74,25 +76,25 @@ def test_a_whole_session(browser: Browser, store: Store) -> None:
         kim = Reviewer(browser, server, "kim")
         assert kim.wait() == "p000"
         for _ in range(4):
-            kim.settle(*keys.get(kim.wait(), []), "Enter")
+            kim.save(*keys.get(kim.wait(), []), "Enter")
         assert kim.wait() == "p004"
-        kim.settle("f", "Enter")  # a slip: p004 is female already; then a real one
-        kim.settle("f", "n", "Enter")  # p005: the wrong label
-        assert kim.settle("u") == "p005"  # taken back, and on the screen again
+        kim.save("f", "Enter")  # a slip: p004 is female already; then a real one
+        kim.save("f", "n", "Enter")  # p005: the wrong label
+        assert kim.save("u") == "p005"  # taken back, and on the screen again
         for _ in range(10):
-            kim.settle(*keys.get(kim.wait(), []), "Enter")
+            kim.save(*keys.get(kim.wait(), []), "Enter")
         assert kim.wait() == "p015"
         server.kill()
         kim.press("m", "Enter")
         expect(kim.page.locator(".banner")).to_contain_text("not saved", timeout=60_000)
-        assert kim.who == "p015"  # nothing pretends to be saved
+        assert kim.person == "p015"  # nothing pretends to be saved
     assert {record["person_id"] for record in records(store)} == {f"p{i:03d}" for i in range(15)}
     with serving(store.workspace, port=port) as server:
         again = Reviewer(browser, server, "kim")
         assert again.wait() == "p015"  # where this annotator was
         for _ in range(15):
-            again.settle(*keys.get(again.wait(), []), "Enter")
-        assert again.who == "No people are left in this queue."
+            again.save(*keys.get(again.wait(), []), "Enter")
+        assert again.person == "No people are left in this queue."
         assert again.outside + kim.outside == []  # asks nothing of anybody else
         assert again.failures + kim.failures == []
     applied = cli(store, "apply", "people", str(store.workspace / "corrections/people/kim.csv"))
@@ -109,21 +111,21 @@ def test_a_whole_session(browser: Browser, store: Store) -> None:
 
 @pytest.mark.parametrize("wait_s", [0, 6])
 def test_open_page_continues_with_a_new_server(browser: Browser, store: Store, wait_s: int) -> None:
-    """A key that falls into the gap, or comes when the page is connected to a server that knows nothing of it."""
+    """Press a key while there is no server, or when the page is connected to a new one without its session."""
     write_people(store, 4)
     with serving(store.workspace) as server:
         kim = Reviewer(browser, server, "kim")
-        assert kim.settle("Enter") == "p001"
+        assert kim.save("Enter") == "p001"
         server.kill()
         with serving(store.workspace, port=server.port):
             kim.page.wait_for_timeout(1000 * wait_s)
-            while kim.who == "p001" and "Do it again" not in kim.page.locator(".banner").text_content():
+            while kim.person == "p001" and "Repeat it" not in kim.page.locator(".banner").text_content():
                 if kim.text("saved") != "saving …":  # or the key fell on Streamlit's own word about the connection
                     kim.press("m", "Enter")
                 kim.page.wait_for_timeout(500)
             if kim.wait() == "p001":  # the page says that nothing was saved, and nothing was
                 assert {record["person_id"] for record in records(store)} == {"p000"}
-                kim.settle("m", "Enter")
+                kim.save("m", "Enter")
             assert changes(records(store)) == [("p001", "gender", "female", "male")]
             assert {record["person_id"] for record in records(store)} == {"p000", "p001"}
 
@@ -136,23 +138,23 @@ def test_fast_keys_refer_to_the_picture_on_the_screen(browser: Browser, store: S
         kim.wait()
         # Hasty: no look at what is on the screen, and often while a save is on its way.
         taken = "window.pressed.filter(one => !one.waiting).length"
-        while kim.who < "p012" or kim.page.evaluate(taken) < 100:
+        while kim.person < "p012" or kim.page.evaluate(taken) < 100:
             for _ in range(10):
                 kim.press(rng.choice(["m", "f", "w", "i", "3", "5", "8", "0", *["Enter"] * 6]))
                 kim.page.wait_for_timeout(rng.choice([0, 0, 0, 10, 40, 160]))
         kim.wait()
         pressed = [one for one in kim.page.evaluate("window.pressed") if not one["waiting"]]
         assert kim.failures == []
-    pictures = {(one["who"], one["picture"]) for one in pressed if one["who"].startswith("p")}
+    pictures = {(one["person"], one["picture"]) for one in pressed if one["person"].startswith("p")}
     assert len(pictures) == len({who for who, _ in pictures}) == len({picture for _, picture in pictures})
     saved = records(store)
     marks = [record["person_id"] for record in saved if record["field"] == "unsure"]
-    assert set(marks) <= {one["who"] for one in pressed if one["key"] == "Enter"}
+    assert set(marks) <= {one["person"] for one in pressed if one["key"] == "Enter"}
     said = {
         "m": ("gender", "male"), "f": ("gender", "female"), "8": ("age", "class:0"), "0": ("age", "class:2"),
         "w": ("mask", "worn"), "i": ("mask", "incorrect"),
     }  # fmt: skip
-    meant = [(one["who"], *said[one["key"]]) for one in pressed if one["key"] in said and one["who"] in marks]
+    meant = [(one["person"], *said[one["key"]]) for one in pressed if one["key"] in said and one["person"] in marks]
     for person, field, _, new in changes(saved):
         assert (person, field, new) in meant  # nothing that was not pressed with this person on the screen
     latest = {(record["person_id"], record["field"]): record["new"] for record in saved if record["scope"] == "person"}
@@ -161,7 +163,7 @@ def test_fast_keys_refer_to_the_picture_on_the_screen(browser: Browser, store: S
     assert {label: latest[label] for label in last} == last  # and all that was
 
 
-# Holds what the desk waits for before the next picture is painted: its decoding, then two frames of the browser.
+# Holds back what the page waits for before the next picture is painted: its decoding, then two frames of the browser.
 _HOLD = """
 window.held = [];
 window.holding = false;
@@ -180,9 +182,7 @@ window.release = () => {
 
 
 @pytest.mark.parametrize("what", ["decoding", "painting"])
-def test_key_before_the_next_picture_is_painted_is_ignored(
-    browser: Browser, store: Store, what: str
-) -> None:
+def test_key_before_the_next_picture_is_painted_is_ignored(browser: Browser, store: Store, what: str) -> None:
     write_people(store, 3)
     with serving(store.workspace) as server:
         kim = Reviewer(browser, server, "kim", script=f"const WHAT = '{what}';{_HOLD}")
@@ -191,33 +191,33 @@ def test_key_before_the_next_picture_is_painted_is_ignored(
         assert male
         kim.page.evaluate("window.holding = true")
         kim.press("Enter")
-        waiting = "() => window.desk().classList.contains('waiting') && window.held.length > 0"
+        waiting = "() => window.review().classList.contains('waiting') && window.held.length > 0"
         kim.page.wait_for_function(waiting, polling=50)  # by default it would wait for a frame
         kim.press("m", "x", "Enter", "q")
         kim.page.mouse.click(male["x"] + 5, male["y"] + 5)
         kim.page.wait_for_timeout(300)
         kim.page.evaluate("window.release()")
         assert kim.wait() == "p001"
-        assert kim.page.locator(".desk .changed.on, .desk s").count() == 0
-        kim.settle("Enter")
+        assert kim.page.locator(".review .changed.on, .review s").count() == 0
+        kim.save("Enter")
     assert changes(records(store)) == []
     assert [record["person_id"] for record in records(store) if record["field"] == "unsure"] == ["p000", "p001"]
 
 
 def test_closed_tab_loses_nothing_saved(browser: Browser, store: Store) -> None:
-    """Closed with a half-made change on the screen: what was settled is saved, what was not is not."""
+    """Close a tab with an unsaved change on the screen: only saved people are in the log."""
     write_people(store, 6)
     people = [f"p{number:03d}" for number in range(6)]
     with serving(store.workspace) as server:
         kim = Reviewer(browser, server, "kim")
-        kim.settle("f", "Enter")
-        assert kim.settle("m", "Enter") == "p002"
+        kim.save("f", "Enter")
+        assert kim.save("m", "Enter") == "p002"
         kim.press("m")
         kim.page.close()
         again = Reviewer(browser, server, "kim")
         assert again.wait() == "p002"
-        assert again.page.locator(".desk s").count() == 0
-        assert again.settle("Enter") == "p003"
+        assert again.page.locator(".review s").count() == 0
+        assert again.save("Enter") == "p003"
         again.press("f", "Enter")
         again.page.close()  # at once: the message was sent or it was not
         third = Reviewer(browser, server, "kim").wait()
@@ -235,7 +235,7 @@ def test_two_annotators_share_the_people(browser: Browser, store: Store) -> None
         team = [Reviewer(browser, server, name) for name in ("kim", "lee")]
         while working := [one for one in team if one.wait().startswith("p")]:
             for one in working:
-                one.settle("Enter")
+                one.save("Enter")
     seen = {name: {record["person_id"] for record in records(store, name)} for name in ("kim", "lee")}
     assert seen["kim"] & seen["lee"] == set()
     assert len(seen["kim"] | seen["lee"]) == 12
@@ -245,12 +245,12 @@ def test_two_annotators_share_the_people(browser: Browser, store: Store) -> None
 
 def test_each_person_is_seen_by_the_number_set(browser: Browser, store: Store) -> None:
     write_people(store, 9)
-    write_looks(store.workspace / "corrections" / "people", 2)
+    write_annotators_per_person(store.workspace / "corrections" / "people", 2)
     with serving(store.workspace) as server:
         team = [Reviewer(browser, server, name) for name in ("kim", "lee", "cho")]
         while working := [one for one in team if one.wait().startswith("p")]:
             for one in working:
-                one.settle("Enter")
+                one.save("Enter")
     marks = [record for record in records(store) if record["field"] == "unsure"]
     assert Counter(Counter(record["person_id"] for record in marks).values()) == {2: 9}
 
@@ -261,11 +261,11 @@ def test_manifest_text_is_not_run_as_html(browser: Browser, store: Store) -> Non
     with serving(store.workspace) as server:
         kim = Reviewer(browser, server, "kim")
         kim.wait()
-        assert kim.text("why") == evil
+        assert kim.text("reasons") == evil
         kim.press("t")
         kim.page.keyboard.type("=1+1 <b>노트</b>")
         kim.press("Enter", "s")
-        kim.settle("Enter")
+        kim.save("Enter")
         assert kim.page.evaluate("window.hacked") is None
     saved = records(store)
     assert {record["note"] for record in saved} == {"=1+1 <b>노트</b>"}
@@ -285,7 +285,7 @@ def test_missing_or_changed_pictures_are_reported_and_not_accepted(browser: Brow
         assert len(problems) == 2
         assert "no longer" in problems[0]
         assert "changed" in problems[1]
-        kim.settle("Enter")
+        kim.save("Enter")
     assert sum(record["field"] == "mask" for record in records(store)) == 5
 
 
@@ -304,11 +304,11 @@ def test_a_million_rows(browser: Browser, million: Path) -> None:
         kim = Reviewer(browser, server, "kim")
         seen = [kim.wait()]
         while len(seen) < 5:
-            seen.append(kim.settle("s", "Enter"))
+            seen.append(kim.save("s", "Enter"))
         assert seen == first
         lee = Reviewer(browser, server, "lee", queue="id", at="p0100000")
         assert lee.wait() == "p0100000"
-        assert lee.settle("Enter") == "p0100001"
+        assert lee.save("Enter") == "p0100001"
         memory = psutil.Process(server.process.pid).memory_info().rss
     found = records(store, "kim")
     assert [record["person_id"] for record in found if record["field"] == "unsure"] == first[:4]

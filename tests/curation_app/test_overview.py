@@ -35,7 +35,7 @@ def two_splits(store: Store, folder: Path) -> None:
 def test_counts_by_split(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     two_splits(store, tmp_path / "photos")
     bench = open_page("overview", store, "drawn@2", monkeypatch)
-    assert "What drawn@2 holds" in texts(bench).replace("\\", "")
+    assert "Contents of drawn@2" in texts(bench).replace("\\", "")
     assert {one.label: one.value for one in bench.metric}["People"] == "6"
     assert len(charts(bench)) == 7  # six of the version, one of the versions
     bench.segmented_control[0].set_value("val").run()
@@ -47,13 +47,13 @@ def test_pictures_are_measured_when_asked_and_then_known(
 ) -> None:
     two_splits(store, tmp_path / "photos")
     bench = open_page("overview", store, "drawn@2", monkeypatch)
-    assert "mean image of each class" not in texts(bench)
-    bench = press(bench, "Measure 6 pictures")
-    assert "The mean image of each class" in texts(bench)
-    assert "Measured on 6 of 6 pictures" in texts(bench)
+    assert "Mean image of each class" not in texts(bench)
+    bench = press(bench, "Measure 6 images")
+    assert "Mean image of each class" in texts(bench)
+    assert "Measured on 6 of 6 images" in texts(bench)
     assert any('"red ' in chart for chart in charts(bench))
     again = open_page("overview", store, "drawn@2", monkeypatch)
-    assert "The mean image of each class" in texts(again)
+    assert "Mean image of each class" in texts(again)
 
 
 def test_a_deleted_picture_is_told_and_the_rest_works(
@@ -61,12 +61,12 @@ def test_a_deleted_picture_is_told_and_the_rest_works(
 ) -> None:
     two_splits(store, tmp_path / "photos")
     (tmp_path / "photos" / "p001.png").unlink()
-    bench = press(open_page("overview", store, "drawn@2", monkeypatch), "Measure 6 pictures")
+    bench = press(open_page("overview", store, "drawn@2", monkeypatch), "Measure 6 images")
     told = texts(bench)
-    assert "1 of 6 pictures could not be read. Put them back" in told
+    assert "1 of 6 images could not be read. Put them back" in told
     assert "python -m data_manifests verify drawn@2" in told
     assert "p001.png: No such file or directory" in told
-    assert "Measured on 5 of 6 pictures" in told
+    assert "Measured on 5 of 6 images" in told
 
 
 def test_no_manifest_and_a_broken_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_nothing_usable(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_report_is_written_to_the_workspace(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     two_splits(store, tmp_path / "photos")
-    bench = press(open_page("overview", store, "drawn@2", monkeypatch), "Make the report")
+    bench = press(open_page("overview", store, "drawn@2", monkeypatch), "Write the report")
     texts(bench)
     [file] = (store.workspace / "reports").glob("drawn-2-*.html")
     assert "<title>drawn@2" in file.read_text("utf8")
@@ -94,6 +94,6 @@ def test_the_report_is_written_to_the_workspace(store: Store, tmp_path: Path, mo
 
 def test_an_unknown_root_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.write("faces", manifest([photo("a")]), "test")
-    told = texts(press(open_page("overview", store, "faces@1", monkeypatch), "Measure 1 picture"))
+    told = texts(press(open_page("overview", store, "faces@1", monkeypatch), "Measure 1 image"))
     assert "is not in" in told
     assert "python \\-m data\\_manifests root faces FOLDER" in told

@@ -136,7 +136,7 @@ def test_sign_in_replaces_the_typed_name(store: Store, monkeypatch: pytest.Monke
     write_people(store, 2)
     monkeypatch.setenv("WORKSPACE", str(store.workspace))
     bench = AppTest.from_file(FRAME, default_timeout=60)
-    bench.secrets["auth"] = {"client_id": "desk"}
+    bench.secrets["auth"] = {"client_id": "curation-app"}
     bench.query_params["by"] = "an impostor"
     bench.run()
     assert [button.label for button in bench.sidebar.button] == ["Sign in"]
@@ -148,7 +148,7 @@ def test_signed_in_account_is_the_annotator(store: Store, monkeypatch: pytest.Mo
     write_people(store, 2)
     monkeypatch.setenv("WORKSPACE", str(store.workspace))
     bench = AppTest.from_file(FRAME, default_timeout=60)
-    bench.secrets["auth"] = {"client_id": "desk"}
+    bench.secrets["auth"] = {"client_id": "curation-app"}
     monkeypatch.setattr(
         "streamlit.user_info._get_user_info", lambda: {"is_logged_in": True, "email": "kim@example.org"}
     )

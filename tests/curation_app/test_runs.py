@@ -212,8 +212,8 @@ def test_a_mistake_opens_its_person_in_review(store: Store, browser: Browser) ->
         page.goto(f"{server.url}/runs?manifest=drawn@1&by=Kim")
         first = page.locator(".tile").first
         expect(first).to_be_visible(timeout=PATIENCE_MS)
-        who = first.locator(".head").inner_text().split()[0]
+        person = first.locator(".head").inner_text().split()[0]
         first.hover()
         with page.context.expect_page() as opened:
             first.locator(".link").click()
-        expect(opened.value.locator(".who")).to_contain_text(who, timeout=PATIENCE_MS)
+        expect(opened.value.locator(".person")).to_contain_text(person, timeout=PATIENCE_MS)

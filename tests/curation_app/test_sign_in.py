@@ -1,4 +1,4 @@
-"""Signing in at an OpenID Connect provider: the account's name is the annotator's, and none can be typed."""
+"""Sign-in at an OpenID Connect provider: the account is the annotator, and no name can be typed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from data_manifests.versions.store import Store
 from tests.support.app_server import Reviewer, browsing, free_port, serving, write_people
 from tests.support.oidc_provider import CLIENT, Provider, providing
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def secrets_for(provider: Provider, port: int) -> str:
@@ -29,17 +31,17 @@ def test_signed_in_account_is_the_annotator(store: Store, tmp_path: Path, monkey
     with providing("kim@example.org") as provider:
         file.write_text(secrets_for(provider, port))
         with serving(store.workspace, port=port) as server, browsing() as browser:
-            visitor = Reviewer(browser, server, "lee")  # the address says somebody else
+            visitor = Reviewer(browser, server, "lee")  # the address names another annotator
             assert visitor.wait() == "p000"
             visitor.press("m", "Enter")
-            assert visitor.who == "p000"
-            assert not list((store.workspace / "corrections").glob("*/*.csv"))  # nobody is signed in: nothing is said
+            assert visitor.person == "p000"
+            assert not list((store.workspace / "corrections").glob("*/*.csv"))  # without a sign-in nothing is saved
             visitor.page.get_by_test_id("stExpandSidebarButton").click()
             assert visitor.page.get_by_label("Your name").count() == 0
             visitor.page.get_by_role("button", name="Sign in").click()
             visitor.page.get_by_text("kim@example.org").wait_for()
             assert visitor.wait() == "p000"
-            visitor.settle("f", "Enter")
+            visitor.save("f", "Enter")
             assert provider.tokens == 1
     (log,) = (store.workspace / "corrections").glob("*/*.csv")
     text = log.read_text("utf-8-sig")

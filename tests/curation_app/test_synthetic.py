@@ -1,4 +1,4 @@
-"""The Synthetic page: pictures by how they were made, accepted or rejected."""
+"""The Synthetic page: filters, and pictures accepted or rejected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from synth.plan.render_step import MOVED, PLANNED
 from tests.conftest import draw_picture
 from tests.support.app_pages import open_page, texts
 from tests.support.app_server import browsing, serving, write_people
-from tests.support.app_tiles import PATIENCE_MS, send, tiles_data, status, tiles
+from tests.support.app_tiles import PATIENCE_MS, send, status, tiles, tiles_data
 from tests.support.manifest_tables import manifest
 
 KEY = "synthetic"
@@ -148,9 +148,7 @@ def test_filters_by_mask_placement_age_and_coverage(store: Store, monkeypatch: p
     assert len(ids()) == 1
 
 
-def test_rejected_picture_is_excluded_and_its_photo_stays(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rejected_picture_is_excluded_and_its_photo_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made_from(store)
     bench = open_page(KEY, store, "people@2", monkeypatch, "Kim")
     assert send(bench, KEY, "exclude=true", ["made-mask1"])["text"] == "Saved · Reject · 1 picture"
@@ -186,6 +184,8 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.mark.browser
+@pytest.mark.slow
 def test_reject_in_a_browser(store: Store, browser: Browser) -> None:
     made_from(store)
     with serving(store.workspace) as server:

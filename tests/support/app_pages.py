@@ -1,4 +1,4 @@
-"""Pages of the review desk in Streamlit's own test bench: one page, without the frame around it."""
+"""Pages of the curation app in Streamlit's own test bench: one page without the menu and the sidebar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ with shell.show_errors():
 
 
 def open_page(name: str, store: Store, ref: str, monkeypatch: pytest.MonkeyPatch, annotator: str = "") -> AppTest:
-    """Run a page once at a version, as the annotator (empty: looking only)."""
+    """Run a page once at a version, as the annotator (empty: read only)."""
     monkeypatch.setenv("WORKSPACE", str(store.workspace))
     bench = AppTest.from_string(_SCRIPT.format(name=name), default_timeout=60)
     if ref:
@@ -26,7 +26,7 @@ def open_page(name: str, store: Store, ref: str, monkeypatch: pytest.MonkeyPatch
 
 
 def texts(bench: AppTest) -> str:
-    """What stands on the page as text, errors among it."""
+    """Return the texts on the page, errors among them."""
     assert not bench.exception, [one.value for one in bench.exception]
     kinds = (
         "header",
@@ -49,6 +49,6 @@ def texts(bench: AppTest) -> str:
 
 
 def press(bench: AppTest, label: str) -> AppTest:
-    """Press the first button whose label is or begins with this."""
+    """Press the first button with this label, or with a label that begins so."""
     [button, *_] = [one for one in bench.button if one.label.startswith(label)]
     return button.click().run()

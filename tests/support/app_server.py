@@ -1,4 +1,4 @@
-"""A review desk for tests: the server on a free port, Chromium, and people to review."""
+"""The curation app for tests: the server on a free port, Chromium, and people to review."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PATIENCE_S = 120  # for a busy machine; nothing is measured by it
 
 
 class Server:
-    """`streamlit run curation_app` on one workspace; `kill` is a power cut."""
+    """`streamlit run curation_app` on one workspace; `kill` acts as a power cut."""
 
     def __init__(self, workspace: Path, *arguments: str, port: int | None = None) -> None:
         self.workspace, self.port = workspace, port or free_port()
@@ -58,17 +58,19 @@ class Server:
         raise AssertionError(f"the server did not start:\n{self._log.read_text()}")
 
     def kill(self) -> None:
-        """End it without a chance to tidy up."""
+        """Kill the server and its children at once."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> None:
+        """Kill the server if it still runs."""
         if self.process.poll() is None:
             self.kill()
 
 
 @contextmanager
 def serving(workspace: Path, *arguments: str, port: int | None = None) -> Iterator[Server]:
+    """Run a server on a workspace."""
     server = Server(workspace, *arguments, port=port)
     try:
         yield server
@@ -77,21 +79,22 @@ def serving(workspace: Path, *arguments: str, port: int | None = None) -> Iterat
 
 
 def free_port() -> int:
+    """Return a port that no process uses."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         return int(free.getsockname()[1])
 
 
 def chromium() -> str:
-    """Where Debian's Chromium is. Fails where there is none: a test in a browser is not to be skipped in silence."""
+    """Return the path of Debian's Chromium. Fails without one, so that browser tests are never skipped silently."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert found, "Chromium is not installed, and the review desk is tested in it: apt-get install chromium"
+    assert found, "Chromium is not installed. Install it to test the app in a browser: apt-get install chromium"
     return found
 
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """A real Chromium without a window."""
+    """Run a headless Chromium."""
     found = chromium()
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=found, args=["--no-sandbox"])
@@ -102,7 +105,7 @@ def browsing() -> Iterator[Browser]:
 
 
 def write_people(store: Store, people: int, wrong: dict[str, dict[str, Any]] | None = None) -> Version:
-    """Version 1 of a manifest `people`: seven drawn shots each, p000 … Person and shot decide each picture.
+    """Write version 1 of a manifest `people`: seven drawn shots each, p000 … Person and shot determine each picture.
 
     `wrong` replaces columns of a person ("p003") or of one shot ("p003/mask1").
     """
@@ -125,30 +128,30 @@ def write_people(store: Store, people: int, wrong: dict[str, dict[str, Any]] | N
     return store.write("people", manifest(rows), "ingest")
 
 
-# Before the desk is there: notes each key with the person and the picture that are on the screen when it is pressed.
+# Run before the page: records each key with the person and the picture on the screen when it is pressed.
 _WATCH = """
 window.pressed = [];
-window.desk = () => {
+window.review = () => {
   for (const one of document.querySelectorAll('*')) {
-    const found = one.shadowRoot?.querySelector('.desk');
+    const found = one.shadowRoot?.querySelector('.review');
     if (found) return found;
   }
   return null;
 };
 window.addEventListener('keydown', (event) => {
-  const desk = window.desk();
+  const review = window.review();
   window.pressed.push({
     key: event.key,
-    who: desk?.querySelector('.who').textContent,
-    picture: desk?.querySelector('.frame img')?.src,
-    waiting: desk?.classList.contains('waiting'),
+    person: review?.querySelector('.person').textContent,
+    picture: review?.querySelector('.frame img')?.src,
+    waiting: review?.classList.contains('waiting'),
   });
 }, true);
 """
 
 
 class Reviewer:
-    """Somebody at the desk: sees what is on the screen, presses keys."""
+    """An annotator in a browser, who reads the screen and presses keys."""
 
     def __init__(self, browser: Browser, server: Server, annotator: str, script: str = "", **address: str) -> None:
         context = browser.new_context(viewport={"width": 1280, "height": 900})
@@ -167,28 +170,31 @@ class Reviewer:
             self.outside.append(request.url)
 
     def wait(self) -> str:
-        """Until somebody is on the screen; who it is, or what the desk says if nobody is left."""
+        """Wait until a person is on the screen and return their id, or the text for an empty queue."""
         self.page.wait_for_function(
-            "() => window.desk() && window.desk().querySelector('.who').textContent.length > 1"
-            " && !window.desk().classList.contains('waiting')"
-            " && !window.desk().querySelector('.saved').textContent.endsWith('…')"
+            "() => window.review() && window.review().querySelector('.person').textContent.length > 1"
+            " && !window.review().classList.contains('waiting')"
+            " && !window.review().querySelector('.saved').textContent.endsWith('…')"
         )
-        return self.who
+        return self.person
 
     @property
-    def who(self) -> str:
-        return self.page.locator(".who").inner_text()
+    def person(self) -> str:
+        """The id on the screen."""
+        return self.page.locator(".person").inner_text()
 
     def text(self, name: str) -> str:
-        return self.page.locator(f".desk .{name}").first.inner_text()
+        """Return the text of an element of the component, by class."""
+        return self.page.locator(f".review .{name}").first.inner_text()
 
     def press(self, *keys: str) -> None:
+        """Press keys one after the other."""
         for key in keys:
             self.page.keyboard.press(key)
 
-    def settle(self, *keys: str) -> str:
-        """Press keys, the last of which settles this person; who comes next."""
+    def save(self, *keys: str) -> str:
+        """Press keys, the last of which saves this person, and return the id of the next one."""
         before = self.wait()
         self.press(*keys)
-        expect(self.page.locator(".who")).not_to_have_text(before, timeout=1000 * _PATIENCE_S)
+        expect(self.page.locator(".person")).not_to_have_text(before, timeout=1000 * _PATIENCE_S)
         return self.wait()

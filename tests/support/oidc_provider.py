@@ -1,6 +1,6 @@
 """An OpenID Connect provider for tests (Core 1.0): discovery, authorization code with PKCE, signed tokens.
 
-Whoever comes is signed in at once as the person that `email` names.
+Every visitor is signed in at once as the account that `email` names.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from urllib.parse import parse_qs, urlencode, urlparse
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
-CLIENT = {"id": "review-desk", "secret": "not-a-secret"}
+CLIENT = {"id": "curation-app", "secret": "not-a-secret"}
 
 
 class Provider:
-    """Its address, who signs in there, and how many tokens it has given."""
+    """A running provider: its address `url`, the account `email`, and the number of `tokens` issued."""
 
     def __init__(self, email: str) -> None:
         self.email, self.tokens = email, 0
@@ -34,6 +34,7 @@ class Provider:
         self.url = f"http://localhost:{self.server.server_port}"
 
     def metadata(self) -> dict[str, Any]:
+        """Return the discovery document."""
         paths = {"authorization": "authorize", "token": "token"}
         return {
             "issuer": self.url,
@@ -46,14 +47,14 @@ class Provider:
         }
 
     def authorize(self, asked: dict[str, str]) -> str:
-        """Where the browser is sent back to, with a code."""
+        """Return the address that the browser is sent back to, with a code."""
         assert (asked["client_id"], asked["response_type"]) == (CLIENT["id"], "code")
         code = secrets.token_urlsafe(16)
         self._asked[code] = asked
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
     def token(self, given: dict[str, str]) -> dict[str, Any]:
-        """An identity token for a code, which is good for one time."""
+        """Return an identity token for a code, which can be used once."""
         asked = self._asked.pop(given["code"])
         assert given["redirect_uri"] == asked["redirect_uri"]
         if "code_challenge" in asked:
@@ -106,6 +107,7 @@ class Provider:
 
 @contextmanager
 def providing(email: str) -> Iterator[Provider]:
+    """Run a provider on a free port."""
     provider = Provider(email)
     threading.Thread(target=provider.server.serve_forever, daemon=True).start()
     try:
