@@ -73,7 +73,7 @@ def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign:
     """Assign every person to a split.
 
     Splits are stratified by gender and age class. People who have a split, in this or an earlier version of the
-    manifest, keep it, so photos that are added later move nobody.
+    manifest, keep it, so adding photos changes no assignment.
     """
     store = open_store()
     manifest = store.read(ref)

@@ -1,4 +1,4 @@
-"""What each stratum has and lacks; and no synthetic picture of a validation person in train."""
+"""Counts and shortfall of strata, and the check for synthetic images of validation people in train."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TRAIN = {"split": "train"}
 
 
 def people() -> list[dict[str, Any]]:
-    """In train: three young, two middle, one old person; one more old person validates."""
+    """Three young, two middle and one old person in train, and one old person in val."""
     ages = {"a": 20, "b": 25, "c": 29, "d": 40, "e": 50, "f": 70}
     rows = [photo(name, shot, age=age, **TRAIN) for name, age in ages.items() for shot in ("normal", "mask1")]
     return [*rows, photo("g", age=80, split="val")]
 
 
-def test_profiles_are_counted_once_and_only_what_training_sees() -> None:
+def test_profiles_count_once_and_only_rows_used_for_training() -> None:
     rows = people()
     extra = [
         crop(rows[0]), photo("h", age=20, status="failed", **TRAIN), photo("i", age=20, status="excluded", **TRAIN),
@@ -47,7 +47,7 @@ def test_stages_and_shortfall() -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(sizes=st.tuples(*[st.integers(0, 6)] * 3).filter(any), stage=st.sampled_from([1, 2]))
-def test_after_the_missing_ones_are_made_nothing_is_missing(sizes: tuple[int, int, int], stage: int) -> None:
+def test_after_synthesis_of_the_shortfall_nothing_is_missing(sizes: tuple[int, int, int], stage: int) -> None:
     ages = (20, 40, 70)
     rows = [photo(f"p{k}{i}", age=ages[k], **TRAIN) for k in range(3) for i in range(sizes[k])]
     donors = {ages.index(row["age"]): row for row in rows}
@@ -73,7 +73,7 @@ def test_other_strata_and_units() -> None:
     ]  # fmt: skip
 
 
-def test_a_profile_that_disagrees_counts_once() -> None:
+def test_a_profile_with_different_labels_counts_once() -> None:
     rows = [photo("a", shot, age=age, **TRAIN) for shot, age in (("normal", 20), ("mask1", 70), ("mask2", 70))]
     assert stratum_counts(manifest(rows)).to_pylist() == [{"age_class": 2, "real": 1, "synthetic": 0}]
 

@@ -112,7 +112,9 @@ def test_repeated_commands_change_nothing(photos: Path) -> None:
     ]
     assert photos_tag() == 2
     assert call("split", "faces@photos")[-1].startswith("faces@2: ")
-    assert sorted(path.name for path in (open_workspace().workspace / "manifests" / "faces").glob("*.parquet")) == before
+    assert (
+        sorted(path.name for path in (open_workspace().workspace / "manifests" / "faces").glob("*.parquet")) == before
+    )
 
 
 def test_people_keep_their_split_when_photos_are_added(photos: Path) -> None:
@@ -230,9 +232,15 @@ def test_another_folder_under_a_known_name_is_refused_until_it_is_moved(photos: 
     [
         (["--layout", "profiles", "--csv", "a"], "--csv requires --layout table. Got --layout profiles instead."),
         (["--layout", "folder", "--mask", "none"], "--mask requires --layout table or utkface. Got --layout folder"),
-        (["--layout", "table", "--map", "file"], "an option must have the form --map FIELD=COLUMN. Got 'file' instead."),
+        (
+            ["--layout", "table", "--map", "file"],
+            "an option must have the form --map FIELD=COLUMN. Got 'file' instead.",
+        ),
         (["--layout", "table", "--value", "x=y"], "--value must be FIELD:WORD=VALUE, such as mask:Masked=worn"),
-        (["--layout", "table", "--age-cuts", "60,30"], "age cuts must increase within 0 to 116, such as 30,60. Got 60,30"),
+        (
+            ["--layout", "table", "--age-cuts", "60,30"],
+            "age cuts must increase within 0 to 116, such as 30,60. Got 60,30",
+        ),
         (["--layout", "table", "--age-cuts", "30"], "age cuts must be two whole numbers such as 30,60. Got '30'"),
         (["--layout", "table"], "Name the column of the paths: --map path=COLUMN"),
         (["--layout", "profiles"], "must have a train.csv"),

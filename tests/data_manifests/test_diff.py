@@ -1,4 +1,4 @@
-"""Diff: what is matched with what, and what counts as a change."""
+"""Matching of rows between two tables, and the changes reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data_manifests.schema import conform
 
 
 def table(rows: list[dict[str, Any]]) -> pa.Table:
-    """Rows with defaults: a photo `id` of its own person."""
+    """Return a table of rows with defaults: each photo is its own person."""
     full = [
         {
             "source_id": row["sample_id"],
@@ -48,7 +48,7 @@ def test_equal_tables_in_another_order_have_no_difference() -> None:
     assert found.lines() == ["no row, label, split or image differs"]
 
 
-def test_each_kind_of_change_is_seen_once() -> None:
+def test_each_kind_of_change_is_reported_once() -> None:
     rows = ids(6)
     a = table(rows)
     b = table(
@@ -99,7 +99,7 @@ def test_a_crop_matches_its_photo_and_synthetic_shots_are_new() -> None:
     assert found.changes("gender")["old"].to_pylist() == ["male"]
 
 
-def test_two_crops_of_one_photo_are_not_guessed_between() -> None:
+def test_two_crops_of_one_photo_are_not_matched() -> None:
     photo = ids(1)[0]
     crops = [
         {"sample_id": letter * 16, "source_id": photo["sample_id"], "profile_id": photo["sample_id"]} for letter in "cd"
@@ -146,7 +146,7 @@ ROWS = st.lists(
 
 @settings(deadline=None)
 @given(ROWS, ROWS)
-def test_the_sums_agree_with_a_plain_loop(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
+def test_the_counts_agree_with_a_plain_loop(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
     found = diff(table(old), table(new))
     before = {row["sample_id"]: row for row in old}
     after = {row["sample_id"]: row for row in new}
@@ -166,7 +166,7 @@ def test_diff_with_itself_is_empty_in_any_order(rows: list[dict[str, Any]], rand
     assert not diff(a, a.take(order))
 
 
-def test_columns_that_an_audit_adds_are_told() -> None:
+def test_columns_added_by_an_audit_are_listed() -> None:
     old = table(ids(2))
     new = table([row | {"audit_rank": rank} for rank, row in enumerate(ids(2))])
     assert diff(old, new).lines() == ["no row, label, split or image differs", "columns    added: audit_rank"]

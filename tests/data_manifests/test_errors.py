@@ -42,9 +42,7 @@ def command_line(monkeypatch: pytest.MonkeyPatch) -> None:
         (errno.EACCES, "/data/ws/cache", "error: /data/ws/cache: permission denied. "),
     ],
 )
-def test_a_disk_error_is_one_line(
-    code: int, file: str | None, line: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_disk_error_is_one_line(code: int, file: str | None, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         run(group_raising(OSError(code, "in other words", file)))
     printed = capsys.readouterr().err
@@ -74,6 +72,6 @@ def test_a_defect_keeps_its_traceback(defect: Exception) -> None:
         run(group_raising(defect))
 
 
-def test_a_photo_that_may_not_be_read_is_no_full_disk() -> None:
+def test_denied_access_is_not_a_full_disk() -> None:
     assert is_disk_full(OSError(errno.ENOSPC, "full"))
     assert not is_disk_full(PermissionError(errno.EACCES, "no"))

@@ -1,4 +1,4 @@
-"""Export: the flat CSV, and the competition's layout, which reads back as what it was."""
+"""Export as a flat CSV and in the competition's layout, which can be ingested again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from data_manifests.versions.store import Store
 
 
 def write(store: Store, rows: list[dict[str, Any]]) -> None:
-    """A manifest `m` of these rows, each with a picture of its own."""
+    """Write a manifest `m` of these rows, each with its own image."""
     folder = store.workspace.parent / "photos"
     folder.mkdir(exist_ok=True)
     full = []
@@ -88,7 +88,7 @@ def test_profiles_have_the_layout_of_the_competition(store: Store, tmp_path: Pat
     assert file_sha256(tmp_path / "out" / row["written_as"]) == store.read("m").table["sha256"][1].as_py()
 
 
-def test_synthetic_profiles_get_names_of_their_own_and_keep_their_person(store: Store, tmp_path: Path) -> None:
+def test_synthetic_profiles_get_their_own_names_and_keep_their_person(store: Store, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"person_id": "7", "profile_id": "7", "shot": "normal"},
         {"person_id": "7", "profile_id": "7/s1", "shot": "normal", "is_synthetic": True},
@@ -108,8 +108,8 @@ def test_synthetic_profiles_get_names_of_their_own_and_keep_their_person(store: 
 
 def test_a_relabelled_photo_moves_to_the_shot_of_its_label(store: Store, tmp_path: Path) -> None:
     rows = seven()
-    rows[0]["mask"], rows[6]["mask"] = "incorrect", "none"  # the two were swapped in their folder
-    rows[1]["mask"] = "none"  # and one "worn" shows no mask, but the place of `normal` is taken
+    rows[0]["mask"], rows[6]["mask"] = "incorrect", "none"  # swapped shots
+    rows[1]["mask"] = "none"  # and one "worn" shows no mask, but the shot `normal` is taken
     write(store, rows)
     done = export(store, "m", "profiles", tmp_path / "out")
     assert done.written == 7
@@ -119,7 +119,7 @@ def test_a_relabelled_photo_moves_to_the_shot_of_its_label(store: Store, tmp_pat
     assert written[2] == "p1_male_Asian_40/mask2.png"
 
 
-def test_photos_of_a_profile_that_differ_in_age_or_gender_are_kept_apart(store: Store, tmp_path: Path) -> None:
+def test_photos_of_a_profile_that_differ_in_age_or_gender_get_separate_folders(store: Store, tmp_path: Path) -> None:
     rows = seven()
     rows[3]["gender"] = "female"
     write(store, rows)
@@ -128,7 +128,7 @@ def test_photos_of_a_profile_that_differ_in_age_or_gender_are_kept_apart(store: 
     assert lines == ["p1,male,Asian,40,p1_male_Asian_40,p1", "p1-2,female,Asian,40,p1-2_female_Asian_40,p1"]
 
 
-def test_what_cannot_be_written_is_in_the_ledger(store: Store, tmp_path: Path) -> None:
+def test_rows_left_out_are_in_the_ledger(store: Store, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {},
         {"status": "failed", "reason": "ingest: file is empty (0 bytes)"},
@@ -235,8 +235,10 @@ LABELLED = st.lists(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LABELLED)
-def test_profiles_read_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
-    """Whatever the names and labels: every picture comes back once with its labels."""
+def test_exported_profiles_read_back_unchanged(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    """Every image is read back once with its labels, whatever the names and labels are."""
     base = tmp_path_factory.mktemp("round")
     persons: dict[str, str] = {}
     for row in rows:  # a profile belongs to one person

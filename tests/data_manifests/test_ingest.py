@@ -1,4 +1,4 @@
-"""Ingest: the four layouts, and everything that can be wrong with a folder of photos."""
+"""Ingest of the layout profiles, defects of files and CSVs, and the cache."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def test_profiles_become_seven_rows_each(profiles: Path) -> None:
     assert table["parent_id"].null_count == 21
 
 
-def test_companion_files_are_passed_over_and_strays_are_told(profiles: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_companion_files_are_skipped_and_other_files_are_logged(
+    profiles: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = profiles / "images" / "000001_dir"
     (folder / "._normal.jpg").write_bytes(b"\0\5\x16\7 a macOS companion")
     (folder / ".DS_Store").write_bytes(b"x")
@@ -126,11 +128,11 @@ def test_a_bad_file_is_one_failed_row(profiles: Path, spoil: Callable[[Path], ob
     assert [(row["person_id"], row["shot"]) for row in rows] == [("000002", "normal")]
     assert rows[0]["reason"].startswith("ingest: ")
     assert reason in rows[0]["reason"]
-    assert rows[0]["class_id"] == 12 + 2  # what is known of it stays known
+    assert rows[0]["class_id"] == 12 + 2  # the labels are kept
     assert table.num_rows == 21
 
 
-def test_a_format_that_cannot_be_read_is_not_called_missing(profiles: Path) -> None:
+def test_an_unreadable_format_is_not_reported_as_missing(profiles: Path) -> None:
     path = profiles / "images" / "000002_dir" / "normal.jpg"
     path.write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 50)
     path.rename(path.with_suffix(".heic"))
@@ -172,7 +174,7 @@ CSV_PROBLEMS = [
 
 
 @pytest.mark.parametrize(("line", "reason"), CSV_PROBLEMS)
-def test_a_bad_row_fails_its_seven_shots_and_the_others_go_on(profiles: Path, line: str, reason: str) -> None:
+def test_a_bad_row_fails_its_seven_shots_only(profiles: Path, line: str, reason: str) -> None:
     shutil.copytree(profiles / "images" / "000001_dir", profiles / "images" / "000004_dir")
     (profiles.parent / "secret").mkdir()
     with (profiles / "train.csv").open("a") as file:
@@ -188,7 +190,7 @@ def test_a_bad_row_fails_its_seven_shots_and_the_others_go_on(profiles: Path, li
         assert rows[0]["age"] == 33
 
 
-def test_ages_written_as_floats_and_words_in_any_case_are_fine(profiles: Path) -> None:
+def test_ages_as_floats_and_words_in_any_case_are_accepted(profiles: Path) -> None:
     text = (profiles / "train.csv").read_text().replace("male,White,61", "M,White,61.0")
     (profiles / "train.csv").write_text(text)
     table = read_profiles(profiles)
@@ -196,7 +198,7 @@ def test_ages_written_as_floats_and_words_in_any_case_are_fine(profiles: Path) -
     assert table["age"].to_pylist()[7] == 61
 
 
-def test_an_exported_person_column_is_the_person(profiles: Path) -> None:
+def test_a_person_id_column_sets_the_person(profiles: Path) -> None:
     lines = (profiles / "train.csv").read_text().split()
     lines = [lines[0] + ",person_id", *(line + ",someone" for line in lines[1:])]
     (profiles / "train.csv").write_text("\n".join(lines))
@@ -217,7 +219,7 @@ def test_an_exported_person_column_is_the_person(profiles: Path) -> None:
         (b'id,gender,age,path\n1,"male,3,a\n', "cannot be read: unexpected end of data"),
     ],
 )
-def test_a_train_csv_without_a_table_is_one_clear_error(profiles: Path, content: bytes | None, message: str) -> None:
+def test_a_train_csv_without_a_table_is_an_error(profiles: Path, content: bytes | None, message: str) -> None:
     (profiles / "train.csv").unlink()
     if content is not None:
         (profiles / "train.csv").write_bytes(content)
@@ -227,7 +229,7 @@ def test_a_train_csv_without_a_table_is_one_clear_error(profiles: Path, content:
     assert "\n" not in str(error.value)
 
 
-def test_size_is_as_shown_when_exif_turns_the_picture(tmp_path: Path) -> None:
+def test_size_is_as_displayed_under_exif_orientation(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 30)).save(tmp_path / "turned.jpg", exif=exif)
@@ -237,7 +239,7 @@ def test_size_is_as_shown_when_exif_turns_the_picture(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), format_=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]))
-def test_damaged_files_are_answered_never_raised(tmp_path: Path, data: st.DataObject, format_: str) -> None:
+def test_damaged_files_are_reported_never_raised(tmp_path: Path, data: st.DataObject, format_: str) -> None:
     sink = io.BytesIO()
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(sink, format_)
     raw = bytearray(sink.getvalue())
@@ -251,7 +253,7 @@ def test_damaged_files_are_answered_never_raised(tmp_path: Path, data: st.DataOb
 
 @settings(deadline=None)
 @given(st.text() | st.from_regex(r"[a-c./\\: ]{0,12}", fullmatch=True))
-def test_any_listed_path_becomes_one_that_a_manifest_can_hold(text: str) -> None:
+def test_any_listed_path_becomes_valid_in_a_manifest(text: str) -> None:
     path, problem = storable_path(text)
     row = {name: [name] for name in ("sample_id", "source_id", "root", "person_id", "profile_id")}
     validate(conform(pa.table({**row, "path": [path], "status": ["failed"], "is_synthetic": [False]})))
@@ -262,7 +264,7 @@ def test_any_listed_path_becomes_one_that_a_manifest_can_hold(text: str) -> None
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(*[st.text(alphabet='ab19,.;"\n é/\\', max_size=6)] * 4), max_size=4))
-def test_any_text_in_a_csv_gives_rows_or_one_clear_error(tmp_path: Path, cells: list[tuple[str, ...]]) -> None:
+def test_any_text_in_a_csv_gives_rows_or_a_one_line_error(tmp_path: Path, cells: list[tuple[str, ...]]) -> None:
     source = tmp_path / "any"
     source.mkdir(exist_ok=True)
     lines = ["id,gender,age,path", *(",".join(row) for row in cells)]
@@ -295,7 +297,7 @@ def test_unchanged_files_are_not_read_twice_and_changed_ones_are(
     path = profiles / "images" / "000001_dir" / "mask1.png"
     about = path.stat()
     draw(path, seed=99)
-    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))  # as a copying tool would leave it
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))  # as copying tools do
     changed = ingest_profiles(profiles, root_name="r", cuts=CUTS, cache=cache)
     assert read == ["mask1.png"]
     assert pc.sum(pc.not_equal(changed["sha256"], first["sha256"])).as_py() == 1

@@ -1,4 +1,4 @@
-"""Ingesting a table, UTKFace names and folders named after labels."""
+"""Ingest of the layouts table, utkface and folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read_table(source: Path, content: str, **options: Any) -> pa.Table:
     return table
 
 
-def test_a_table_needs_only_paths(flat: Path) -> None:
+def test_a_table_requires_only_paths(flat: Path) -> None:
     table = read_table(flat, "path\npics/0.jpg\npics/1.jpg\n")
     assert table["status"].to_pylist() == ["ok", "ok"]
     assert table["person_id"].to_pylist() == table["profile_id"].to_pylist() == ["pics/0.jpg", "pics/1.jpg"]
@@ -47,7 +47,7 @@ def test_a_table_needs_only_paths(flat: Path) -> None:
     assert read_table(flat, "path\npics/0.jpg\n", mask=None)["mask"].null_count == 1
 
 
-def test_a_table_with_its_own_names_and_words(flat: Path) -> None:
+def test_a_table_with_mapped_columns_and_values(flat: Path) -> None:
     table = read_table(
         flat,
         "\ufefffile;subject;sex;Age;wearing;camera\n\n0.jpg;anna;W;30;yes;K1\n 1.jpg ;ben;M;59;chin;\n",
@@ -62,7 +62,7 @@ def test_a_table_with_its_own_names_and_words(flat: Path) -> None:
     assert table["status"].to_pylist() == ["ok", "ok"]
 
 
-def test_a_shot_says_how_the_mask_is_worn(flat: Path) -> None:
+def test_the_mask_follows_from_the_shot(flat: Path) -> None:
     table = read_table(flat, "path,shot\npics/0.jpg,mask3\npics/1.jpg,Normal\npics/2.jpg,smile\n")
     assert table["mask"].to_pylist() == ["worn", "none", "none"]
     assert "shot must be one of {normal, mask1" in table["reason"].to_pylist()[2]
@@ -91,13 +91,13 @@ def test_a_bad_row_of_a_table_fails_and_the_good_one_stays(flat: Path, line: str
     assert reason in table["reason"].to_pylist()[1]
 
 
-def test_an_empty_label_is_null_and_told(flat: Path) -> None:
+def test_an_empty_label_is_null_with_a_remark(flat: Path) -> None:
     table = read_table(flat, "path,gender,age\npics/0.jpg,,44\n")
     assert table["status"].to_pylist() == ["ok"]
     assert table["reason"].to_pylist() == ["ingest: gender is empty in row 2"]
 
 
-def test_windows_and_absolute_paths_within_the_folder_are_fine(flat: Path) -> None:
+def test_windows_and_absolute_paths_inside_the_folder_are_accepted(flat: Path) -> None:
     table = read_table(flat, f"path\npics\\0.jpg\n{flat / 'pics' / '1.jpg'}\n")
     assert table["status"].to_pylist() == ["ok", "ok"]
     assert table["path"].to_pylist() == ["pics/0.jpg", "pics/1.jpg"]
@@ -142,7 +142,7 @@ def test_utkface_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
     assert "ignored 1 files that are not images" in caplog.text
 
 
-def test_an_empty_or_absent_folder_is_one_clear_error(tmp_path: Path) -> None:
+def test_an_empty_or_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="contains no photo"):
         ingest_utkface(tmp_path, root_name="r", cuts=CUTS)
     with pytest.raises(ManifestError, match="does not exist"):
@@ -165,7 +165,7 @@ def test_file_names_that_are_not_utf8_or_hold_a_backslash_fail(tmp_path: Path) -
     "folder",
     ["1", "01", "class_1", "worn male 30-59", "worn_male_30-59", "male/worn/30-59", "train/30-59/Worn,Male", "1/worn"],
 )
-def test_folder_names_that_say_the_same(tmp_path: Path, folder: str) -> None:
+def test_equivalent_folder_names(tmp_path: Path, folder: str) -> None:
     draw(tmp_path / folder / "a.jpg")
     row = ingest_folder(tmp_path, root_name="r", cuts=CUTS).to_pylist()[0]
     assert (row["mask"], row["gender"], row["age"], row["age_class"], row["class_id"]) == ("worn", "male", None, 1, 1)

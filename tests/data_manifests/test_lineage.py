@@ -1,4 +1,4 @@
-"""Lineage: from any row back to its photo."""
+"""The lineage of rows back to their photos."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write(store: Store, operation: str, rows: list[dict[str, Any]], *parents: Ve
 
 @pytest.fixture
 def crop(store: Store) -> Version:
-    """Photos, one relabelled, cropped, and a masked copy of an aged one that no version keeps."""
+    """Photos, one relabelled, crops of them, and synthetic images, one with a parent that is in no version."""
     photos = write(store, "ingest", [row("a"), row("b")])
     fixed = write(store, "apply", [row("a", gender="female"), row("b")], photos)
     crops = [
@@ -62,7 +62,7 @@ def test_a_crop_leads_back_to_its_photo(store: Store, crop: Version) -> None:
     ]
 
 
-def test_a_picture_made_from_one_of_the_same_version(store: Store, crop: Version) -> None:
+def test_an_image_made_from_one_of_the_same_version(store: Store, crop: Version) -> None:
     assert [step[:2] for step in walk(store, "faces@4", "t")] == [
         ("faces@4", "t"),
         ("faces@4", "s"),
@@ -72,7 +72,7 @@ def test_a_picture_made_from_one_of_the_same_version(store: Store, crop: Version
     ]
 
 
-def test_a_picture_whose_parent_no_version_keeps_is_followed_by_its_photo(store: Store, crop: Version) -> None:
+def test_an_image_whose_parent_is_in_no_version_is_followed_by_its_photo(store: Store, crop: Version) -> None:
     assert [step[:2] for step in walk(store, "faces@4", "u")] == [("faces@4", "u"), ("faces@2", "b"), ("faces@1", "b")]
     other = Store(store.workspace / "other")
     write(other, "synth", [row("a", parent_id="gone", source_id="gone too")])
@@ -80,7 +80,7 @@ def test_a_picture_whose_parent_no_version_keeps_is_followed_by_its_photo(store:
         lineage(other, "faces", "a")
 
 
-def test_lines_tell_the_story(store: Store, crop: Version) -> None:
+def test_lines_list_the_steps(store: Store, crop: Version) -> None:
     lines = lineage_lines(lineage(store, "faces@3", "ca"))
     assert lines == [
         "faces@3  preprocess: image made, r/ca.jpg (ca)",

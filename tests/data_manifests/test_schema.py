@@ -1,4 +1,4 @@
-"""The schema refuses what is wrong, and says where."""
+"""Validation against the schema, and conversion to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def with_values(name: str, values: list[object]) -> pa.Table:
     return table.set_column(table.schema.get_field_index(name), name, pa.array(values, BY_NAME[name].type))
 
 
-def test_a_sound_table_passes_as_it_is_and_one_wrong_value_in_it_does_not() -> None:
+def test_a_valid_table_passes_and_one_invalid_value_is_refused() -> None:
     one = photo("a")
     sound = manifest([one, crop(one, box_xyxy=[1.0, 2.0, 3.0, 4.0], detection_score=0.5, x_race="b")])
     validate(sound)
@@ -45,7 +45,7 @@ def test_a_sound_table_passes_as_it_is_and_one_wrong_value_in_it_does_not() -> N
         ("sample_id", [f"{7:016x}", f"{8:016x}", f"{7:016x}"], r"'0{15}7' is in rows 0, 2"),
     ],
 )  # fmt: skip
-def test_what_is_refused(name: str, values: list[object], message: str) -> None:
+def test_invalid_values_are_refused(name: str, values: list[object], message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         validate(with_values(name, values))
 
@@ -64,7 +64,7 @@ def test_conform_casts_orders_and_fills() -> None:
     assert conform(table).equals(table)
 
 
-def test_columns_of_ones_own_may_come_in_any_text_layout() -> None:
+def test_further_columns_may_have_any_text_type() -> None:
     layouts = [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
     tables = [conform(pa.table({"x_a": pa.array(["u", None, "v"]).cast(layout)})) for layout in layouts]
     for table in tables:
@@ -83,7 +83,7 @@ def test_columns_of_ones_own_may_come_in_any_text_layout() -> None:
         (pa.table({"box_xyxy": [[1.0, 2.0]]}), r"column 'box_xyxy' must be fixed_size_list"),
     ],
 )
-def test_what_cannot_be_conformed(table: pa.Table, message: str) -> None:
+def test_tables_that_cannot_be_conformed(table: pa.Table, message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         conform(table)
 
@@ -97,7 +97,7 @@ def test_a_null_column_has_its_rows_and_no_memory(rows: int) -> None:
     assert len(addresses) <= 4  # every chunk is the same block
 
 
-def test_the_page_tells_every_column() -> None:
+def test_the_page_lists_every_column() -> None:
     page = as_markdown()
     for column in COLUMNS:
         assert f"| `{column.name}` |" in page

@@ -1,4 +1,4 @@
-"""Splits: no person in two, shares met in every stratum, and nobody moves."""
+"""Splits: one per person, shares met in every stratum, and existing assignments kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PEOPLE = st.lists(
 
 
 def rows_of(people: list[tuple[str, int, int]], first: int = 0) -> list[dict[str, Any]]:
-    """Persons (gender, age class, photos) → rows."""
+    """Return the rows of people given as (gender, age class, number of photos)."""
     shots = ("normal", "mask1", "mask2")
     return [
         photo(f"p{first + i:04d}", shots[shot], gender=gender, age=AGES[age_class])
@@ -37,9 +37,9 @@ def rows_of(people: list[tuple[str, int, int]], first: int = 0) -> list[dict[str
 
 
 def by_person(table: pa.Table, name: str = "split") -> dict[str, Any]:
-    """One value per person; fails if a person has two."""
+    """Return the value of each person. Fails if a person has two."""
     pairs = set(zip(table["person_id"].to_pylist(), table[name].to_pylist(), strict=True))
-    assert len(dict(pairs)) == len(pairs), "a person stands in two"
+    assert len(dict(pairs)) == len(pairs), "a person has two values"
     return dict(pairs)
 
 
@@ -48,7 +48,7 @@ def strata(table: pa.Table) -> dict[str, tuple[Any, ...]]:
 
 
 def assert_exact(table: pa.Table, name: str, shares: dict[Any, float]) -> None:
-    """Every stratum's counts are its shares rounded down or up; the totals are within one person per split."""
+    """Assert that the counts of every stratum are its shares rounded down or up, and the totals within one person."""
     stratum, value = strata(table), by_person(table, name)
     sizes, counts = Counter(stratum.values()), Counter((stratum[person], value[person]) for person in value)
     for (where, size), (what, share) in ((a, b) for a in sizes.items() for b in shares.items()):
@@ -60,7 +60,7 @@ def assert_exact(table: pa.Table, name: str, shares: dict[Any, float]) -> None:
 
 @settings(deadline=None, max_examples=80)
 @given(people=PEOPLE, ratios=st.sampled_from(RATIOS), seed=st.integers(0, 3), data=st.data())
-def test_disjoint_exact_and_free_of_row_order(
+def test_splits_are_disjoint_exact_and_independent_of_row_order(
     people: list[tuple[str, int, int]], ratios: dict[str, float], seed: int, data: st.DataObject
 ) -> None:
     rows = rows_of(people) or [photo("only")]
@@ -73,7 +73,7 @@ def test_disjoint_exact_and_free_of_row_order(
 
 @settings(deadline=None, max_examples=60)
 @given(waves=st.lists(PEOPLE, min_size=2, max_size=4), ratios=st.sampled_from(RATIOS), seed=st.integers(0, 3))
-def test_people_who_are_added_move_nobody(
+def test_added_people_change_no_assignment(
     waves: list[list[tuple[str, int, int]]], ratios: dict[str, float], seed: int
 ) -> None:
     known: dict[str, str] = {}
@@ -84,7 +84,7 @@ def test_people_who_are_added_move_nobody(
         now = by_person(table)
         assert {person: now[person] for person in known} == known
         assert None not in now.values()
-        # wave after wave, every stratum stays within one person of its shares
+        # after every wave, each stratum is within one person of its shares
         sizes = Counter(strata(table).values())
         counts = Counter((strata(table)[person], split) for person, split in now.items())
         for where, size in sizes.items():
@@ -119,38 +119,38 @@ def test_without_folds_the_column_is_left_alone() -> None:
 
 def test_the_seed_decides_and_the_shares_hold_overall() -> None:
     table = manifest(rows_of([("male", i % 3, 1) for i in range(100)] + [("female", i % 3, 1) for i in range(7)]))
-    deals = {seed: by_person(assign_splits(table, seed=seed)) for seed in range(3)}
-    assert deals[0] != deals[1] != deals[2]
-    assert all(list(deal.values()).count("val") in (21, 22) for deal in deals.values())
+    by_seed = {seed: by_person(assign_splits(table, seed=seed)) for seed in range(3)}
+    assert by_seed[0] != by_seed[1] != by_seed[2]
+    assert all(list(splits.values()).count("val") in (21, 22) for splits in by_seed.values())
 
 
 def test_small_strata_do_not_all_round_the_same_way() -> None:
-    """Six strata of four: 0.8 of each is 3.2, yet 5 of 24 people, not 6, should validate."""
+    """In six strata of four, 0.8 of each is 3.2, but 5 of 24 people should be in val, not 6."""
     people = [(gender, age_class, 1) for gender in ("male", "female") for age_class in range(3)] * 4
-    deal = by_person(assign_splits(manifest(rows_of(people))))
-    assert list(deal.values()).count("val") == 5
+    splits = by_person(assign_splits(manifest(rows_of(people))))
+    assert list(splits.values()).count("val") == 5
 
 
-def test_rows_of_one_person_that_disagree_and_pictures_made_of_them() -> None:
+def test_different_labels_of_one_person_and_synthetic_images() -> None:
     person = photo("p", age=20)
     rows = [person, photo("p", "mask1", age=20), photo("p", "mask2", age=70), crop(person), synthetic(person, age=70)]
     table = assign_splits(manifest(rows + rows_of([("male", 0, 1)] * 3)), ratios={"train": 0.5, "val": 0.5})
     assert len(set(table["split"].to_pylist()[:5])) == 1
-    # of age class 0 by majority of the photos: four people in one stratum, so two and two
+    # Age class 0 by majority of the photos: four people in one stratum, so two and two.
     assert list(by_person(table).values()).count("val") == 2
 
 
-def test_a_new_row_of_a_known_person_follows_them() -> None:
+def test_a_new_row_of_a_known_person_gets_their_split() -> None:
     table = assign_splits(manifest([photo("p", split="val"), photo("p", "mask1"), photo("q")]), ratios={"train": 1.0})
     assert table["split"].to_pylist() == ["val", "val", "train"]
 
 
-def test_people_without_labels_are_dealt_too() -> None:
+def test_people_without_labels_are_assigned_too() -> None:
     rows = [photo(f"p{i}", gender=None, age=None) for i in range(10)]
     assert list(by_person(assign_splits(manifest(rows))).values()).count("val") == 2
 
 
-def test_a_crowded_split_gets_nobody_until_the_others_have_caught_up() -> None:
+def test_a_split_above_its_share_gets_no_new_people() -> None:
     rows = [photo(f"old{i}", split="val") for i in range(5)] + [photo(f"new{i}") for i in range(5)]
     table = assign_splits(manifest(rows))
     assert [row["split"] for row in table.to_pylist() if row["person_id"].startswith("new")] == ["train"] * 5

@@ -1,4 +1,4 @@
-"""Versions: what is written is what is read, nobody clobbers anybody, and nothing changes once it is there."""
+"""The store: versions read back as written, hashes, references, tags and roots."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def small(count: int = 3) -> pa.Table:
 
 
 def values_of(name: str) -> st.SearchStrategy:
-    """Valid values of a column."""
+    """Return a strategy for valid values of a column."""
     spec = BY_NAME[name]
     if spec.allowed:
         return st.sampled_from(spec.allowed)
@@ -50,7 +50,7 @@ def optional(name: str) -> st.SearchStrategy:
     return values_of(name) if BY_NAME[name].required else st.none() | values_of(name)
 
 
-# landmarks would be 136 drawn numbers a row, and are the same kind of column as box and points
+# landmarks_xy would need 136 drawn numbers per row and is of the same type as box_xyxy and points_xy
 NAMES = [spec.name for spec in COLUMNS if spec.name not in ("landmarks_xy", "sample_id")]
 ROWS = st.lists(
     st.fixed_dictionaries({name: optional(name) for name in NAMES} | {"x_own": st.none() | TEXTS}), max_size=6
@@ -70,7 +70,7 @@ def as_table(rows: list[dict], ids: list[str]) -> pa.Table:
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(rows=ROWS, ids=IDS, data=st.data())
-def test_what_is_written_is_read(
+def test_a_version_reads_back_as_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict], ids: list[str], data: st.DataObject
 ) -> None:
     table = as_table(rows, ids)
@@ -124,7 +124,7 @@ def test_an_empty_column_that_came_later_leaves_the_hashes_of_older_versions_val
     assert table_sha256(table.drop_columns(["landmarks_xy"])) != table_sha256(table)
 
 
-def test_an_empty_column_takes_no_room(store: Store) -> None:
+def test_an_empty_column_takes_no_space(store: Store) -> None:
     version = store.write("faces", small(2000), "ingest")
     stored = pq.read_schema(store.resolve(version.ref)).names
     assert "landmarks_xy" not in stored
@@ -134,8 +134,8 @@ def test_an_empty_column_takes_no_room(store: Store) -> None:
     assert landmarks["landmarks_xy"].null_count == 2000
 
 
-def test_large_geometry_survives_and_counts(store: Store) -> None:
-    """More rows than one block of the hash, with gaps, in another order and chunking."""
+def test_large_geometry_reads_back_and_changes_the_hash(store: Store) -> None:
+    """More rows than one block of the hash, with nulls, in another order and chunking."""
     rows = 140_000
     rng = np.random.default_rng(0)
     whole = small(1).take(pa.array(np.zeros(rows, int)))
@@ -167,13 +167,13 @@ def test_same_operation_same_rows_is_the_same_version(store: Store) -> None:
     assert store.write("faces", small(), "ingest").number == 1
 
 
-def test_a_version_knows_itself(store: Store) -> None:
+def test_a_version_records_its_origin_and_counts(store: Store) -> None:
     cuts = AgeCuts(45, 60)
     rows = [photo("a"), photo("b", gender="female", age=50), photo("c", status="failed"), photo("d", status="excluded")]
     first = store.write("faces", manifest(rows, cuts), "ingest", cuts=cuts, seed=3, parameters={"layout": "profiles"})
     assert (first.rows, first.seed, first.age_cuts) == (4, 3, (45, 60))
     assert first.parameters == {"layout": "profiles"}
-    assert first.classes == {"12": 1, "16": 1}  # none male young, none female middle: only rows with a picture
+    assert first.classes == {"12": 1, "16": 1}  # none male young, none female middle: usable rows only
     assert first.ledger == {"ok": 2, "failed": 1, "excluded": 1}
     assert set(first.tools) >= {"numpy", "pyarrow"}
     child = store.write("faces", manifest(rows[:2], cuts), "filter", parents=[first])
@@ -205,7 +205,7 @@ def test_refs(store: Store) -> None:
         ("nowhere.parquet", r"manifest file 'nowhere\.parquet' does not exist"),
     ],
 )
-def test_refs_that_mean_nothing(store: Store, ref: str, message: str) -> None:
+def test_unknown_refs_are_refused(store: Store, ref: str, message: str) -> None:
     store.write("faces", small(1), "ingest")
     store.tag(store.write("faces", small(2), "ingest").ref, "best")
     with pytest.raises(ManifestError, match=message):
@@ -213,19 +213,19 @@ def test_refs_that_mean_nothing(store: Store, ref: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../up", ".hidden", "ä"])
-def test_names_that_are_no_folder(store: Store, name: str) -> None:
+def test_invalid_names_are_refused(store: Store, name: str) -> None:
     with pytest.raises(ManifestError, match="name must be letters, digits"):
         store.write(name, small(), "ingest")
 
 
 @pytest.mark.parametrize("tag", ["", "3", "abc123", "dead", "-x", "a b"])
-def test_a_tag_is_never_taken_for_a_number_or_a_hash(store: Store, tag: str) -> None:
+def test_a_tag_cannot_look_like_a_number_or_a_hash(store: Store, tag: str) -> None:
     store.write("faces", small(), "ingest")
     with pytest.raises(ManifestError, match="a tag must begin with a letter and not be all hex digits"):
         store.tag("faces", tag)
 
 
-def test_files_that_are_no_manifest(store: Store, tmp_path: Path) -> None:
+def test_files_that_are_not_manifests_are_refused(store: Store, tmp_path: Path) -> None:
     broken, foreign = tmp_path / "broken.parquet", tmp_path / "foreign.parquet"
     broken.write_bytes(b"PAR1 not really")
     pq.write_table(pa.table({"a": [1]}), foreign)
@@ -236,7 +236,7 @@ def test_files_that_are_no_manifest(store: Store, tmp_path: Path) -> None:
             read(str(foreign))
 
 
-def test_a_column_that_is_not_there(store: Store) -> None:
+def test_an_unknown_column_is_refused(store: Store) -> None:
     table = small().append_column("x_race", pa.array(["a", "b", "c"]))
     store.write("faces", table, "ingest")
     assert store.read("faces", ["x_race"]).table.column_names == ["x_race"]
@@ -252,7 +252,7 @@ def test_versions_are_read_only_files(store: Store) -> None:
     assert file_sha256(path) == before
 
 
-def test_numbers_go_on_after_a_version_was_deleted(store: Store) -> None:
+def test_numbers_continue_after_a_version_was_deleted(store: Store) -> None:
     for count in (1, 2, 3):
         store.write("faces", small(count), "ingest")
     store.resolve("faces@2").unlink()
@@ -273,14 +273,14 @@ def test_roots(store: Store, tmp_path: Path) -> None:
         store.set_root("workspace", tmp_path)
 
 
-def test_a_bad_table_is_not_written(store: Store) -> None:
+def test_an_invalid_table_is_not_written(store: Store) -> None:
     row = photo("a")
     with pytest.raises(ManifestError, match=r"column 'sample_id' must be unique: .* is in rows 0, 2 \(1 repeated"):
         store.write("faces", manifest([row, crop(row), row]), "ingest")
     assert store.names() == []
 
 
-def test_a_broken_version_hides_none_of_the_others(store: Store) -> None:
+def test_a_broken_version_does_not_hide_the_others(store: Store) -> None:
     for person in ("a", "b"):
         store.write("faces", manifest([photo(person)]), "test")
     file = store.resolve("faces@1")

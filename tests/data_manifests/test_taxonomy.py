@@ -34,7 +34,7 @@ CUTS = st.lists(st.integers(MIN_AGE + 1, MAX_AGE), min_size=2, max_size=2, uniqu
 
 
 def test_the_published_numbering() -> None:
-    """Anchors from the competition's class table."""
+    """Class ids from the competition's class table."""
     mask = pa.array(["worn", "worn", "incorrect", "none", "none"])
     gender = pa.array(["male", "female", "male", "male", "female"])
     age = pa.array([29, 59, 30, 60, 61])
@@ -90,14 +90,14 @@ def test_cuts_that_are_refused(text: str, message: str) -> None:
         AgeCuts.parse(text)
 
 
-def test_a_profile_has_seven_shots_with_one_way_of_wearing_each() -> None:
+def test_a_profile_has_seven_shots_with_one_mask_label_each() -> None:
     assert len(SHOTS) == 7
     assert set(SHOT_MASK) == set(SHOTS)
     assert [list(SHOT_MASK.values()).count(mask) for mask in MASKS] == [5, 1, 1]
 
 
 @given(st.lists(st.integers(MIN_AGE, MAX_AGE), min_size=1), CUTS)
-def test_every_kind_of_age_has_the_same_class(ages: list[int], cuts: AgeCuts) -> None:
+def test_the_class_is_the_same_for_every_type_of_age(ages: list[int], cuts: AgeCuts) -> None:
     expected = [int(np.digitize(age, cuts.starts)) for age in ages]
     assert age_class_of(np.array(ages), cuts).tolist() == expected
     assert age_class_of(torch.tensor(ages), cuts).tolist() == expected

@@ -1,4 +1,4 @@
-"""Verify: are the files still those of the version?"""
+"""Verification of the files of a version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_untouched_files_pass(store: Store, tmp_path: Path) -> None:
     assert result.lines() == ["5 files checked: missing 0, changed 0, outside 0, unreadable 0; 0 rows have no file"]
 
 
-def test_each_problem_is_told_with_its_row(store: Store, tmp_path: Path) -> None:
+def test_each_problem_is_reported_with_its_row(store: Store, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     version = write_photos(store, photos, 6)
     (photos / "p001.png").unlink()
@@ -39,7 +39,7 @@ def test_each_problem_is_told_with_its_row(store: Store, tmp_path: Path) -> None
     assert len(result.lines(most=2)) == 4
 
 
-def test_rows_without_a_file_are_counted_apart(store: Store, tmp_path: Path) -> None:
+def test_rows_without_a_file_are_counted_separately(store: Store, tmp_path: Path) -> None:
     version = write_photos(store, tmp_path / "photos", 3)
     table = store.read(version.ref).table
     sha256 = pa.chunked_array([pa.array([None, *table["sha256"].to_pylist()[1:]], pa.string())])

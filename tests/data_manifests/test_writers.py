@@ -1,4 +1,4 @@
-"""Many writers at once, and writers that die: nothing is clobbered, no half version is left."""
+"""Concurrent and killed writers: no version is overwritten or left incomplete."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _write_some(workspace: Path, writer: int) -> list[int]:
     return [store.write("faces", small(1 + (writer * 4 + i)), f"writer{writer}").number for i in range(4)]
 
 
-def test_many_writers_clobber_nothing_and_skip_no_number(tmp_path: Path) -> None:
+def test_concurrent_writers_overwrite_nothing_and_skip_no_number(tmp_path: Path) -> None:
     with ProcessPoolExecutor(3, SPAWN) as pool:
         results = [pool.submit(_write_some, tmp_path, writer) for writer in range(4)]
         numbers = [number for result in results for number in result.result()]
@@ -41,14 +41,14 @@ def _write_same(workspace: Path) -> int:
     return Store(workspace).write("faces", small(50), "ingest").number
 
 
-def test_many_writers_of_one_thing_write_it_once(tmp_path: Path) -> None:
+def test_concurrent_writers_of_equal_rows_write_one_version(tmp_path: Path) -> None:
     with ProcessPoolExecutor(3, SPAWN) as pool:
         assert {pool.submit(_write_same, tmp_path).result() for _ in range(4)} == {1}
     assert len(Store(tmp_path).log("faces")) == 1
 
 
 def _die_while_writing(workspace: Path) -> None:
-    """Killed when the Parquet file is half written."""
+    """Write a version in a process that is killed when the Parquet file is half written."""
     write = pq.write_table
 
     def half(table: pa.Table, where: Path, **options: object) -> None:
@@ -60,7 +60,7 @@ def _die_while_writing(workspace: Path) -> None:
     Store(workspace).write("faces", small(9), "ingest")
 
 
-def test_a_writer_that_is_killed_leaves_no_half_version(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_no_incomplete_version(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = store.write("faces", small(1), "ingest")
     process = SPAWN.Process(target=_die_while_writing, args=(tmp_path,))
@@ -72,7 +72,7 @@ def test_a_writer_that_is_killed_leaves_no_half_version(tmp_path: Path) -> None:
     assert store.log("faces") == [first]
     started = time.monotonic()
     assert store.write("faces", small(2), "ingest").number == 2
-    assert time.monotonic() - started < 30, "the dead writer's lock must not be waited for"
+    assert time.monotonic() - started < 30, "the lock of the killed writer must not block"
     assert not [path for path in folder.iterdir() if path.name.startswith(".v")]
 
 
