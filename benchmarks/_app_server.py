@@ -1,4 +1,4 @@
-"""A workspace for the review desk, a server on it, and a browser that measures from the key to the picture."""
+"""A workspace for the curation app, a server on it, and a browser that measures from key to picture."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from data_manifests.versions.store import Store
 from pipeline.photos.images import save_rgb
 
 ROOT = Path(__file__).resolve().parent.parent
-_PATIENCE_MS = 300_000  # a busy machine is measured too
+_TIMEOUT_MS = 300_000  # for a busy machine
 _SUSPECTS = 0.1  # share of people with a suggestion
 
 # From a key to the frame in which the next person's pictures are painted.
 MEASURE = """() => {
-  const desk = [...document.querySelectorAll('*')].find((e) => e.shadowRoot?.querySelector('.desk')).shadowRoot;
+  const review = [...document.querySelectorAll('*')].find((e) => e.shadowRoot?.querySelector('.review')).shadowRoot;
   window.waits = [];
   let pressed = null;
   window.addEventListener('keydown', (event) => { if (event.key === 'Enter') pressed = performance.now(); }, true);
@@ -40,15 +40,15 @@ MEASURE = """() => {
     const began = pressed;
     pressed = null;
     requestAnimationFrame(() => requestAnimationFrame(() => window.waits.push(performance.now() - began)));
-  }).observe(desk.querySelector('.strip'), { childList: true });
+  }).observe(review.querySelector('.strip'), { childList: true });
 }"""
 
 
 def draw_workspace(folder: Path, rows: int, people_drawn: int, height_px: int = 512) -> Version:
-    """A manifest `people` of `rows` photos, seven a person, ranked by an audit that never was.
+    """Write a manifest `people` of `rows` photos, seven for each person, with the columns of an audit.
 
-    Pictures are drawn for as many people as `people_drawn`; further people share them, in the same order, with ids and
-    paths of their own in the manifest's sense but the same files.
+    Pictures are drawn for `people_drawn` people; further people have ids of their own and share these files, in the
+    same order.
     """
     rng = np.random.default_rng(0)
     drawn = min(rows, people_drawn * len(SHOTS))
@@ -76,7 +76,7 @@ def draw_workspace(folder: Path, rows: int, people_drawn: int, height_px: int = 
         "audit_rank": pa.array(rank[person]),
         "gender_label_score": pa.array(np.where(suspect[person], 0.05, 0.99).astype(np.float32)),
         "suggested_gender": pa.array(other, mask=~suspect[person]),
-        "audit_reason": pa.array(["gender looks otherwise (0.95)"] * rows, mask=~suspect[person]),
+        "audit_reason": pa.array(["gender: labelled otherwise than predicted (0.95)"] * rows, mask=~suspect[person]),
     }
     for name, column in columns.items():
         table = table.set_column(table.column_names.index(name), name, column)
@@ -86,7 +86,7 @@ def draw_workspace(folder: Path, rows: int, people_drawn: int, height_px: int = 
 
 
 def _picture(rng: np.random.Generator, height_px: int) -> np.ndarray:
-    """Soft colours and some grain: about as many bytes as a portrait."""
+    """Draw soft colours and some grain, with about as many bytes as a portrait."""
     width_px = height_px * 3 // 4
     coarse = cv2.resize(
         rng.integers(40, 215, (8, 6, 3)).astype(np.float32), (width_px, height_px), None, 0, 0, cv2.INTER_CUBIC
@@ -96,7 +96,7 @@ def _picture(rng: np.random.Generator, height_px: int) -> np.ndarray:
 
 @contextmanager
 def serving(workspace: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`streamlit run curation_app` on a free port: its address and process."""
+    """Run `streamlit run curation_app` on a free port; provide its address and process."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -120,12 +120,12 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
             return
         except OSError:
             time.sleep(0.1)
-    raise SystemExit("error: the server did not start")
+    raise SystemExit("error: the server did not start; run `streamlit run curation_app` to see why.")
 
 
 @contextmanager
 def browsing(width: int = 1280, height: int = 900) -> Iterator[Any]:
-    """A page of a real Chromium."""
+    """Provide a page of a headless Chromium."""
     from playwright.sync_api import sync_playwright
 
     found = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -134,18 +134,18 @@ def browsing(width: int = 1280, height: int = 900) -> Iterator[Any]:
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=found, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(_PATIENCE_MS)
+        page.set_default_timeout(_TIMEOUT_MS)
         yield page
         browser.close()
 
 
 def memory_mb(pid: int) -> tuple[float, float]:
-    """Resident memory of a process: now, and at its highest."""
+    """Return the resident memory of a process: current and peak."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return int(status["VmRSS"].split()[0]) / 1024, int(status["VmHWM"].split()[0]) / 1024
 
 
 def processor_s() -> float:
-    """Processor time so far of all processes that this one has started, the browser's among them."""
+    """Return the processor time of all processes that this one has started, the browser among them."""
     times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
     return sum(one.user + one.system for one in times)

@@ -1,18 +1,18 @@
-"""How long the review desk keeps somebody waiting: python -m benchmarks.app [--rows N] [--people N] [--json]
+"""Measure the response times of the curation app: python -m benchmarks.app [--rows N] [--people N] [--json]
 
-Chromium without a window opens the desk on a drawn manifest of N rows (seven photos of 384×512 a person). `next_ms` is
-the time from the key that accepts a person to the frame with the next person's pictures, over `--people` of them, each
-looked at for 0.3 s; the correction is on the disk by then. `hasty_ms` is the same without a pause. `first_page_s` is
-from the address to the first pictures, asked as soon as a new server answers; `later_page_s` the same for a second
-visit; `grid_s` and `overview_s` are from the address to the whole page, the first time that it is asked for.
-`server_mb` is the server's memory at the end, `server_peak_mb` the most that it had. Thumbnails are made as they are
-wanted: none is there before. `next_cpu_ms` is the processor time of server and browser for each person, with drawing
-in software; it says more than the clock on a machine that is busy elsewhere.
+A headless Chromium opens the Review page on a drawn manifest of N rows, seven photos of 384×512 for each person.
+`next_ms` is the time from the key that accepts a person to the frame with the next person's pictures, over `--people`
+of them, each shown for 0.3 s; the correction is on the disk by then. `hasty_ms` is the same without a pause.
+`first_page_s` is the time from the address to the first pictures, asked for as soon as a new server answers;
+`later_page_s` the same for a second visit; `grid_s` and `overview_s` are the times from the address to the whole page,
+at its first visit. `server_mb` is the server's memory at the end, `server_peak_mb` its peak. Thumbnails are made on
+demand: none exists before. `next_cpu_ms` is the processor time of server and browser for each person, with drawing in
+software; on a busy machine it is more reliable than the clock.
 
 `--session` plays a review of rendered people with planted errors (`synth demo`) instead, by suspicion and by id. The
-annotator is a robot: it knows the truth, looks for no time at all and makes no mistake. So the figures are the
-tool's own share: how many keys it asks for, how long it takes, how soon it brings the errors up. What a person's
-eyes need comes on top.
+annotator is a robot that has the ground truth, needs no time to look and makes no mistake. So the figures are the
+app's own share: the number of keys, the time it takes, and how early the errors are shown. The time that a person
+needs to look is extra.
 """
 
 from __future__ import annotations
@@ -38,20 +38,21 @@ from curation_app.annotations.log import path_of
 from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
 from curation_app.review.cards import card_of
 from curation_app.review.order import number_of
+from curation_app.shell.keyboard import LABEL_KEYS
 from data_manifests.corrections.apply import apply_corrections
 from data_manifests.corrections.log import read_corrections
-from data_manifests.taxonomy import AgeCuts
+from data_manifests.taxonomy import AgeCuts, age_class_of
 from data_manifests.versions.store import Store
 
 LOOK_S = 0.3
 DEPTHS = (0.05, 0.10, 0.20, 1.0)
-_PAGES = {"grid": re.compile(r"of [\d,]+ photos"), "overview": re.compile("All of this as one file")}  # what comes last
-_AGE_KEYS = "890"  # of the three classes
-_SOMEBODY_ELSE = ("stranger", "duplicate")  # errors of pictures that show another person
+_PAGES = {"grid": re.compile(r"of [\d,]+ photos"), "overview": re.compile("All of this as one file")}  # drawn last
+_AGE_KEYS = list(LABEL_KEYS["age"].values())
+_OTHER_PERSON = ("stranger", "duplicate")  # errors of pictures that show another person
 
 
 def measure(rows: int, people: int) -> dict[str, float]:
-    """Figures of the desk at so many rows."""
+    """Return the response times with this number of rows."""
     with tempfile.TemporaryDirectory() as name:
         workspace = Path(name)
         draw_workspace(workspace, rows, min(2 * people + 20, rows // 7))
@@ -65,7 +66,7 @@ def measure(rows: int, people: int) -> dict[str, float]:
             page.evaluate(MEASURE)
             for title, pause in (("next", LOOK_S), ("hasty", 0.0)):
                 used = processor_s()
-                waits = _settle(page, people, pause)
+                waits = _accept(page, people, pause)
                 figures[f"{title}_cpu_ms"] = 1000 * (processor_s() - used) / people
                 figures[f"{title}_ms_p50"] = float(np.percentile(waits, 50))
                 figures[f"{title}_ms_p95"] = float(np.percentile(waits, 95))
@@ -85,8 +86,8 @@ def _open(page: Any, address: str) -> None:
     page.locator(".strip img").nth(6).wait_for()
 
 
-def _settle(page: Any, people: int, pause_s: float) -> list[float]:
-    """Accept so many people; milliseconds from each key to the next person."""
+def _accept(page: Any, people: int, pause_s: float) -> list[float]:
+    """Accept this number of people. Return the milliseconds from each key to the next person."""
     page.evaluate("window.waits = []")
     for number in range(people):
         page.wait_for_timeout(1000 * pause_s)
@@ -96,7 +97,7 @@ def _settle(page: Any, people: int, pause_s: float) -> list[float]:
 
 
 def play(persons: int) -> list[dict[str, Any]]:
-    """A session per order: keys, seconds and errors found when so many people have been seen."""
+    """Play a session for each order. Return keys, seconds, and the errors found at each depth."""
     with tempfile.TemporaryDirectory() as name:
         workspace = Path(name)
         photos = workspace / "demo"
@@ -120,13 +121,13 @@ def _run(workspace: Path, *arguments: str) -> None:
 
 
 def _play(workspace: Path, truth: list[dict[str, str]], order: str) -> dict[str, Any]:
-    """One session. A person's errors count as found when the robot has settled the person with them put right."""
+    """Play one session. A person's errors count as found once the robot has saved the person with correct labels."""
     manifest = load_manifest_rows(Store(workspace), "demo@audited")
     shots: dict[str, list[dict[str, str]]] = {}
     for row in truth:
         shots.setdefault(Path(row["path"]).parent.name.split("_")[0], []).append(row)
     planted = {person for person, rows in shots.items() if any(row["error"] for row in rows)}
-    shutil.rmtree(workspace / "corrections", ignore_errors=True)  # each order begins with nobody seen
+    shutil.rmtree(workspace / "corrections", ignore_errors=True)  # each order starts with no person seen
     found, keys, curve = 0, 0, {}
     marks = {math.ceil(depth * len(shots)): depth for depth in DEPTHS}
     with browsing() as page, serving(workspace) as (url, _):
@@ -134,7 +135,7 @@ def _play(workspace: Path, truth: list[dict[str, str]], order: str) -> dict[str,
         page.evaluate(MEASURE)
         began = time.perf_counter()
         for number in range(1, len(shots) + 1):
-            person = page.locator(".who").inner_text()
+            person = page.locator(".person").inner_text()
             pressed = [*_keys(_card(manifest, person), shots[person]), "Enter"]
             for key in pressed:
                 page.keyboard.press(key)
@@ -155,15 +156,15 @@ def _play(workspace: Path, truth: list[dict[str, str]], order: str) -> dict[str,
 
 
 def _check(workspace: Path, truth: list[dict[str, str]], order: str) -> None:
-    """The log, applied, must give the truth; else what was counted as found was not."""
+    """Check that the log, once applied, gives the ground truth; otherwise the errors counted as found are wrong."""
     store = Store(workspace)
     version = store.version("demo@audited")
     log = read_corrections([path_of(store, version, f"robot-{order}")])
     table, report = apply_corrections(store.read(version.ref).table, log, AgeCuts(*version.age_cuts), seed=0)
     assert report.counts["conflict"] == report.counts["unplaced"] == 0, report.counts
-    told = {row["path"]: row for row in truth}
+    truth_of = {row["path"]: row for row in truth}
     for row in table.select(["path", "person_id", "mask", "gender", "age_class", "status"]).to_pylist():
-        right = told[row["path"]]
+        right = truth_of[row["path"]]
         if right["person_id"] != row["person_id"]:
             assert row["status"] == "excluded", row
         else:
@@ -172,20 +173,20 @@ def _check(workspace: Path, truth: list[dict[str, str]], order: str) -> None:
 
 
 def _card(manifest: ManifestRows, person: str) -> dict[str, Any]:
-    """What the desk shows of a person."""
+    """Return the card of a person as the Review page shows it."""
     return card_of(manifest.records(manifest.rows_of(number_of(manifest, person))), {}, [])
 
 
 def _keys(card: dict[str, Any], truth: list[dict[str, str]]) -> list[str]:
-    """The fewest keys that put a person right, with the suggestions or without."""
-    own = next(row for row in truth if not row["error"] or row["error"] not in _SOMEBODY_ELSE)
+    """Return the fewest keys that correct a person's labels, with the suggestions or without."""
+    own = next(row for row in truth if not row["error"] or row["error"] not in _OTHER_PERSON)
     by_shot = {Path(row["path"]).stem.replace("_", " "): row for row in truth}
     right = [
         {
             "mask": by_shot[shot["name"]]["mask"],
             "gender": own["gender"],
             "age": _age_class(own["age"]),
-            "exclude": str(by_shot[shot["name"]]["error"] in _SOMEBODY_ELSE).lower(),
+            "exclude": str(by_shot[shot["name"]]["error"] in _OTHER_PERSON).lower(),
         }
         for shot in card["shots"]
     ]
@@ -204,7 +205,7 @@ def _keys(card: dict[str, Any], truth: list[dict[str, str]]) -> list[str]:
 
 
 def _edits(shots: list[dict[str, Any]], right: list[dict[str, Any]], chosen: int) -> list[str]:
-    """Keys from labels to the right ones; shot `chosen` need not be chosen first."""
+    """Return the keys from labels to the right ones, with shot `chosen` chosen already."""
     keys = []
     if shots[0]["gender"] != right[0]["gender"]:
         keys.append(right[0]["gender"][0])
@@ -220,17 +221,20 @@ def _edits(shots: list[dict[str, Any]], right: list[dict[str, Any]], chosen: int
 
 
 def _age_class(age: str) -> int:
-    cuts = AgeCuts()
-    return int(float(age) >= cuts.middle) + int(float(age) >= cuts.old)
+    return age_class_of(int(float(age)), AgeCuts())
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--people", type=int, default=100, help="so many are settled, with a pause and again without")
-    parser.add_argument("--session", action="store_true", help="play a review of rendered people instead (minutes)")
-    parser.add_argument("--persons", type=int, default=200, help="rendered people of --session")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="number of rows of the manifest")
+    parser.add_argument(
+        "--people", type=int, default=100, help="accept this number of people, with a pause and again without"
+    )
+    parser.add_argument(
+        "--session", action="store_true", help="play a review of rendered people instead, which takes minutes"
+    )
+    parser.add_argument("--persons", type=int, default=200, help="number of rendered people of --session")
     parser.add_argument("--json", action="store_true", help="print all figures as one JSON object on the last line")
     arguments = parser.parse_args()
     if arguments.session:
