@@ -1,8 +1,9 @@
-"""The whole line as a newcomer meets it: commands only, from rendered people to a report."""
+"""The whole pipeline as a new user runs it: commands only, from rendered people to a report."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ import yaml
 from data_manifests.corrections.log import append_correction
 from data_manifests.corrections.record import Correction
 from data_manifests.versions.store import Store
+
+pytestmark = [pytest.mark.workers, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = ["optim.epochs=1", "data.size=[48, 48]"]
@@ -28,8 +31,8 @@ def run(workspace: Path, *words: str, code: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve people all the way to `balanced`."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve people all the way to `balanced`; tests work on copies of this workspace."""
     folder = tmp_path_factory.mktemp("line") / "workspace"
     photos = folder / "photos"
     run(folder, "synth", "demo", str(photos), "--persons", "12", "--seed", "2")
@@ -38,6 +41,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(folder, "preprocess", "run", "line@photos", "--config", "configs/demo.yaml", "--tag", "preprocessed")
     run(folder, "synth", "run", "line@preprocessed", "--config", "configs/demo.yaml", "--tag", "balanced")
     return folder
+
+
+@pytest.fixture
+def workspace(built: Path, tmp_path: Path) -> Path:
+    """Return a copy of the built workspace, so that no test depends on what another one has written."""
+    copy = tmp_path / "workspace"
+    shutil.copytree(built, copy)
+    Store(copy).set_root("line", copy / "photos")
+    return copy
 
 
 def test_every_row_is_accounted_for_at_every_step(workspace: Path) -> None:
