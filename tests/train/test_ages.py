@@ -1,4 +1,4 @@
-"""AgeSteps told finer than their class."""
+"""Ages predicted in steps finer than the age class."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_corn_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_outputs_can_be_had_from_shares(name: str) -> None:
+def test_outputs_follow_from_shares(name: str) -> None:
     ages = ages_of(name)
     shares = torch.rand(len(ages.starts), generator=torch.Generator().manual_seed(0)) + 0.01
     told = ages.log_steps(ages.outputs_of(shares)[None])[0].exp()
     torch.testing.assert_close(told, shares / shares.sum())
 
 
-def test_an_order_starts_even() -> None:
+def test_an_ordinal_head_starts_uniform() -> None:
     head = head_of(ModelSettings(head="age", age="corn"), AgeCuts())
     years = torch.arange(18, 60)  # nobody is old
     criterion = HeadLoss(LossSettings(), head, (years >= 30).long(), years)
@@ -76,7 +76,7 @@ def test_an_order_starts_even() -> None:
     assert steps[8:].max() < 0.01
 
 
-def test_a_distribution_prefers_near_ages() -> None:
+def test_a_distribution_prefers_nearby_ages() -> None:
     ages = ages_of("distribution")
 
     def loss(told: int) -> float:
@@ -87,7 +87,7 @@ def test_a_distribution_prefers_near_ages() -> None:
     assert 0 < loss(42) < loss(50) < loss(70)
 
 
-def test_the_loss_sees_steps_and_the_class_follows_from_them() -> None:
+def test_the_loss_uses_steps_and_the_class_follows_from_them() -> None:
     head = head_of(ModelSettings(head="tasks", age="bins"), AgeCuts())
     assert n_outputs(head) == 3 + 2 + 10
     target, age = torch.tensor([0, 1, 2]), torch.tensor([22, 47, 70])
@@ -102,7 +102,7 @@ def test_the_loss_sees_steps_and_the_class_follows_from_them() -> None:
 
 @pytest.mark.parametrize("age", FINE)
 @pytest.mark.parametrize("head", ["age", "gendered_age"])
-def test_each_way_learns_and_comes_back_from_disk(store: Store, head: str, age: str) -> None:
+def test_each_encoding_learns_and_loads_from_disk(store: Store, head: str, age: str) -> None:
     torch.set_num_threads(1)
     version = write_people(store, train=36, val=12)
     model = {"head": head, "age": age}
@@ -114,7 +114,7 @@ def test_each_way_learns_and_comes_back_from_disk(store: Store, head: str, age: 
     assert n_outputs(trained.model.head) == n_outputs(head_of(ModelSettings(head=head, age=age), AgeCuts()))
 
 
-def test_ages_without_years_are_told(store: Store) -> None:
+def test_missing_ages_in_years_are_reported(store: Store) -> None:
     write_rows(store, rows_of(store, 6, split="train") + rows_of(store, 6, split="val", first=6))
     table = store.read("drawn").table
     place = table.column_names.index("age")

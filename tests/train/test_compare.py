@@ -1,4 +1,4 @@
-"""Several manifests judged by one set of photos."""
+"""Comparison of manifests on one set of validation photos."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PERSONS = [f"p{index // 6}" for index in range(len(TARGET))]
 
 
 def wrong(share: float, seed: int) -> np.ndarray:
-    """TARGET with a share of it replaced by its neighbour; more wrong ones hold the fewer."""
+    """Return TARGET with a share of it replaced by the next class; a larger share includes the smaller ones."""
     return np.where(np.random.default_rng(seed).random(len(TARGET)) < share, (TARGET + 1) % 18, TARGET)
 
 
@@ -52,7 +52,7 @@ def test_pairing_is_narrower_than_two_intervals() -> None:
     assert paired < 0.018
 
 
-def test_nothing_to_tell_apart_gives_an_interval_around_zero() -> None:
+def test_equal_networks_have_an_interval_around_zero() -> None:
     scores = paired_scores(TARGET, {"a": wrong(0.4, 1)[None], "b": wrong(0.4, 2)[None]}, PERSONS, rng, 300)[1]
     assert scores["low"]["f1"] < 0 < scores["high"]["f1"]
 
@@ -76,7 +76,7 @@ def test_photos_count_only_when_every_manifest_has_them(store: Store) -> None:
     assert truth["source_id"].tolist() == [row["source_id"] for row in rows[37:]]
 
 
-def test_people_who_are_trained_on_and_other_age_cuts_are_refused(store: Store) -> None:
+def test_trained_people_and_other_age_cuts_are_refused(store: Store) -> None:
     rows = people(store)
     write_rows(store, rows, "one")
     write_rows(store, [row | {"split": {"train": "val", "val": "train"}[row["split"]]} for row in rows], "turned")
@@ -90,7 +90,7 @@ def test_people_who_are_trained_on_and_other_age_cuts_are_refused(store: Store) 
         common_truth(store.read("one"), [store.read("other")])
 
 
-def test_the_command_trains_once_and_judges_with_the_last_labels(store: Store) -> None:
+def test_the_command_trains_once_and_evaluates_with_the_last_labels(store: Store) -> None:
     rows = people(store)
     first = write_rows(store, rows)
     table = store.read("drawn").table
@@ -112,10 +112,36 @@ def test_the_command_trains_once_and_judges_with_the_last_labels(store: Store) -
     assert len(links) == 4
     assert all((store.workspace / "comparisons" / link).resolve().is_file() for link in links)
     again = CliRunner().invoke(cli, words, env=environment, catch_exceptions=False)
-    assert again.output.count("known") == 4
+    assert again.output.count("exists already") == 4
     assert json.loads((store.workspace / "comparisons" / "compare-0002.json").read_text()) == result
 
+    printed = CliRunner().invoke(cli, [*words, "--json"], env=environment, catch_exceptions=False)
+    report = store.workspace / "comparisons" / "compare-0003.html"
+    assert json.loads(printed.stdout) == result | {"report": str(report), "values": str(report.with_suffix(".json"))}
+    assert printed.stderr.strip().endswith(str(report))
 
-def test_one_manifest_is_no_comparison(tmp_path: Path) -> None:
+
+def test_fit_and_evaluate_print_one_json_object(store: Store) -> None:
+    write_rows(store, people(store))
+    environment = {"WORKSPACE": str(store.workspace)}
+    words = ["fit", "drawn", *SETTINGS, "optim.epochs=1", "--once", "--json"]
+    first, again = (CliRunner().invoke(cli, words, env=environment, catch_exceptions=False) for _ in range(2))
+    run = store.workspace / "runs" / "drawn-0001"
+    result = json.loads(first.stdout)
+    assert result == json.loads(again.stdout)
+    assert result | {"scores": None} == {
+        "run": "drawn-0001", "path": str(run), "state": "finished", "manifest": "drawn@1", "best_epoch": 1,
+        "report": str(run / "report.html"), "scores": None,
+    }  # fmt: skip
+    assert result["scores"] == json.loads((run / "scores.json").read_text())["scores"]
+    assert "exists already" in again.stderr
+    evaluated = CliRunner().invoke(cli, ["evaluate", "drawn-0001", "--json"], env=environment, catch_exceptions=False)
+    about = json.loads(evaluated.stdout)
+    assert about["scores"] == result["scores"]
+    assert (about["run"], about["manifest"], about["split"], about["rows"]) == ("drawn-0001", "drawn@1", "val", 18)
+    assert json.loads((run / "evaluate-drawn-1-val.json").read_text())["scores"] == about["scores"]
+
+
+def test_a_comparison_needs_two_manifests(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs at least two manifests"):
         CliRunner().invoke(cli, ["compare", "drawn@1", "seed=1"], catch_exceptions=False)

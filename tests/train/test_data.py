@@ -1,4 +1,4 @@
-"""Which rows are used, how they are drawn, and what a batch holds."""
+"""Selection, sampling and batches of training rows."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_every_row_is_accounted_for(store: Store) -> None:
     assert sum(selection.train["is_synthetic"].to_pylist()) == 6
 
 
-def test_synthetic_rows_count_in_validation_only_when_asked(store: Store) -> None:
+def test_synthetic_rows_count_in_validation_only_on_request(store: Store) -> None:
     rows = rows_of(store, 6, split="train") + rows_of(store, 1, split="val", first=6)
     write_rows(store, rows + rows_of(store, 1, split="val", first=6, synthetic=True))
     settings = tiny_settings(data={"synthetic_val": True})
     assert select_rows(store.read("drawn"), settings.data).val.num_rows == 6
 
 
-def test_no_split_and_no_validation_rows_say_what_to_run(store: Store) -> None:
+def test_errors_without_split_or_validation_rows_name_the_command(store: Store) -> None:
     rows = rows_of(store, 4, split="train")
     write_rows(store, [row | {"split": None} for row in rows], "nosplit")
     with pytest.raises(ManifestError, match=r"nosplit@1 has no split\. Run: python -m data_manifests split nosplit@1"):
@@ -57,7 +57,7 @@ def test_no_split_and_no_validation_rows_say_what_to_run(store: Store) -> None:
         select_rows(store.read("noval"), tiny_settings().data)
 
 
-def test_a_person_on_both_sides_is_refused_unless_asked_for(store: Store) -> None:
+def test_a_person_in_train_and_val_is_refused_unless_allowed(store: Store) -> None:
     rows = rows_of(store, 4, split="train")
     rows[0]["split"] = "val"
     write_rows(store, rows)
@@ -66,7 +66,7 @@ def test_a_person_on_both_sides_is_refused_unless_asked_for(store: Store) -> Non
     assert select_rows(store.read("drawn"), tiny_settings(data={"allow_shared_persons": True}).data).val.num_rows == 1
 
 
-def test_absent_classes_are_named(store: Store) -> None:
+def test_absent_classes_are_listed(store: Store) -> None:
     write_rows(store, rows_of(store, 6, split="train") + rows_of(store, 2, split="val", first=6))
     absent = absent_classes(select_rows(store.read("drawn"), tiny_settings().data), 18)
     assert absent["train"] == []
@@ -74,7 +74,7 @@ def test_absent_classes_are_named(store: Store) -> None:
 
 
 def people_of(class_id: np.ndarray) -> np.ndarray:
-    """Two rows of each person."""
+    """Return persons, each with two rows."""
     return np.array([f"p{row // 2}" for row in range(len(class_id))])
 
 
@@ -91,7 +91,7 @@ def test_weights_give_every_group_the_same_share(class_id: np.ndarray, name: str
     np.testing.assert_allclose(shares, 1 / len(shares))
 
 
-def test_the_sampler_evens_out_the_classes_and_repeats_itself() -> None:
+def test_the_sampler_balances_the_classes_and_is_reproducible() -> None:
     class_id = np.repeat([0, 5, 17], [900, 90, 10])
     sampler = EpochSampler(class_id, people_of(class_id), tiny_settings(seed=3, data={"sampler": "class"}))
     draws = list(sampler)
@@ -120,7 +120,7 @@ def test_an_unknown_sampler_lists_the_choices() -> None:
     name=st.sampled_from(sorted(OVERSAMPLED)),
 )
 @settings(deadline=None)
-def test_copying_keeps_every_row_and_fills_the_smaller_groups(class_id: np.ndarray, name: str) -> None:
+def test_oversampling_keeps_every_row_and_fills_smaller_groups(class_id: np.ndarray, name: str) -> None:
     rows = oversample(name, class_id, people_of(class_id), np.random.default_rng(0))
     times = np.bincount(rows, minlength=len(class_id))
     assert (times >= 1).all()
@@ -137,7 +137,7 @@ def test_copying_keeps_every_row_and_fills_the_smaller_groups(class_id: np.ndarr
         assert all(np.ptp(times[group == value]) <= 1 for value in np.unique(group))
 
 
-def test_an_epoch_of_copies_is_longer_and_people_come_equally_often() -> None:
+def test_an_oversampled_epoch_is_longer_and_people_are_equally_frequent() -> None:
     class_id = np.repeat([0, 1, 2], [40, 10, 5])
     sampler = EpochSampler(class_id, people_of(class_id), tiny_settings(data={"sampler": "copy_old"}))
     rows = [row for _, row in sampler]
@@ -150,7 +150,7 @@ def test_an_epoch_of_copies_is_longer_and_people_come_equally_often() -> None:
 
 
 # -- batches --------------------------------------------------------------------------------------------------------
-def test_batches_hold_what_they_should(store: Store) -> None:
+def test_batches_hold_pictures_labels_and_names(store: Store) -> None:
     write_people(store, train=6, val=6)
     table = select_rows(store.read("drawn"), tiny_settings().data).val
     loader = make_loader(table, store, tiny_settings(data={"sampler": "copy_class"}), train=False)
@@ -205,7 +205,7 @@ def test_each_augmentation_changes_pictures_but_not_their_shape(name: str) -> No
     assert torch.equal(make_augment({name: 0}, (32, 32))(image), image)
 
 
-def test_wrong_names_and_numbers_of_transforms_are_told() -> None:
+def test_wrong_names_and_values_of_transforms_are_reported() -> None:
     with pytest.raises(ConfigError, match=r"data\.augment must be one of \{flip, crop, .*Got 'flop'"):
         make_augment({"flop": 1}, (32, 32))
     with pytest.raises(ConfigError, match=r"data\.augment\.flip=2"):
@@ -216,7 +216,7 @@ def test_wrong_names_and_numbers_of_transforms_are_told() -> None:
         open_pixels([], Path("unused"), size=(32, 32), prepare={"box": [1, 2]})
 
 
-# -- kept pictures --------------------------------------------------------------------------------------------------
+# -- pixel cache ----------------------------------------------------------------------------------------------------
 def test_pictures_are_decoded_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, train=2, val=1)
     table = store.read("drawn").table
@@ -237,7 +237,7 @@ def test_pictures_are_decoded_once(store: Store, monkeypatch: pytest.MonkeyPatch
     np.testing.assert_array_equal(pickle.loads(sent).take([0, 8]), both.take([0, 8]))
 
 
-def test_broken_and_changed_pictures_are_named(store: Store) -> None:
+def test_broken_and_changed_pictures_are_reported(store: Store) -> None:
     write_people(store, train=2, val=1)
     table = select_rows(store.read("drawn"), tiny_settings().data).train
     (store.workspace / table["path"][1].as_py()).write_bytes(b"no picture")
@@ -259,7 +259,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(store: Store, monkeyp
     assert [file for file in (store.workspace / "cache" / "pixels").rglob("*") if file.is_file()] == []
 
 
-def test_preparing_cuts_where_it_should() -> None:
+def test_preparation_crops_the_given_box() -> None:
     image = np.zeros((20, 30, 3), np.uint8)
     image[5:15, 10:20] = 200
     assert (prepare_picture(image, {"box": [10, 5, 20, 15]}, (16, 16)) == 200).all()

@@ -1,4 +1,4 @@
-"""Two processes on one machine, started by torchrun as a user would: they do what one does."""
+"""Two processes started by torchrun compute what one process computes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from train.engine.training_run import train_and_report
 from train.process_group import SINGLE_PROCESS, ProcessGroup, ShardedBatches, process_group_for
 from train.settings import TrainSettings
 
-# Sums are taken in another order by two, so digits differ from about the sixth on, and more with every update; in bf16,
+pytestmark = [pytest.mark.workers, pytest.mark.slow]
+
+# Two processes sum in another order, so digits differ from about the sixth on, and more with every update; in bf16,
 # which keeps three digits, from the third on.
 GRADIENT_TOLERANCE = {"full": 1e-4, "bf16": 0.1}  # of the largest gradient, after two batches
 FIRST_LOSS_TOLERANCE = {"full": 1e-5, "bf16": 1e-3}  # relative
@@ -35,7 +37,7 @@ PROBABILITY_TOLERANCE = 5e-3  # of each class of each row afterwards
 
 
 def start(store: Store, *words: str) -> subprocess.Popen[str]:
-    """A module under torchrun in two processes."""
+    """Start a module under torchrun in two processes."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     environment = os.environ | {"WORKSPACE": str(store.workspace), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
     return subprocess.Popen(
@@ -45,7 +47,7 @@ def start(store: Store, *words: str) -> subprocess.Popen[str]:
 
 
 def torchrun(store: Store, *words: str) -> list[str]:
-    """Run it to its end; gives the lines that it prints."""
+    """Run it to its end; return the lines that it prints."""
     process = start(store, *words)
     said, told = process.communicate()
     assert process.returncode == 0, told[-3000:]
@@ -53,7 +55,7 @@ def torchrun(store: Store, *words: str) -> list[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="torchrun with gloo is not for Windows")
-def test_an_update_of_two_is_that_of_one(store: Store) -> None:
+def test_two_processes_compute_the_same_update(store: Store) -> None:
     write_people(store, train=25, val=7)  # 75 and 21 pictures in batches of 16: the last ones have 11 and 5
     full = {"optim": {"precision": "full"}}
     sections: list[dict[str, Any]] = [
@@ -84,7 +86,7 @@ def settings_of_two() -> TrainSettings:
     return tiny_settings(data={"augment": {"flip": 0.5, "crop": 0.2}}, optim=optim, tracker="none")
 
 
-def test_a_run_of_two_is_that_of_one(store: Store) -> None:
+def test_two_processes_train_the_same_run(store: Store) -> None:
     torch.set_num_threads(1)
     write_people(store, train=25, val=7)
     settings = settings_of_two()
@@ -108,7 +110,7 @@ def test_a_run_of_two_is_that_of_one(store: Store) -> None:
     assert np.abs(one[names].to_numpy() - two[names].to_numpy()).max() < PROBABILITY_TOLERANCE
 
 
-def test_two_that_are_killed_go_on_as_if_nothing_had_been(store: Store) -> None:
+def test_two_killed_processes_resume_to_the_same_result(store: Store) -> None:
     write_people(store, train=25, val=7)
     settings = settings_of_two()
     settings = settings.model_copy(update={"optim": settings.optim.model_copy(update={"epochs": 4})})
@@ -139,7 +141,7 @@ def _predictions(run: Run) -> pd.DataFrame:
     return pd.read_parquet(run.path / "predictions.parquet").set_index("sample_id")
 
 
-def test_a_batch_is_shared_out_whole() -> None:
+def test_a_batch_is_divided_without_loss() -> None:
     def batches(rank: int, size: int) -> list[list[int]]:
         team = ProcessGroup()
         team.rank, team.size = rank, size
@@ -151,7 +153,7 @@ def test_a_batch_is_shared_out_whole() -> None:
     assert batches(3, 4) == [[3], [7], []]  # nothing of the last one
 
 
-def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_is_a_group_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert process_group_for("cpu") is SINGLE_PROCESS
     assert SINGLE_PROCESS.is_main

@@ -41,7 +41,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-def test_vectors_are_what_the_describer_says_and_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_are_those_of_the_describer_and_are_cached(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 4)
     vectors = embed_rows(table, store, "dlib", "drawn@1")
     describe = load_backend("describer", "dlib_layers").make()
@@ -54,7 +54,7 @@ def test_vectors_are_what_the_describer_says_and_are_kept(store: Store, monkeypa
     np.testing.assert_array_equal(embed_rows(table, store, "dlib", "drawn@1"), vectors)
 
 
-def test_a_head_on_vectors_learns_and_comes_back_from_disk(store: Store) -> None:
+def test_a_head_on_vectors_learns_and_loads_from_disk(store: Store) -> None:
     torch.set_num_threads(1)
     manifest = store.read("drawn")
     run = new_run(store, manifest.version, SETTINGS)
@@ -75,9 +75,7 @@ def frozen(**sections: Any) -> TrainSettings:
     return tiny_settings(model=model, optim={"lr": 0.01, "epochs": 4}, **sections)
 
 
-def test_a_frozen_backbone_is_asked_once_and_its_head_trained_on_what_it_said(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_features_of_a_frozen_backbone_are_computed_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     assert uses_cached_features(frozen())
     for other in (frozen(data={"augment": {"flip": 0.5}}), frozen(data={"mix": {"mixup": 1.0}}), tiny_settings()):
@@ -108,7 +106,7 @@ def test_a_frozen_backbone_is_asked_once_and_its_head_trained_on_what_it_said(
     assert fit(manifest, frozen(), store, again).history[-1]["val_loss"] == progress.history[-1]["val_loss"]
 
 
-def test_features_depend_on_weights_and_on_how_pictures_are_prepared(store: Store) -> None:
+def test_features_depend_on_weights_and_preparation(store: Store) -> None:
     table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 3)
 
     def folders() -> int:
@@ -128,7 +126,7 @@ def test_features_depend_on_weights_and_on_how_pictures_are_prepared(store: Stor
     assert folders() == before + 3
 
 
-def test_a_full_disk_leaves_no_half_of_the_features(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_features(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 3)
     torch.manual_seed(99)
     network = build_model(frozen().model, frozen().data.size)
@@ -146,7 +144,7 @@ def test_a_full_disk_leaves_no_half_of_the_features(store: Store, monkeypatch: p
     assert set((store.workspace / "cache" / "features").rglob("*.npy")) == before
 
 
-def test_a_row_without_landmarks_takes_the_place_of_the_others(store: Store) -> None:
+def test_a_row_without_landmarks_takes_the_median_of_the_others(store: Store) -> None:
     table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 3)
     points = np.array([LANDMARKS, np.array(LANDMARKS) + 2, LANDMARKS], np.float32)
     column = pa.array([points[0].tolist(), None, points[1].tolist()], table["landmarks_xy"].type)
@@ -158,7 +156,7 @@ def test_a_row_without_landmarks_takes_the_place_of_the_others(store: Store) -> 
     np.testing.assert_allclose(filled[1], 2 * (points[0] + 1), rtol=1e-5)
 
 
-def test_no_landmarks_at_all_and_unknown_names_are_told(store: Store) -> None:
+def test_missing_landmarks_and_unknown_names_are_reported(store: Store) -> None:
     write_rows(store, rows_of(store, 1, split="train"), "bare")
     table = store.read("bare").table.select(list(COLUMNS))
     with pytest.raises(StageError, match=r"an embedding needs landmarks, and bare@1 has none\. Run: python -m pre"):

@@ -1,4 +1,4 @@
-"""Folds by person, and training on everybody once the epoch is known."""
+"""Cross-validation by person, and refitting on all people up to the best epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTINGS = tiny_settings(optim={"lr": 0.004, "epochs": 2})
 
 
 def quiet(line: str) -> None:
-    """Nobody to tell."""
+    """Ignore a message."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def one_thread() -> None:
 
 
 def with_folds(store: Store, people: int = 12, folds: int = 3) -> Version:
-    """People in folds, the last two of them kept for a test; synthetic twins of the first two."""
+    """Write people with folds: the last two are test people, the first two also have synthetic copies."""
     rows = [row | {"split": None} for row in rows_of(store, people - 2, split="train")]
     rows += rows_of(store, 2, split="test", first=people - 2)
     rows += [row | {"split": None} for row in rows_of(store, 2, split="train", synthetic=True)]
@@ -44,7 +44,7 @@ def with_folds(store: Store, people: int = 12, folds: int = 3) -> Version:
     return store.write("drawn", assign_splits(store.read("drawn").table, folds=folds), "split", parents=[version])
 
 
-def test_a_fold_is_judged_by_its_people_and_trained_on_the_others(store: Store) -> None:
+def test_a_fold_validates_on_its_people_and_trains_on_the_others(store: Store) -> None:
     with_folds(store)
     manifest = store.read("drawn")
     seen: list[str] = []
@@ -98,7 +98,7 @@ def test_out_of_fold_predictions_join_the_manifest(store: Store) -> None:
     assert len(list((store.workspace / "runs").iterdir())) == 3
 
 
-def test_the_probability_of_a_filed_label_is_the_sum_over_its_classes() -> None:
+def test_the_probability_of_a_given_label_is_the_sum_over_its_classes() -> None:
     probability = np.random.default_rng(0).dirichlet(np.ones(18), 2)
     table = pd.DataFrame(probability, columns=PROBABILITIES).assign(
         target=[7, 17]
@@ -111,13 +111,13 @@ def test_the_probability_of_a_filed_label_is_the_sum_over_its_classes() -> None:
     assert given_label_probability(table, "age") == pytest.approx([cells[0, :, :, 1].sum(), cells[1, :, :, 2].sum()])
 
 
-def test_a_manifest_without_folds_says_what_to_run(store: Store) -> None:
+def test_the_error_without_folds_names_the_command(store: Store) -> None:
     write_people(store, train=2, val=1)
     with pytest.raises(ManifestError, match=r"drawn@1 has no folds\. Run: python -m data_manifests split drawn@1 --f"):
         cross_validate(store, "drawn", SETTINGS, echo=quiet)
 
 
-def test_refit_trains_on_everybody_up_to_the_best_epoch(store: Store) -> None:
+def test_refit_trains_on_all_people_up_to_the_best_epoch(store: Store) -> None:
     write_people(store, train=12, val=6)
     first = train_and_report(store, "drawn", tiny_settings(optim={"epochs": 4}), once=False, echo=quiet)
     best = first.about()["best_epoch"]
@@ -130,7 +130,7 @@ def test_refit_trains_on_everybody_up_to_the_best_epoch(store: Store) -> None:
     assert len(history) == best
     assert not [name for name in history if name.startswith("val_")]
     assert load_trained(second.path / "best.pt", torch.device("cpu")).epoch == best
-    assert not (second.path / "scores.json").exists()  # nobody was left to judge it
+    assert not (second.path / "scores.json").exists()  # there are no validation people left
     with pytest.raises(StageError, match=rf"run '{second.name}' has no best epoch"):
         refit_run(store, second.name, echo=quiet)
 
@@ -144,7 +144,7 @@ def test_refit_trains_on_everybody_up_to_the_best_epoch(store: Store) -> None:
         ({"model": {"soft_sharing": 0.1}}, r"needs model\.networks=separate"),
     ],
 )
-def test_settings_that_mean_nothing_together_are_refused(sections: dict, words: str) -> None:
+def test_contradictory_settings_are_refused(sections: dict, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         check_combination(tiny_settings(**sections))
     flat = {f"{name}.{key}": str(value) for name, part in sections.items() for key, value in part.items()}
@@ -152,8 +152,10 @@ def test_settings_that_mean_nothing_together_are_refused(sections: dict, words: 
         load_train_settings(None, flat)
 
 
-def test_an_embedding_that_would_ignore_variation_says_so() -> None:
-    assert load_train_settings(None, {"model.embedding": "dlib"}).data.augment == {}  # the run's settings tell it
+def test_augmentation_of_an_embedding_is_refused() -> None:
+    assert (
+        load_train_settings(None, {"model.embedding": "dlib"}).data.augment == {}
+    )  # the settings of the run record it
     assert load_train_settings(None, {"model.embedding": "dlib", "data.augment": "{}"}).data.augment == {}
     with pytest.raises(
         ConfigError, match=r"data\.augment varies pictures, but model\.embedding=dlib computes one vector"

@@ -1,4 +1,4 @@
-"""Heads, losses and what is frozen or shared in a network."""
+"""Heads, losses, and frozen or shared networks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_head_gives_probabilities(head: str, seed: int) -> None:
     torch.testing.assert_close(probability.sum(1), torch.ones(4))
 
 
-def test_the_class_of_parts_is_composed_of_theirs() -> None:
+def test_the_classes_are_composed_from_the_parts() -> None:
     head = HEADS["tasks"]
     outputs = outputs_of("tasks", 50)
     parts = {name: logits.argmax(1) for name, logits in split_outputs(outputs, head).items()}
@@ -48,7 +48,7 @@ def test_the_class_of_parts_is_composed_of_theirs() -> None:
     assert torch.equal(log_probability(outputs, head).argmax(1), composed)
 
 
-def test_the_age_of_men_and_women_is_told_by_parts_of_their_own() -> None:
+def test_separate_parts_predict_the_age_of_men_and_women() -> None:
     head = HEADS["gendered_age"]
     outputs = torch.zeros(1, n_outputs(head))
     parts = split_outputs(outputs, head)
@@ -59,7 +59,7 @@ def test_the_age_of_men_and_women_is_told_by_parts_of_their_own() -> None:
     torch.testing.assert_close(probability.sum(0)[1], torch.tensor([0.5, 0.0, 0.0]))
 
 
-def test_the_loss_of_a_part_sees_only_its_own_samples() -> None:
+def test_the_loss_of_a_part_uses_only_its_own_samples() -> None:
     criterion = HeadLoss(LossSettings(), HEADS["gendered_age"], EVEN, YEARS)
     outputs = outputs_of("gendered_age", 3).requires_grad_()
     men = torch.tensor([0, 7, 14])
@@ -107,7 +107,7 @@ def test_terms_are_summed_with_their_weights() -> None:
     assert both == pytest.approx(one + 0.5 * other)
 
 
-def test_weighting_evens_out_the_classes() -> None:
+def test_weighting_balances_the_classes() -> None:
     loss = Loss(LossSettings(weighting="inverse"), torch.tensor([90, 10, 0]))
     assert loss.weight.tolist() == pytest.approx([50 / 90, 5.0, 1])  # as if each of the two had 50 samples
     effective = Loss(LossSettings(weighting="effective"), torch.tensor([90, 10, 0])).weight
@@ -138,7 +138,7 @@ def test_unknown_names_list_the_choices() -> None:
         head_of(ModelSettings(head="class", age="corn"), AgeCuts())
 
 
-def test_a_label_that_training_never_shows_is_not_told(store: Store) -> None:
+def test_a_label_without_training_samples_is_not_predicted(store: Store) -> None:
     torch.set_num_threads(1)
     rows = rows_of(store, 12, split="train") + rows_of(store, 6, split="val", first=12)
     write_rows(store, [row for row in rows if row["mask"] == "none"])
@@ -155,7 +155,7 @@ def network(**values: object) -> Any:
     return build_model(tiny_settings(model=values).model, (32, 32))
 
 
-def test_frozen_stages_do_not_move() -> None:
+def test_frozen_stages_do_not_change() -> None:
     model = network(freeze=2).train()
     moving = {name.split(".")[2] for name, weight in model.named_parameters() if weight.requires_grad}
     assert moving == {"layer2", "layer3", "layer4", "fc"}
@@ -168,7 +168,7 @@ def test_frozen_stages_do_not_move() -> None:
     assert only_head == ["backbones.0.fc.weight", "backbones.0.fc.bias"]
 
 
-def test_separate_networks_share_nothing_but_a_pull() -> None:
+def test_separate_networks_share_only_a_penalty() -> None:
     model = network(head="tasks", networks="separate", soft_sharing=0.1)
     assert len(model.backbones) == 3
     assert model(torch.randn(2, 3, 32, 32)).shape == (2, 8)
@@ -190,7 +190,7 @@ def test_separate_networks_share_nothing_but_a_pull() -> None:
         ({"head": "gendered_age", "networks": "separate"}, {"terms": {"cross_entropy": 1, "f1": 0.5}}),
     ],
 )
-def test_other_heads_learn_too_and_come_back_from_disk(store: Store, model: dict, loss: dict) -> None:
+def test_other_heads_learn_and_load_from_disk(store: Store, model: dict, loss: dict) -> None:
     torch.set_num_threads(1)
     version = write_people(store, train=36, val=12)
     chosen = tiny_settings(model=model, loss=loss, optim={"lr": 0.004, "epochs": 8})

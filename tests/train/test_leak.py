@@ -1,4 +1,4 @@
-"""The leak of a split by image: who stands where, and that recognising people is caught."""
+"""Leakage of a split by image: the splits, and the detection of recognised people."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def places(store: Store, unit: str, seed: int) -> pd.DataFrame:
     return table.select(["person_id", "split", "is_synthetic"]).to_pandas()
 
 
-def test_the_same_people_are_set_aside_and_the_rest_is_split_by_unit(people: Store) -> None:
+def test_the_same_people_are_held_out_and_the_rest_is_split_by_unit(people: Store) -> None:
     aside = []
     for seed in range(3):
         image, person = places(people, "image", seed), places(people, "person", seed)
@@ -50,8 +50,8 @@ def test_the_same_people_are_set_aside_and_the_rest_is_split_by_unit(people: Sto
     assert not (aside[0] | aside[1]) & aside[2]
 
 
-def test_one_who_recognises_people_is_found_out(people: Store, tmp_path: Path) -> None:
-    """A network that knows the labels of the people it has seen, and guesses those of strangers."""
+def test_recognised_people_are_detected(people: Store, tmp_path: Path) -> None:
+    """Detect a network that knows the labels of its training people and guesses those of others."""
     parts: dict[str, pd.DataFrame] = {}
 
     def train(ref: str, settings: TrainSettings) -> Run:
@@ -82,7 +82,7 @@ def test_one_who_recognises_people_is_found_out(people: Store, tmp_path: Path) -
     assert [line.split()[0] for line in leakage_lines(leak)] == ["split", "image", "person"]
 
 
-def test_the_command_shows_both_splits_with_their_runs(store: Store) -> None:
+def test_the_command_prints_both_splits_with_their_runs(store: Store) -> None:
     rows = rows_of(store, 12, split="train") + rows_of(store, 4, split="val", first=12)
     first = write_rows(store, rows)
     store.write("drawn", store.read("drawn").table, "again", parents=[first], parameters={"n": 2})

@@ -1,4 +1,4 @@
-"""What an update does: mixing, accumulation, averaging, mixed precision, rates by layer. And what a resume restores."""
+"""Updates: mixing, accumulation, averaging, mixed precision, rates by layer; and resuming."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def weights_of(learner: Learner) -> list[Tensor]:
 
 
 def vit(**sections: Any) -> TrainSettings:
-    """A network without batch statistics, so that four batches of four are the same as one of sixteen."""
+    """Return settings of a network without batch statistics: four batches of four equal one of sixteen."""
     return tiny_settings(model={"backbone": "test_vit", **sections.pop("model", {})}, **sections)
 
 
@@ -77,7 +77,7 @@ def test_groups_and_the_updates_of_a_schedule() -> None:
     assert learner_of(tiny_settings(optim={"accumulate": 3}), batches=7).schedule.per_epoch == 3
 
 
-def test_the_average_follows_the_weights_and_is_what_is_judged() -> None:
+def test_the_average_follows_the_weights_and_is_evaluated() -> None:
     learner = learner_of(tiny_settings(optim={"ema": 0.5, "lr": 0.1}))
     assert learner.ema is not None
     average = None
@@ -94,7 +94,7 @@ def test_the_average_follows_the_weights_and_is_what_is_judged() -> None:
     assert plain.eval_model is plain.model
 
 
-def test_layers_near_the_pictures_learn_more_slowly() -> None:
+def test_lower_layers_have_lower_rates() -> None:
     model = build_model(tiny_settings().model, (32, 32))
     optimizer = make_optimizer(OptimSettings(lr=1.0, layer_decay=0.5), model)
     learner = learner_of(tiny_settings(optim={"lr": 1.0, "layer_decay": 0.5, "schedule": "constant"}))
@@ -130,7 +130,7 @@ def test_precision() -> None:
 @pytest.mark.parametrize(
     ("able", "chosen"), [({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16), ({}, None)]
 )
-def test_auto_mixes_where_the_cpu_computes_in_bf16_itself(
+def test_auto_precision_is_mixed_on_cpus_with_bf16(
     monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], chosen: torch.dtype | None
 ) -> None:
     begun = learner_of(vit(optim={"precision": "bf16"}))
@@ -171,7 +171,7 @@ def test_a_mixed_picture_holds_its_share_of_each(name: str) -> None:
     )
 
 
-def test_how_often_and_by_which_batches_are_mixed() -> None:
+def test_mixing_follows_its_chance_and_methods() -> None:
     torch.manual_seed(0)
     image = torch.rand(4, 3, 8, 8)
     shares = [mix(image, {"mixup": 0.4, "cutmix": 1.0}, 0.25)[1] for _ in range(200)]
@@ -223,7 +223,7 @@ EVERYTHING = {
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_an_interrupted_run_ends_as_one_that_was_not(store: Store, name: str) -> None:
+def test_an_interrupted_run_resumes_to_the_same_result(store: Store, name: str) -> None:
     version = write_people(store, train=12, val=6)
     settings = EVERYTHING[name]
     whole, broken = (new_run(store, version, settings) for _ in range(2))
@@ -261,7 +261,7 @@ def assert_same(one: Any, other: Any) -> None:
         assert one == other
 
 
-def test_best_is_by_the_metric_that_was_named(store: Store) -> None:
+def test_the_best_epoch_is_by_the_chosen_metric(store: Store) -> None:
     version = write_people(store, train=12, val=6)
     for metric, pick in (("loss", min), ("gender_accuracy", max)):
         settings = tiny_settings(optim={"epochs": 4, "metric": metric, "lr": 0.01})
@@ -272,7 +272,7 @@ def test_best_is_by_the_metric_that_was_named(store: Store) -> None:
         assert read_checkpoint(run.path / "best.pt")["scores"][metric] == pytest.approx(pick(values), rel=1e-4)
 
 
-def test_the_average_is_what_best_holds(store: Store) -> None:
+def test_the_best_checkpoint_holds_the_average(store: Store) -> None:
     version = write_people(store, train=6, val=6)
     settings = tiny_settings(optim={"epochs": 1, "ema": 0.9})
     run = new_run(store, version, settings)
@@ -284,7 +284,7 @@ def test_the_average_is_what_best_holds(store: Store) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "other"])
-def test_a_last_checkpoint_that_cannot_be_gone_on_with_is_one_clear_error(store: Store, damage: str) -> None:
+def test_a_last_checkpoint_that_does_not_fit_is_one_error(store: Store, damage: str) -> None:
     version = write_people(store, train=6, val=6)
     settings = tiny_settings(optim={"epochs": 2})
     run = new_run(store, version, settings)
@@ -301,7 +301,7 @@ def test_a_last_checkpoint_that_cannot_be_gone_on_with_is_one_clear_error(store:
         train(store, settings, run)
 
 
-def test_epochs_leave_nothing_behind(store: Store) -> None:
+def test_epochs_do_not_leak_memory(store: Store) -> None:
     version = write_people(store, train=12, val=6)
     settings = tiny_settings(optim={"epochs": 5, "ema": 0.9, "accumulate": 2}, data={"mix": {"mixup": 0.4}})
     held: list[tuple[int, int]] = []

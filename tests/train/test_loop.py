@@ -1,4 +1,4 @@
-"""Training: it learns, it can be interrupted, and it says what is wrong."""
+"""The training loop: learning, resuming, and errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def metrics_of(run: Run) -> list[dict[str, str]]:
 
 
 # -- learning -------------------------------------------------------------------------------------------------------
-def test_it_learns_what_the_pictures_show(store: Store) -> None:
+def test_it_learns_the_labels(store: Store) -> None:
     write_people(store, train=48, val=12)
     run, progress = train(store, tiny_settings(optim={"lr": 0.004, "epochs": 14}))
     assert progress.best > 0.75  # chance is 1/18
@@ -62,14 +62,14 @@ def test_it_learns_what_the_pictures_show(store: Store) -> None:
     assert checkpoint["scores"]["f1"] == pytest.approx(progress.best)
 
 
-def test_it_stops_when_nothing_gets_better(store: Store) -> None:
+def test_it_stops_without_improvement(store: Store) -> None:
     write_people(store, train=6, val=6)
     _, progress = train(store, tiny_settings(optim={"lr": 1e-12, "epochs": 30, "patience": 2}))
     assert progress.epoch == progress.best_epoch + 2 < 30
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-def test_an_interrupted_run_ends_as_one_that_was_not(store: Store, schedule: str) -> None:
+def test_an_interrupted_run_resumes_to_the_same_result(store: Store, schedule: str) -> None:
     write_people(store, train=12, val=6)
     settings = tiny_settings(
         model={"drop_rate": 0.3},
@@ -97,7 +97,7 @@ def test_another_seed_gives_another_network(store: Store) -> None:
     assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
-def test_a_class_absent_from_validation_leaves_the_scores_whole(store: Store) -> None:
+def test_a_class_absent_from_validation_leaves_scores_finite(store: Store) -> None:
     write_rows(store, rows_of(store, 6, split="train") + rows_of(store, 1, split="val", first=6))
     _, progress = train(store, tiny_settings(optim={"epochs": 1}))
     assert 0 <= progress.best <= 1
@@ -109,14 +109,14 @@ def test_one_sample_of_each_class_is_enough_to_run(store: Store) -> None:
     assert progress.epoch == 1  # the lone picture of a second batch is left out
 
 
-# -- what is wrong --------------------------------------------------------------------------------------------------
-def test_a_loss_that_is_no_number_stops_at_once(store: Store) -> None:
+# -- errors --------------------------------------------------------------------------------------------------------
+def test_a_non_finite_loss_stops_at_once(store: Store) -> None:
     write_people(store, train=12, val=6)
     with pytest.raises(StageError, match=r"the loss became (nan|inf) in epoch 1/2, batch \d .*Lower optim\.lr"):
         train(store, tiny_settings(optim={"name": "sgd", "lr": 1e30}))
 
 
-def test_clipping_keeps_it_a_number(store: Store) -> None:
+def test_clipping_keeps_the_loss_finite(store: Store) -> None:
     write_people(store, train=12, val=6)
     settings = tiny_settings(optim={"name": "sgd", "lr": 0.01, "clip_norm": 1e-9, "weight_decay": 0, "epochs": 1})
     run, _ = train(store, settings)
@@ -128,7 +128,7 @@ def test_clipping_keeps_it_a_number(store: Store) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "foreign", "absent", "code"])
-def test_a_bad_checkpoint_is_one_clear_error(tmp_path: Path, store: Store, damage: str) -> None:
+def test_a_bad_checkpoint_is_one_error(tmp_path: Path, store: Store, damage: str) -> None:
     write_people(store, train=6, val=6)
     run, _ = train(store, tiny_settings(optim={"epochs": 1}))
     path = run.path / "best.pt"
@@ -175,7 +175,7 @@ def test_a_full_disk_leaves_the_older_checkpoint(store: Store, monkeypatch: pyte
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there_is_told() -> None:
+def test_a_missing_gpu_is_reported() -> None:
     with pytest.raises(ConfigError, match=r"device on this machine must be one of \{auto, cpu.*Got 'cuda' instead"):
         choose_device("cuda")
     assert choose_device("auto").type in ("cpu", "mps")
@@ -196,7 +196,7 @@ def test_unknown_names_list_the_choices() -> None:
 
 # -- learning rate --------------------------------------------------------------------------------------------------
 def rates(name: str, scores: list[float], **more: float) -> list[float]:
-    """The rate of each of two updates an epoch."""
+    """Return the learning rate of each update, two per epoch."""
     settings = OptimSettings.model_validate({"schedule": name, "lr": 1.0, "epochs": len(scores), **more})
     optimizer = make_optimizer(settings, torch.nn.Linear(1, 1))
     schedule, found = Schedule(settings, optimizer, 2), []

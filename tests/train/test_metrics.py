@@ -1,4 +1,4 @@
-"""Scores against values taken by hand, scikit-learn and torchmetrics."""
+"""Scores against values by hand, scikit-learn and torchmetrics."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def test_absent_classes_have_no_score() -> None:
 
 @given(labels)
 @settings(deadline=None)
-def test_the_tables_of_the_tasks_hold_every_row(pairs: np.ndarray) -> None:
+def test_the_tables_of_the_tasks_count_every_row(pairs: np.ndarray) -> None:
     counts = confusion_of(*pairs.T)
     for task in ("class", "mask", "gender", "age"):
         assert task_counts(counts, task).sum() == len(pairs)
 
 
-def test_intervals_hold_the_score_and_widen_when_people_repeat() -> None:
+def test_intervals_contain_the_score_and_widen_when_people_repeat() -> None:
     rng = np.random.default_rng(0)
     target = np.arange(360) % 18
     predicted = np.where(rng.random(360) < 0.8, target, (target + 1) % 18)

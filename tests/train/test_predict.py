@@ -1,4 +1,4 @@
-"""Predictions: of a manifest, of a plain folder, averaged over views; and several networks put to a vote."""
+"""Predictions of a manifest, of a folder, averaged over views; and ensembles."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from train.evaluation.voting import RULES, vote, vote_by_task
 
 @pytest.fixture(scope="module")
 def trained_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Two runs, drawn-0001 and drawn-0002, judged by the same 12 people; the second is the worse one."""
+    """Train two runs, drawn-0001 and drawn-0002, with the same 12 validation people; the second is worse."""
     torch.set_num_threads(1)
     store = Store(tmp_path_factory.mktemp("predict") / "workspace")
     rows = rows_of(store, 24, split="train") + rows_of(store, 12, split="val", first=24)
@@ -46,7 +46,7 @@ def command(store: Store, *words: str) -> Result:
 
 
 # -- predict --------------------------------------------------------------------------------------------------------
-def test_a_manifest_s_answers_are_those_of_the_run(trained_store: Store, tmp_path: Path) -> None:
+def test_answers_on_a_manifest_are_those_of_the_run(trained_store: Store, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     result = command(trained_store, "predict", "drawn-0001", "drawn", "--out", str(out), "--probabilities")
     assert result.exit_code == 0, result.output
@@ -61,7 +61,7 @@ def test_a_manifest_s_answers_are_those_of_the_run(trained_store: Store, tmp_pat
     assert np.allclose(answers[PROBABILITIES].sum(1), 1, atol=1e-5)
 
 
-def test_a_folder_needs_no_manifest_and_loses_no_file(trained_store: Store, tmp_path: Path) -> None:
+def test_a_folder_needs_no_manifest_and_keeps_every_file(trained_store: Store, tmp_path: Path) -> None:
     photos = tmp_path / "eval" / "images"
     shutil.copytree(trained_store.workspace / "images" / "drawn", photos)
     (photos / "broken.jpg").write_bytes(b"no picture")
@@ -94,7 +94,7 @@ def test_a_wrong_source_is_one_line(trained_store: Store, tmp_path: Path) -> Non
 
 
 # -- views ----------------------------------------------------------------------------------------------------------
-def test_views_are_what_they_are_called() -> None:
+def test_views_flip_and_crop() -> None:
     image = torch.rand(2, 3, 40, 30)
     assert torch.equal(tta.views_of(image, [])[0], image)
     one, other = tta.views_of(image, ["flip"])
@@ -123,7 +123,7 @@ def test_views_are_averaged_as_probabilities(trained_store: Store) -> None:
     assert np.allclose(frame[PROBABILITIES], averaged, atol=1e-6)
 
 
-def test_evaluation_with_views_has_a_file_of_its_own(trained_store: Store) -> None:
+def test_evaluation_with_views_writes_its_own_file(trained_store: Store) -> None:
     result = command(trained_store, "evaluate", "drawn-0001", "--split", "test", "--tta", "flip,crops")
     assert result.exit_code == 0, result.output
     about = find_run(trained_store, "drawn-0001").read_json("evaluate-drawn-1-test-flip-crops.json")
@@ -160,11 +160,11 @@ CAST = np.stack(
         ("hard_best", [1, 2, 3], [0, 2]),  # … to the third, although the majority stays
     ],
 )
-def test_ways_of_voting(how: str, weights: list[float], expected: list[int]) -> None:
+def test_voting_rules(how: str, weights: list[float], expected: list[int]) -> None:
     assert vote(how, CAST, np.array(weights, float)).argmax(1).tolist() == expected
 
 
-def test_a_tie_goes_to_the_best_of_those_who_tie() -> None:
+def test_a_tie_goes_to_the_best_tied_member() -> None:
     named = [3, 3, 5, 5, 7]  # 7 is the best member's, but has one vote only
     probability = np.eye(N_CLASSES)[named][:, None]
     weights = np.array([0.2, 0.5, 0.6, 0.1, 0.9])
@@ -181,7 +181,7 @@ def test_a_majority_is_never_outvoted() -> None:
         assert (votes[np.arange(500), chosen] == votes.max(1)).all()
 
 
-def test_networks_for_one_task_each_make_up_the_classes() -> None:
+def test_networks_for_one_task_each_compose_the_classes() -> None:
     rng = np.random.default_rng(1)
     mask, gender, age = (rng.dirichlet(np.ones(n)) for n in (3, 2, 3))
     whole = (mask[:, None, None] * gender[None, :, None] * age[None, None]).reshape(18)
@@ -195,18 +195,19 @@ def test_networks_for_one_task_each_make_up_the_classes() -> None:
     assert np.allclose(np.log(merit) - np.log(merit[0]), (np.log(whole) - np.log(whole[0])) / 3)
 
 
-def told(
+def probabilities_of_task(
     mask: list[float] | None = None, age: list[float] | None = None, gender: list[float] | None = None
 ) -> np.ndarray:
-    """What a network says of the 18 classes; equal shares of a task that it does not know."""
+    """Return probabilities of the 18 classes, with equal shares for tasks that are not given."""
     parts = (mask or [1 / 3] * 3, gender or [1 / 2] * 2, age or [1 / 3] * 3)
     return np.einsum("i,j,k->ijk", *parts).reshape(1, 18)
 
 
-def test_networks_of_one_task_each_vote_before_they_are_put_together() -> None:
+def test_networks_of_one_task_vote_before_the_tasks_are_composed() -> None:
     cast = np.stack([
-        told(mask=[0.9, 0.1, 0.0]), told(gender=[0.2, 0.8]),
-        told(age=[0.5, 0.4, 0.1]), told(age=[0.3, 0.4, 0.3]), told(age=[0.1, 0.2, 0.7]),
+        probabilities_of_task(mask=[0.9, 0.1, 0.0]), probabilities_of_task(gender=[0.2, 0.8]),
+        probabilities_of_task(age=[0.5, 0.4, 0.1]), probabilities_of_task(age=[0.3, 0.4, 0.3]),
+        probabilities_of_task(age=[0.1, 0.2, 0.7]),
     ])  # fmt: skip
     score = {"mask": np.ones(5), "gender": np.ones(5), "age": np.array([9, 9, 0.5, 0.9, 0.7])}
     best = vote_by_task("hard_best", cast, score)
@@ -215,11 +216,13 @@ def test_networks_of_one_task_each_vote_before_they_are_put_together() -> None:
     soft = vote_by_task("soft", cast, score)
     assert soft.sum() == pytest.approx(1)
     assert soft[0].reshape(3, 2, 3).sum((0, 1)) == pytest.approx(cast[2:].reshape(3, 3, 2, 3).sum((1, 2)).mean(0))
-    with pytest.raises(StageError, match=r"no member predicts gender. A vote by task needs at least one member for each"):
+    with pytest.raises(
+        StageError, match=r"no member predicts gender. A vote by task needs at least one member for each"
+    ):
         vote_by_task("hard", cast[[0, 2]], {task: np.ones(2) for task in score})
 
 
-def test_unknown_ways_and_weights() -> None:
+def test_unknown_rules_and_weights_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"--how must be one of \{soft, weighted, product, hard, hard_best\}"):
         vote("sofd", CAST, np.ones(3))
     table = pd.DataFrame({"predicted": [1]}, index=["a"])
@@ -236,14 +239,16 @@ def member(name: str, samples: str) -> Member:
     return Member(name, pd.DataFrame({"predicted": [ord(sample) % 18 for sample in samples]}, index=list(samples)))
 
 
-def test_members_are_joined_by_sample_not_by_place() -> None:
+def test_members_are_joined_by_sample_not_by_position() -> None:
     one, other = join([member("one", "abc"), member("other", "cab")])
     assert list(one.table.index) == list(other.table.index) == ["a", "b", "c"]
     assert one.table["predicted"].tolist() == other.table["predicted"].tolist()
 
 
-def test_what_does_not_match_is_said() -> None:
-    with pytest.raises(StageError, match=r"the members differ in their 4 pictures: one lacks 1, other lacks 2\. Give --common"):
+def test_members_that_do_not_match_are_reported() -> None:
+    with pytest.raises(
+        StageError, match=r"the members differ in their 4 pictures: one lacks 1, other lacks 2\. Give --common"
+    ):
         join([member("one", "abc"), member("other", "bd")])
     joined = join([member("one", "abc"), member("other", "bd")], common=True)
     assert [list(entry.table.index) for entry in joined] == [["b"], ["b"]]
@@ -254,7 +259,7 @@ def test_what_does_not_match_is_said() -> None:
 
 
 # -- ensembles of runs ----------------------------------------------------------------------------------------------
-def test_an_ensemble_of_runs_is_judged_where_labels_are_known(trained_store: Store, tmp_path: Path) -> None:
+def test_an_ensemble_of_runs_is_scored_where_labels_are_known(trained_store: Store, tmp_path: Path) -> None:
     said: list[str] = []
     out = tmp_path / "votes.csv"
     runs = ["drawn-0001", "drawn-0002"]
@@ -275,7 +280,7 @@ def test_an_ensemble_of_runs_is_judged_where_labels_are_known(trained_store: Sto
     assert any("against the best" in line for line in said)
 
 
-def test_runs_predict_what_they_are_asked_and_files_stand_for_runs(trained_store: Store, tmp_path: Path) -> None:
+def test_runs_predict_the_source_and_files_replace_runs(trained_store: Store, tmp_path: Path) -> None:
     one, votes = tmp_path / "one.csv", tmp_path / "votes.csv"
     test = ["--on", "drawn", "--split", "test"]
     assert command(trained_store, "predict", "drawn-0001", "drawn", "--out", str(one), "--probabilities").exit_code == 0
@@ -290,7 +295,7 @@ def test_runs_predict_what_they_are_asked_and_files_stand_for_runs(trained_store
     assert (answers.set_index("ImageID")["ans"] == alone.loc[answers["ImageID"]]).all()  # the second counts nothing
 
 
-def test_answers_alone_can_be_put_to_a_hard_vote_only(trained_store: Store, tmp_path: Path) -> None:
+def test_answers_without_probabilities_allow_only_a_hard_vote(trained_store: Store, tmp_path: Path) -> None:
     files = []
     for place, answers in enumerate(([1, 2, 3], [1, 5, 4], [1, 2, 4])):
         files.append(tmp_path / f"{place}.csv")
@@ -309,7 +314,7 @@ def test_answers_alone_can_be_put_to_a_hard_vote_only(trained_store: Store, tmp_
         ensemble_to_csv(trained_store, names, out, how="hard", echo=print)
 
 
-def test_a_folder_is_voted_on_by_name(trained_store: Store, tmp_path: Path) -> None:
+def test_votes_on_a_folder_join_by_name(trained_store: Store, tmp_path: Path) -> None:
     out = tmp_path / "votes.csv"
     photos = trained_store.workspace / "images" / "drawn"
     result = command(trained_store, "ensemble", "drawn-0001", "drawn-0002", "--on", str(photos), "--out", str(out))

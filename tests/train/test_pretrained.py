@@ -1,4 +1,4 @@
-"""Pretrained weights: taken from this machine without the hub, or refused at once."""
+"""Pretrained weights: loaded from this machine without the hub, or refused at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put_weights(cache: Path) -> dict[str, torch.Tensor]:
-    """Weights of test_resnet where timm's download would have left them."""
+    """Write weights of test_resnet where timm would download them to."""
     torch.manual_seed(5)
     weights = timm.create_model("test_resnet").state_dict()
     folder = cache / "models--timm--test_resnet.r160_in1k" / "snapshots" / "0123"
@@ -42,7 +42,7 @@ def put_weights(cache: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def test_without_weights_and_network_the_error_says_what_to_do(cache: Path) -> None:
+def test_the_error_without_weights_and_network_lists_the_alternatives(cache: Path) -> None:
     with pytest.raises(
         BackendError, match=r"'resnet18' are not in .*hub and hub\.invalid cannot be .*pretrained=false"
     ):
@@ -63,7 +63,7 @@ def test_weights_on_this_machine_are_used_without_the_hub(cache: Path) -> None:
     assert model.mean.flatten().tolist() == [0.5, 0.5, 0.5]
 
 
-def test_a_broken_file_is_told(cache: Path) -> None:
+def test_a_broken_file_is_reported(cache: Path) -> None:
     put_weights(cache)
     cached_files("test_resnet")[0].write_bytes(b"not weights")
     with pytest.raises(BackendError, match="backbone 'test_resnet' cannot be created"):
@@ -83,7 +83,7 @@ def test_a_hub_or_a_proxy_that_answers_is_reachable(cache: Path, monkeypatch: py
         assert not hub_is_reachable()
 
 
-def test_a_name_server_that_does_not_answer_is_not_waited_for(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_name_server_is_not_waited_for(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
     def never(*_: object, **__: object) -> None:

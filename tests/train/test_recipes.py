@@ -1,4 +1,4 @@
-"""The published recipes: each file and variant is what it says, and trains."""
+"""The published training recipes: each file and variant loads and trains."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def recipe(name: str) -> TrainSettings:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Drawn people as photos of 384×512, which the fixed crops are meant for."""
+    """Write drawn people as photos of 384×512, the size of the fixed crops."""
     store = Store(tmp_path_factory.mktemp("recipes") / "workspace")
     rows = rows_of(store, 12, split="train") + rows_of(store, 6, split="val", first=12)
     for row in rows:
@@ -49,14 +49,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.parent.glob("*.yaml")), ids=lambda file: file.stem)
-def test_the_other_settings_files_are_read(file: Path) -> None:
+def test_the_other_settings_files_load(file: Path) -> None:
     settings = load_train_settings(file)
     assert settings.data.sampler == "none"  # versions of a manifest are compared with these
     assert timm.is_model(settings.model.backbone)
     assert uses_cached_features(settings) == (file.stem == "frozen")
 
 
-def test_the_five_recipes_are_there_and_say_their_published_score() -> None:
+def test_the_five_recipes_state_their_published_score() -> None:
     assert [file.stem for file in FILES] == [
         "effnet_b2_f1", "effnet_b3_four", "effnet_b5_clahe_vote", "tiny_vit_mtl", "vit384_crop"
     ]  # fmt: skip
@@ -65,7 +65,7 @@ def test_the_five_recipes_are_there_and_say_their_published_score() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recipe_names_a_network_that_has_weights_and_trains(store: Store, name: str) -> None:
+def test_a_recipe_has_a_network_with_weights_and_trains(store: Store, name: str) -> None:
     torch.set_num_threads(1)
     settings = recipe(name)
     about = timm.get_pretrained_cfg(settings.model.backbone)
@@ -80,7 +80,7 @@ def test_a_recipe_names_a_network_that_has_weights_and_trains(store: Store, name
 
 
 def in_small(settings: TrainSettings) -> TrainSettings:
-    """The recipe with a tiny network of like kind, on tiny pictures, for one epoch; all else as it stands."""
+    """Return the recipe with a tiny network of the same kind, on tiny pictures, for one epoch."""
     backbone = settings.model.backbone
     small = next((f"test_{kind}" for kind in ("vit", "efficientnet") if kind in backbone), "test_resnet")
     values: dict[str, Any] = settings.model_dump(mode="json") | {"device": "cpu", "threads": 1}
@@ -113,7 +113,7 @@ def test_the_frozen_stages_are_those_of_the_recipe(variant: str, last: set[str])
     )
 
 
-def test_a_variant_lays_its_keys_over_the_rest() -> None:
+def test_a_variant_overrides_the_base() -> None:
     base, twin, small = (recipe(f"effnet_b5_clahe_vote{name}") for name in ("", "#twin", "#efficientnet_b6"))
     assert (base.optim.lr, twin.optim.lr) == (5e-4, 1e-5)
     assert twin.model_copy(update={"optim": base.optim}) == base

@@ -1,4 +1,4 @@
-"""What trackers are told, and that a run can be repeated from its folder."""
+"""Trackers, and repeating a run from its folder."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def run(store: Store) -> Run:
     return new_run(store, write_people(store, train=2, val=1), tiny_settings())
 
 
-def test_parts_of_a_score_share_a_chart() -> None:
+def test_train_and_val_scores_share_a_chart() -> None:
     assert grouped_names(row(1, 0.25)) == {
         "epoch": 1, "lr": 0.1, "f1/train": 1.0, "f1/val": 0.25, "mask_f1/val": 0.5, "seconds": 2.0,
     }  # fmt: skip
 
 
-def test_tensorboard_forgets_what_an_interrupted_epoch_left(run: Run) -> None:
+def test_tensorboard_drops_an_interrupted_epoch(run: Run) -> None:
     settings = tiny_settings()
     assert settings.tracker == "tensorboard"
     track(run, settings, row(1, 0.25), row(2, 0.5), row(3, 0.125))
@@ -71,7 +71,7 @@ def test_a_run_is_tracked_and_can_be_repeated_from_its_folder(store: Store) -> N
     assert load_train_settings(run.path / CONFIG) == tiny_settings(optim={"epochs": 2})
 
 
-def test_none_writes_nothing_and_unknown_names_are_told(run: Run) -> None:
+def test_none_writes_nothing_and_unknown_names_are_refused(run: Run) -> None:
     before = set(run.path.iterdir())
     track(run, tiny_settings(tracker="none"), row(1, 0.5))
     assert set(run.path.iterdir()) == before
@@ -89,7 +89,7 @@ def test_wandb_needs_no_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert b"f1/val" in kept.read_bytes()
 
 
-def test_wandb_that_is_not_installed_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_wandb_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(BackendError, match=r"tracker=wandb needs the package wandb\. Run: make setup EXTRAS=wandb"):
         track(run, tiny_settings(tracker="wandb"))
