@@ -25,7 +25,7 @@ AMPLITUDE_STEP = 4  # amplitudes are smooth: kept at a quarter of the size
 _SPLINE = np.array([1, 4, 6, 4, 1], np.float32) / 16
 LOG_FLOOR = 0.15  # L* units; below it a band holds only sensor noise and JPEG artefacts
 _MAX_LOG_GAIN = float(np.log(2.2))
-LINES = 1.2  # gain of added lines: at 0.8 they are hardly visible, at 1.5 they look drawn
+LINES = 1.2  # gain of added lines: at 0.8 they are hardly visible, at 1.5 unnatural
 _MAX_ADDED = 1.5  # times the lines of the typical face; more would amplify its grain
 
 

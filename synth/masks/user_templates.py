@@ -73,7 +73,7 @@ def load_templates(folder: str | Path) -> dict[str, UserTemplate]:
                 raise ConfigError(f"{path}: the mask name {name!r} is used twice in this folder. Rename one of them.")
             found[name] = template
     if not found:
-        raise ConfigError(f"no masks in {folder}: put one JSON file beside each RGBA picture, or an INI file there.")
+        raise ConfigError(f"no masks in {folder}. Add one JSON file per RGBA picture, or an INI file.")
     return found
 
 
@@ -143,7 +143,7 @@ def _find_picture(ini: Path, named: str, where: str) -> Path:
     for place in places:
         if place.is_file():
             return place
-    raise ConfigError(f"{where}: template picture not found: {named} (looked from {ini.parent} and above).")
+    raise ConfigError(f"{where}: template picture not found: {named} (searched in {ini.parent} and its parent).")
 
 
 def _numbers(value: Any, count: int, where: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""Specification of the age mover: JSON text in a plan row, from which the row's image can be made again."""
+"""Specification of the age mover as JSON text: with it, the image of a row can be made again."""
 
 from __future__ import annotations
 

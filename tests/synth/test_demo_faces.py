@@ -1,4 +1,4 @@
-"""Rendered people: they look like faces to detectors, their landmarks are true, and the demo is what it says."""
+"""Rendered people: detectors find their faces, their landmarks are true, and the demo agrees with its truth."""
 
 from __future__ import annotations
 

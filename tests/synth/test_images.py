@@ -175,12 +175,12 @@ def test_same_names_of_different_kinds_stay_apart(tmp_path: Path, face: np.ndarr
     assert {"a.png-kf94_white-worn.jpg", "a.webp-kf94_white-worn.jpg"} <= set(report(tmp_path / "out"))
 
 
-def test_words_stand_for_types_and_groups() -> None:
-    masks, wears = mask_type_choices(["mine"]), placement_choices()
+def test_names_stand_for_types_and_groups() -> None:
+    masks, placements = mask_type_choices(["mine"]), placement_choices()
     assert set(masks["any"]) == {*TYPES, "mine"}
     assert masks["surgical"] == tuple(name for name in TYPES if name.startswith("surgical_"))
-    assert set(wears["incorrect"]) == set(PLACEMENTS) - {"worn"}
-    assert parse_choices("--wear", " worn,chin, worn", wears) == ["worn", "chin"]
+    assert set(placements["incorrect"]) == set(PLACEMENTS) - {"worn"}
+    assert parse_choices("--placement", " worn,chin, worn", placements) == ["worn", "chin"]
     with pytest.raises(ConfigError, match=r"--mask must be one of \{.*\}. Got 'scarf' instead"):
         parse_choices("--mask", "kf94,scarf", masks)
     with pytest.raises(ConfigError, match="--mask must name at least one"):
@@ -204,10 +204,10 @@ def test_a_broken_template_folder_is_one_line(
     monkeypatch.setattr("sys.argv", words)
     with pytest.raises(SystemExit) as stopped:
         run_cli(cli)
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert stopped.value.code == 2
-    assert message in said
-    assert said.count("\n") == 1
+    assert message in output
+    assert output.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -221,15 +221,28 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
         masked(tmp_path / "src", tmp_path / "out")
 
 
+@pytest.mark.workers
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, face: np.ndarray) -> None:
     save(tmp_path / "src" / "a.png", face)
-    words = ["images", str(tmp_path / "src"), str(tmp_path / "out"), "--mask", "sponge,n95_cup", "--wear", "worn,chin"]
-    said = CliRunner().invoke(cli, [*words, "--jobs", "1", "--seed", "5"], catch_exceptions=False).output
-    assert "images: ok 4 + failed 0 = 4 (1 files × 4 outputs)" in said
+    words = [
+        "images",
+        str(tmp_path / "src"),
+        str(tmp_path / "out"),
+        "--mask",
+        "sponge,n95_cup",
+        "--placement",
+        "worn,chin",
+    ]
+    output = CliRunner().invoke(cli, [*words, "--jobs", "1", "--seed", "5"], catch_exceptions=False).output
+    assert "images: ok 4 + failed 0 = 4 (1 files × 4 outputs)" in output
     assert (tmp_path / "out" / "a-sponge-chin.jpg").is_file()
+    former = ["--wear" if word == "--placement" else word for word in words]
+    again = CliRunner().invoke(cli, [*former, "--jobs", "1", "--seed", "5"], catch_exceptions=False).output
+    assert "4 reused" in again
 
 
-def test_the_page_names_every_wear_word_and_setting() -> None:
+def test_the_page_names_every_placement_group_and_setting() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "synthesis.md").read_text("utf8")
     groups = {word for word, members in mask_type_choices().items() if len(members) > 1}
     ages = {f"ages.{name}" for name in ("method", "moves", "share", "strength")}
@@ -238,7 +251,7 @@ def test_the_page_names_every_wear_word_and_setting() -> None:
 
 
 def test_a_photo_without_a_mask_takes_the_same_way(tmp_path: Path, face: np.ndarray) -> None:
-    """One output whatever the wears, with the photo's pixels as the encoder of masked ones leaves them."""
+    """One output whatever the placements, with the photo's pixels as the encoder of masked ones leaves them."""
     save(tmp_path / "src" / "a.png", face)
     save(tmp_path / "src" / "wall.png", WALL)
     done = run_images(tmp_path / "src", tmp_path / "out", ("none", "kf94"), ("worn", "incorrect"), executor="serial")

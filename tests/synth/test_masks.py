@@ -1,4 +1,4 @@
-"""The mask synthesiser: properties of the composite, of the fit, of the gate, and of users' templates."""
+"""Masks on faces: properties of the composite, the fit, the coverage check and the table of types."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_manifests.errors import StageError
+from data_manifests.errors import ConfigError, StageError
 from synth.masks import PLACEMENTS, TYPES, compose, measure_scene, render_mask
+from synth.masks.drawing.shapes import SHAPES, find_shape
 from synth.masks.drawing.template import draw_template
 from synth.masks.fitting.face_geometry import measure_face
 from synth.masks.fitting.patch import S_GRID, T_GRID, ThinPlateSpline, fit_patch
 from synth.masks.placement import COVERAGE_LIMITS, WornGeometry, sample_geometry, sample_placement
 from synth.masks.shading.blend import alpha_over
+from synth.masks.types import MASK_TYPES, MaskType
 from tests.support.synth_faces import make_landmarks, make_photo, mirror
 
 PHOTO, MARKS = make_photo(), make_landmarks()
@@ -46,7 +48,7 @@ def test_every_type_in_every_placement(mask_type: str, placement: str) -> None:
     roll=st.floats(-30, 30), yaw=st.floats(-18, 18),
 )  # fmt: skip
 def test_composite_properties(mask_type: str, placement: str, seed: int, roll: float, yaw: float) -> None:
-    """Outside the ROI nothing moves, the seed decides all, the parameters rebuild, and a mirror mirrors."""
+    """Nothing changes outside the ROI; seed and parameters give the same bytes; a mirrored face the mirrored image."""
     marks = make_landmarks(roll_deg=roll, yaw_deg=yaw)
     result = compose(PHOTO, marks, mask_type=mask_type, placement=placement, seed=seed)
     x0, y0, x1, y1 = result.roi_xyxy
@@ -107,8 +109,8 @@ def test_variants_and_seeds_differ() -> None:
     assert len(composites) == 6
 
 
-def test_a_drawing_may_be_laid_left_for_right() -> None:
-    """Parameters that differ in nothing else give different fabric in the same geometry, lit from the same side."""
+def test_a_template_may_be_mirrored() -> None:
+    """Parameters that differ in nothing else give different fabric in the same place, lit from the same side."""
     parameters = dict(compose(PHOTO, MARKS, mask_type="cloth_patterned", seed=5).parameters)
     scene = measure_scene(PHOTO, MARKS)
     one, other = (render_mask(PHOTO, scene, parameters | {"flipped": flipped}) for flipped in (False, True))
@@ -130,7 +132,7 @@ def test_fit_follows_yaw_without_a_jump() -> None:
 
 
 def test_fit_turns_with_the_face() -> None:
-    """Roll is taken out first: the rolled patch is the rotated patch."""
+    """The patch of a rolled face is the rotated patch."""
     geometry = WornGeometry(**sample_geometry("worn", {}, np.random.default_rng(0)))
     straight, rolled = (measure_face(make_landmarks(roll_deg=r), (256, 256)) for r in (0.0, 25.0))
     a, b = (f.to_image_xy(fit_patch(f, geometry)) for f in (straight, rolled))
@@ -178,15 +180,15 @@ def test_bad_geometry_is_refused_with_its_reason(reason: str) -> None:
 def test_any_landmarks_give_a_mask_or_one_line(seed: int, spread: float) -> None:
     rng = np.random.default_rng(seed)
     marks = (MARKS + rng.normal(0, spread, MARKS.shape)).astype(np.float32)
-    said = ""
+    message = ""
     try:
         result = compose(
             PHOTO, marks, mask_type=str(rng.choice(TYPES)), placement=str(rng.choice(PLACEMENTS)), seed=seed
         )
         assert result.image.shape == PHOTO.shape
     except StageError as error:
-        said = str(error)
-    assert "\n" not in said
+        message = str(error)
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -196,6 +198,23 @@ def test_any_landmarks_give_a_mask_or_one_line(seed: int, spread: float) -> None
 def test_unknown_names(change: dict[str, str], message: str) -> None:
     with pytest.raises(StageError, match=message):
         compose(PHOTO, MARKS, **change)  # type: ignore[arg-type]
+
+
+def test_an_incomplete_row_of_the_table_is_an_error_that_names_it() -> None:
+    with pytest.raises(ConfigError, match=r"straps of a row of MASK_TYPES must be one of .* Got 'glue' instead"):
+        MaskType("kf94", ((0, 0, 0),), straps="glue")
+    with pytest.raises(ConfigError, match=r"row of MASK_TYPES must be one of .* Got 'visor' .* SHAPES in synth/masks"):
+        find_shape("visor")
+    with pytest.raises(StageError, match=r"rows of MASK_TYPES in synth/masks/types\.py"):
+        compose(PHOTO, MARKS, mask_type="visor")
+    assert {kind.shape for kind in MASK_TYPES.values()} == set(SHAPES)
+
+
+def test_a_new_type_is_one_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MASK_TYPES, "kf94_red", MaskType("kf94", ((200, 20, 20),)))
+    result = compose(PHOTO, MARKS, mask_type="kf94_red", seed=3)
+    red, green, blue = result.image[result.alpha > 0.95].mean(0)
+    assert red > 2 * max(green, blue)
 
 
 @pytest.mark.parametrize("image", [PHOTO[..., 0], np.dstack([PHOTO, PHOTO[..., :1]]), PHOTO.astype(np.float32)])
@@ -214,8 +233,8 @@ def test_a_bare_nose_is_the_most_common_incorrect_placement() -> None:
     assert sample_placement(["chin"], rng) == "chin"
 
 
-def test_the_gate_refuses_a_contradiction() -> None:
-    """A mask laid as `chin` but labelled `worn` does not pass."""
+def test_coverage_that_contradicts_the_placement_is_refused() -> None:
+    """A mask drawn as `chin` with the placement `worn` is refused."""
     parameters: dict[str, Any] = dict(compose(PHOTO, MARKS, placement="chin", seed=1).parameters)
     parameters["wear"] = "worn"
     with pytest.raises(StageError, match="worn: nose_score must be within"):
@@ -223,6 +242,7 @@ def test_the_gate_refuses_a_contradiction() -> None:
 
 
 @pytest.mark.faces
+@pytest.mark.slow
 @pytest.mark.skipif("FACES_DIR" not in os.environ, reason="set FACES_DIR to a folder of portraits")
 def test_real_portraits_are_hardly_ever_refused() -> None:
     import importlib.metadata
@@ -252,7 +272,7 @@ def test_real_portraits_are_hardly_ever_refused() -> None:
 
 
 def test_no_mask_is_between_worn_and_nose_out() -> None:
-    """What covers half of the nose is neither: a reader of small pictures could not tell, nor could a network."""
+    """Half a covered nose is neither: in small images neither people nor networks can distinguish it."""
     assert COVERAGE_LIMITS["worn"]["nose_score"][0] >= COVERAGE_LIMITS["nose_out"]["nose_score"][1] + 0.15
     scene = measure_scene(PHOTO, MARKS)
     tops = []
@@ -265,7 +285,7 @@ def test_no_mask_is_between_worn_and_nose_out() -> None:
 
 
 def test_a_mask_that_slipped_aside_keeps_its_corners() -> None:
-    """The loops hold the corners; the middle moves by the share of the face that was asked for."""
+    """The loops hold the corners; the middle moves by the given share of the face."""
     face = measure_face(MARKS, PHOTO.shape[:2])
     values = sample_geometry("worn", {}, np.random.default_rng(0))
     straight, moved = (fit_patch(face, WornGeometry(**(values | {"aside": aside}))) for aside in (0.0, 0.02))

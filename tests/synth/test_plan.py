@@ -74,7 +74,10 @@ def test_five_masks_are_drawn_without_replacement_when_there_are_five(people: St
 def test_the_plan_says_what_cannot_be_reached_and_why(people: Store) -> None:
     few = SETTINGS.model_copy(update={"stage": 2, "max_profiles_per_person": 2})
     notes = make_plan(people.read("drawn@1").table, few, AgeCuts()).notes
-    assert "2 profiles planned from 1 people; 5 profiles are requested, 3 cannot be reached: a person gives at most 2" in notes[2]
+    assert (
+        "2 profiles planned from 1 people; 5 profiles are requested, 3 cannot be reached: a person gives at most 2"
+        in notes[2]
+    )
 
 
 def test_a_face_that_was_guessed_is_no_source(people: Store) -> None:
@@ -135,8 +138,12 @@ def test_verify_sees_a_wrong_label_a_wrong_coverage_and_a_wrong_picture(people: 
     wrong["mask"] = "worn"
     bare["sha256"] = "0" * 64
     table = conform(pa.table({n: pa.array([row[n] for row in rows], column.type) for n, column in BY_NAME.items()}))
-    problems = verify(people, type(manifest)(table, manifest.version), regenerate=True).problems
+    found = verify(people, type(manifest)(table, manifest.version), regenerate=True)
+    problems = found.problems
     assert len(problems) == 3
+    assert {one["sample_id"] for one in found.to_json()["problems"]} == {
+        row["sample_id"] for row in (worn, wrong, bare)
+    }
     assert any(line.startswith(worn["sample_id"]) and "mouth" in line for line in problems)
     assert any(line.startswith(wrong["sample_id"]) and "labelled 'worn'" in line for line in problems)
     assert f"{bare['sample_id']}: rendered again, its bytes differ" in problems
@@ -191,6 +198,14 @@ def test_the_commands(people: Store, balanced: str, tmp_path: Path, monkeypatch:
     assert "synth: ok 28 (0 made, 28 reused) + failed 0 = 28 planned" in ran.output
     assert people.version("drawn@even").ref == balanced
     assert "28 synthetic rows: 0 problems" in runner.invoke(cli, ["verify", "drawn@even"]).output
+    verified = json.loads(runner.invoke(cli, ["verify", "drawn@even", "--json"], catch_exceptions=False).stdout)
+    assert (verified["rows"], verified["problems"], verified["incomplete_profiles"]) == (28, [], {})
+    worn_old = {"age_class": 2, "mask": "worn", "real": 0, "synthetic": 10, "moved": 0, "age": AgeCuts().names[2]}
+    assert worn_old in verified["counts"]
+    planned = json.loads(runner.invoke(cli, ["plan", "drawn@1", "--json", *words], catch_exceptions=False).stdout)
+    assert (planned["images"], planned["profiles"]) == (28, 4)
+    assert [goal["planned_profiles"] for goal in planned["goals"]] == [0, 2, 2]
+    assert len(planned["notes"]) == 3
     runner.invoke(cli, ["gallery", "drawn@even", "--out", str(tmp_path / "sheets")], catch_exceptions=False)
     assert (tmp_path / "sheets" / "unmasked.png").is_file()
 
@@ -241,11 +256,19 @@ def test_errors_say_what_is_allowed(people: Store, tmp_path: Path) -> None:
         load_settings(SynthSettings, overrides={"types": "[scarf]"})
     with pytest.raises(ConfigError, match=r"synth.placements must be one of \{nose_out, .*\}. Got 'worn' instead"):
         load_settings(SynthSettings, overrides={"wears": "[worn]"})
+    with pytest.raises(ConfigError, match=r"synth.placements must be one of \{nose_out, .*\}. Got 'worn' instead"):
+        load_settings(SynthSettings, overrides={"placements": "[worn]"})
     with pytest.raises(StageError, match=r"has no synthetic images\. Run: python -m synth run REF"):
         write_gallery(people, people.read("drawn@1"), tmp_path)
 
 
-def test_a_second_look_keeps_landmarks_on_the_face() -> None:
+def test_the_former_name_of_placements_is_read_and_stored() -> None:
+    former, present = (load_settings(SynthSettings, overrides={key: "[chin]"}) for key in ("wears", "placements"))
+    assert former == present
+    assert present.model_dump(mode="json", by_alias=True)["wears"] == ["chin"]
+
+
+def test_a_variation_keeps_landmarks_on_the_face() -> None:
     rng = np.random.default_rng(0)
     portrait = render_snapshot(build_model(sample_person(1, "female", 30, rng)), sample_snapshot(rng))
     marked = np.zeros_like(portrait.image)

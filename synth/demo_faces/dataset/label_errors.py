@@ -31,7 +31,7 @@ ERROR_NAMES: Final[Mapping[str, str]] = {
     "stranger": "photo of another person",
     "duplicate": "duplicate",
 }
-AT_LEAST_ONE_FROM = 40  # people
+MIN_PERSONS_FOR_ALL_KINDS = 40  # people
 FAR_SHARE = 0.35  # share of wrong age classes of young and old people that skip the middle class
 _AGES: Final = ((18, 29), (30, 59), (60, 85))
 
@@ -55,8 +55,8 @@ class PlantedError:
 
 
 def error_counts(persons: int) -> dict[str, int]:
-    """Return the number of people per kind: the rounded share, at least one from `AT_LEAST_ONE_FROM` people on."""
-    minimum = 1 if persons >= AT_LEAST_ONE_FROM else 0
+    """Return the number of people per kind: the rounded share, at least one from MIN_PERSONS_FOR_ALL_KINDS people on."""
+    minimum = 1 if persons >= MIN_PERSONS_FOR_ALL_KINDS else 0
     return {kind: max(minimum, round(share * persons)) for kind, share in SHARES.items()}
 
 

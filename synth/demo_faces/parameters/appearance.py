@@ -60,6 +60,8 @@ def _clipped_normal(rng: np.random.Generator, mean: float, spread: float, low: f
 
 
 def sample_face_shape(rng: np.random.Generator, male: float, old: float) -> FaceShape:
+    """Draw the shape of a face."""
+
     def cue(weight: float, spread: float, low: float, high: float, base: float = 1.0) -> float:
         return _clipped_normal(rng, base + weight * male, spread, low, high)
 
@@ -86,6 +88,7 @@ def sample_face_shape(rng: np.random.Generator, male: float, old: float) -> Face
 
 
 def sample_eyes(rng: np.random.Generator, male: float, old: float, dark: float) -> EyeTraits:
+    """Draw eyes and eyebrows."""
     light_eyes = 0.48 * max(0.0, 1 - 2.2 * dark)
     if rng.random() < light_eyes:
         iris = _IRIS[str(rng.choice(["blue", "green", "hazel"], p=[0.5, 0.25, 0.25]))]
@@ -108,6 +111,7 @@ def sample_eyes(rng: np.random.Generator, male: float, old: float, dark: float) 
 def sample_skin(
     rng: np.random.Generator, gender: str, male: float, old: float, tone: np.ndarray, dark: float
 ) -> SkinTraits:
+    """Draw skin and facial hair; `tone` is its sRGB (3,), 0 to 255."""
     beard = moustache = stubble = 0.0
     if gender == "male":
         stubble = _clip_unit(rng.normal(0.10 + 0.12 * male, 0.22))
@@ -146,6 +150,7 @@ _SHORT: Final = ("short_side", "crop", "textured", "swept_back", "buzz", "curly_
 
 
 def _sample_hair_style(rng: np.random.Generator, male: float, old: float, dark: float) -> str:
+    """Draw a key of `surface.STYLES`."""
     soft = _sigmoid(-male)
     short_share = 0.90 + (0.10 + 0.32 * old - 0.90) * soft
     if rng.random() < short_share:
@@ -161,6 +166,7 @@ def _sample_hair_style(rng: np.random.Generator, male: float, old: float, dark: 
 
 
 def sample_hair(rng: np.random.Generator, male: float, apparent_age: float, old: float, dark: float) -> HairTraits:
+    """Draw head hair; `apparent_age` in years decides on grey."""
     weights = np.array([0.30, 0.26, 0.19, 0.06, 0.11, 0.08])
     weights = weights * np.array([1 + 4 * dark, 1 + dark, 1 - 0.6 * dark, 1 - dark, 1 - dark, 1 - dark])
     name = str(rng.choice(list(_HAIR), p=weights / weights.sum()))
@@ -195,6 +201,7 @@ def sample_hair(rng: np.random.Generator, male: float, apparent_age: float, old:
 
 
 def sample_outfit(rng: np.random.Generator, male: float, old: float) -> Outfit:
+    """Draw clothes, glasses and background."""
     kinds = ["crew", "vneck", "shirt", "blazer", "hoodie", "turtleneck"]
     if male < 0:
         weights = np.array([0.28, 0.26, 0.14, 0.14, 0.09, 0.09])
@@ -228,6 +235,7 @@ def sample_outfit(rng: np.random.Generator, male: float, old: float) -> Outfit:
 
 
 def _glasses_weights(old: float) -> np.ndarray:
+    """Return the probabilities of no, round, square and half-rim glasses."""
     share = 0.18 + 0.17 * old
     return np.array([1 - share, share * 0.35, share * 0.4, share * 0.25])
 

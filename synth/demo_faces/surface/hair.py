@@ -133,7 +133,7 @@ def hairline(person: Person, x: Array) -> Array:
 
 
 def _side_edge(person: Person, y: Array) -> Array:
-    """|x| beyond which hair covers the face, per height."""
+    """Return |x| beyond which hair covers the face, per height."""
     style = STYLES[person.hair.style]
     a, _ = head_radii(person).at(np.minimum(y, 1.0))
     rim = np.interp(y, [-1.2, -0.75, -0.35, 0.0, 0.3, 0.6], [0.70, 0.80, 0.885, 0.95, 0.985, 1.03]) * a
