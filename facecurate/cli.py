@@ -33,7 +33,7 @@ TABLE = {
         "consensus": Entry(f"{_MANIFESTS} consensus", "Merge the logs of several annotators into one."),
         "schema": Entry(f"{_MANIFESTS} schema", "Print the columns of a manifest."),
         "export": Entry(f"{_MANIFESTS} export", "Write a version for other programs."),
-        "report": Entry(f"{_MANIFESTS} report", "Write an HTML dataset report."),
+        "report": Entry("reporting.cli:report_command", "Write an HTML dataset report."),
     },
     "Stages": {
         "audit": Entry("audit.cli:cli", "Find wrong labels, duplicates, identity mismatches and bad photos."),

@@ -17,6 +17,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,12 +63,18 @@ class Run:
         written = _text(self.about_or_empty().get("state")) or "unreadable"
         if written != "started":
             return written
-        latest = max((file.stat().st_mtime for file in self.path.iterdir() if file.is_file()), default=0.0)
-        return "running" if time.time() - latest < _MAX_QUIET_S else "interrupted"
+        return "running" if time.time() - self._last_write() < _MAX_QUIET_S else "interrupted"
 
     @property
     def is_finished(self) -> bool:
         return self.state == "finished"
+
+    def _last_write(self) -> float:
+        times = [0.0]
+        for file in self.path.iterdir():
+            with suppress(FileNotFoundError):  # a temporary file that was renamed meanwhile
+                times.append(file.stat().st_mtime if file.is_file() else 0.0)
+        return max(times)
 
     @cached_property
     def lock(self) -> FileLock:

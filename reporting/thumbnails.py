@@ -1,4 +1,4 @@
-"""Small copies of photos, made once and kept as files under WORKSPACE/cache/thumbnails/."""
+"""Small copies of photos: as JPEG bytes, inside a page, or kept as files under WORKSPACE/cache/thumbnails/."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from data_manifests.errors import ManifestError
+from data_manifests.errors import ManifestError, ToolkitError
 from data_manifests.versions import Store, is_inside, write_atomic
 from pipeline.photos import load_rgb
+from reporting.html import data_url
 
-_QUALITY = 85
+_QUALITY = 85  # of a JPEG
+_MAX_ASPECT = 4  # a thumbnail is at most this many times as wide as its height limit
 
 
 def photo_file(store: Store, row: Mapping[str, Any]) -> Path:
-    """The file of a row (columns root, path). Raises ManifestError if it is gone or leads out of its root."""
+    """Return the file of a row (columns root, path). Raises ManifestError if it is gone or outside of its root."""
     file = store.file_of(row["root"], row["path"])
     root = os.path.realpath(store.roots()[row["root"]])
     if os.path.isabs(row["path"]) or not is_inside(root, file):
@@ -30,19 +33,38 @@ def photo_file(store: Store, row: Mapping[str, Any]) -> Path:
     return file
 
 
-def thumbnail(store: Store, row: Mapping[str, Any], height_px: int) -> Path:
-    """A JPEG of a row's photo, `height_px` high or lower; made at the first call.
+def small_jpeg(image: np.ndarray, max_width_px: int, max_height_px: int) -> bytes:
+    """Return a copy of an RGB image uint8 (H, W, 3) as JPEG, shrunk to fit in a box; a smaller image keeps its size."""
+    small = Image.fromarray(image)
+    small.thumbnail((max_width_px, max_height_px), Image.Resampling.LANCZOS)
+    data = io.BytesIO()
+    small.save(data, "JPEG", quality=_QUALITY)
+    return data.getvalue()
 
-    Named by the hash of the photo's bytes, which are checked when it is made: what is shown is what the manifest means.
-    Raises ManifestError as `photo_file`, StageError if the photo is broken or has changed.
+
+def image_url(image: np.ndarray) -> str:
+    """Return an RGB image uint8 (H, W, 3) at its own size as a data URL."""
+    return data_url(small_jpeg(image, image.shape[1], image.shape[0]))
+
+
+def thumbnail_url(store: Store, row: Mapping[str, Any], max_width_px: int, max_height_px: int) -> str | None:
+    """Return a small copy of a row's photo (columns root, path) as a data URL; None if the photo cannot be read."""
+    try:
+        return data_url(small_jpeg(load_rgb(photo_file(store, row)), max_width_px, max_height_px))
+    except ToolkitError:
+        return None
+
+
+def thumbnail(store: Store, row: Mapping[str, Any], height_px: int) -> Path:
+    """Return a JPEG file of a row's photo (columns root, path, sha256, sample_id), at most `height_px` high.
+
+    It is made by the first call and named by the hash of the photo's bytes, which are checked when it is made: what is
+    shown is what the manifest means. Raises ManifestError as `photo_file`, StageError if the photo is broken or has
+    changed.
     """
     file = photo_file(store, row)
     name = row["sha256"] or row["sample_id"]
     target = store.workspace / "cache" / "thumbnails" / str(height_px) / name[:2] / f"{name}.jpg"
-    if not target.is_file() or target.stat().st_mtime < file.stat().st_mtime:  # written since: is it still the same?
-        image = Image.fromarray(load_rgb(file, row["sha256"]))
-        image.thumbnail((4 * height_px, height_px), Image.Resampling.LANCZOS)
-        data = io.BytesIO()
-        image.save(data, "JPEG", quality=_QUALITY)
-        write_atomic(target, data.getvalue())
+    if not target.is_file() or target.stat().st_mtime < file.stat().st_mtime:  # the photo may have changed
+        write_atomic(target, small_jpeg(load_rgb(file, row["sha256"]), _MAX_ASPECT * height_px, height_px))
     return target

@@ -13,7 +13,7 @@ import streamlit as st
 from curation_app import shell, tiles
 from curation_app.grid import duplicates_tab
 from curation_app.images import ManifestRows
-from curation_app.runs import training_runs
+from curation_app.runs import predictions_for
 from curation_app.shell import AppContext
 from curation_app.tiles import (
     EXCLUDE,
@@ -34,6 +34,7 @@ from curation_app.tiles import (
 )
 from data_manifests.errors import ManifestError
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
+from pipeline.runs import PREDICTIONS, Run, find_run, list_runs
 
 KEY = "grid"
 VIEWS = {
@@ -198,8 +199,8 @@ def _choose_run(context: AppContext) -> str:
     version = context.manifest.version
     runs = [
         run
-        for run in training_runs.runs_of(context.store)
-        if run.manifest.partition("@")[0] == version.name and run.has_predictions
+        for run in list_runs(context.store)
+        if run.manifest.partition("@")[0] == version.name and run.has(PREDICTIONS)
     ]
     if not runs:
         raise ManifestError(
@@ -211,17 +212,17 @@ def _choose_run(context: AppContext) -> str:
 
 
 def _predictions(context: AppContext, run: str) -> Predictions:
-    found = next(entry for entry in training_runs.runs_of(context.store) if entry.name == run)
-    file = found.path / "predictions.parquet"
+    found = find_run(context.store, run)
+    file = found.path / PREDICTIONS
     stamp = file.stat().st_mtime_ns if file.exists() else 0
     return _read_predictions(context.manifest, found, str(found.path), stamp, context.manifest.version.pinned)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the predictions …")
 def _read_predictions(
-    _manifest: ManifestRows, _run: training_runs.Run, path: str, stamp: int, pinned: str
+    _manifest: ManifestRows, _run: Run, path: str, stamp: int, pinned: str
 ) -> Predictions:
-    return training_runs.predictions_for(_run, _manifest.column("sample_id"))
+    return predictions_for(_run, _manifest.column("sample_id"))
 
 
 def _value_names(field: str, cuts: AgeCuts) -> list[str]:

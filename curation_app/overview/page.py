@@ -1,4 +1,4 @@
-"""The Overview page: what a version holds, by split. `python -m data_manifests report` writes the same as a file."""
+"""The Overview page: counts, charts and mean images of a version by split, and the button for its dataset report."""
 
 from __future__ import annotations
 
@@ -12,46 +12,49 @@ from curation_app import shell
 from data_manifests.schema import SPLITS
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store, Version
+from reporting.charts import Figure
 from reporting.dataset import (
     COLUMNS,
     EVERYTHING,
     Census,
+    census_figures,
     colour_figure,
-    data_url,
-    figures,
     mean_grid,
     take_census,
     version_figure,
     write_report,
 )
-from reporting.mean_images import COLUMNS as PICTURE_COLUMNS
-from reporting.mean_images import PER_CLASS, Pictures, is_measured, measure
-from reporting.theme import DARK, LIGHT, Figure, Palette
+from reporting.mean_images import COLUMNS as IMAGE_COLUMNS
+from reporting.mean_images import PER_CLASS, ImageStatistics, is_measured, measure_images
+from reporting.tables import percent
+from reporting.theme import DARK, LIGHT, Palette
+from reporting.thumbnails import image_url
 
-_MOST_NAMED = 200
+_MAX_LISTED = 200  # unreadable files
 
 
 def page() -> None:
+    """Draw the page."""
     store, ref = shell.current_store(), shell.chosen_ref()
     version = store.version(ref)
     census = _census(str(store.workspace), ref, version.content_hash)
-    st.header(f"What {shell.escape_markdown(version.ref)} holds")
+    st.header(f"Contents of {shell.escape_markdown(version.ref)}")
     split = _choose_split(census)
     palette = DARK if st.context.theme.type == "dark" else LIGHT
     cuts = AgeCuts(*version.age_cuts)
-    _figures_in_words(census[split])
-    with st.spinner("Drawing …"):  # the first time, while the library for charts is loaded
-        drawn = {figure.key: figure for figure in figures(census, split, cuts, palette)}
+    _draw_counts(census[split])
+    with st.spinner("Drawing …"):  # the first time, while the chart library is imported
+        drawn = {figure.key: figure for figure in census_figures(census, split, cuts, palette)}
     if not drawn:
         st.info(
-            "No usable row here: all failed or were excluded. "
-            f"The reasons: `python -m data_manifests show {version.ref} --status failed`"
+            "No usable row here: all rows failed or are excluded. "
+            f"List the reasons: `python -m data_manifests show {version.ref} --status failed`"
         )
         return
     _beside(drawn, ["classes"], ["strata", "masks"])
     _beside(drawn, ["ages"], ["pyramid"])
     with shell.show_errors():
-        _pictures(store, version, "" if split == EVERYTHING else split, census[split], drawn, palette)
+        _draw_images(store, version, "" if split == EVERYTHING else split, census[split], drawn, palette)
     if history := version_figure(store.readable(version.name)[0], palette):
         _draw(history)
     with shell.show_errors():
@@ -59,10 +62,10 @@ def page() -> None:
 
 
 def warm(ref: str) -> None:
-    """Count rows and load the library for charts, for whoever comes first."""
+    """Count rows and import the chart library before the page is opened."""
     version = shell.load_rows(ref).version
     census = _census(str(shell.current_store().workspace), version.ref, version.content_hash)
-    figures(census, EVERYTHING, AgeCuts(*version.age_cuts), LIGHT)
+    census_figures(census, EVERYTHING, AgeCuts(*version.age_cuts), LIGHT)
 
 
 # -- counts -----------------------------------------------------------------------------------------------------
@@ -78,20 +81,20 @@ def _choose_split(census: Mapping[str, Census]) -> str:
         return EVERYTHING
 
     def title(name: str) -> str:
-        return f"{'Everything' if name == EVERYTHING else name} · {census[name].rows:,}"
+        return f"{'All splits' if name == EVERYTHING else name} · {census[name].rows:,}"
 
     options = [name for name in (EVERYTHING, *SPLITS) if name in census]
     return st.segmented_control("Split", options, default=EVERYTHING, required=True, format_func=title) or EVERYTHING
 
 
-def _figures_in_words(census: Census) -> None:
+def _draw_counts(census: Census) -> None:
     left = census.status["failed"] + census.status["excluded"]
     tiles = (
-        ("Usable pictures", f"{census.rows:,}", f"{left:,} rows are not"),
+        ("Usable images", f"{census.rows:,}", f"{left:,} rows failed or excluded"),
         ("People", f"{census.people:,}", f"{census.profiles:,} profiles"),
-        ("Synthetic pictures", f"{census.synthetic:,}", f"{100 * census.synthetic / (census.rows or 1):.1f} % of them"),
+        ("Synthetic images", f"{census.synthetic:,}", f"{percent(census.synthetic, census.rows)} of the usable"),
         (
-            "Classes with a picture",
+            "Classes with an image",
             f"{(census.classes.sum(1) > 0).sum()} of 18",
             f"{census.unlabelled:,} without a class",
         ),
@@ -101,7 +104,7 @@ def _figures_in_words(census: Census) -> None:
 
 
 def _beside(drawn: Mapping[str, Figure], *columns: list[str]) -> None:
-    """Columns of charts; those that are empty are left out."""
+    """Draw columns of charts, without those that are missing."""
     wanted = [[drawn[key] for key in keys if key in drawn] for keys in columns]
     wanted = [shown for shown in wanted if shown]
     for column, shown in zip(st.columns(len(wanted)) if wanted else [], wanted, strict=True):
@@ -118,15 +121,15 @@ def _draw(figure: Figure) -> None:
             st.caption(shell.escape_markdown(figure.note))
 
 
-# -- pictures ---------------------------------------------------------------------------------------------------
+# -- images ---------------------------------------------------------------------------------------------------
 
 
-def _pictures(
+def _draw_images(
     store: Store, version: Version, split: str, census: Census, drawn: Mapping[str, Figure], palette: Palette
 ) -> None:
-    """Mean images and colours, once they are measured; else a button that does."""
+    """Draw mean images and colours once they are measured; before, a button that starts it."""
     key = f"pictures {version.content_hash} {split}"
-    found: Pictures | None = st.session_state.get(key)
+    found: ImageStatistics | None = st.session_state.get(key)
     sizes = {"sizes": drawn["sizes"]} if "sizes" in drawn else {}
     if found is None and (is_measured(store, version, split) or _asked_to_measure(census)):
         found = st.session_state[key] = _measure(store, version, split)
@@ -135,17 +138,17 @@ def _pictures(
         return
     if found.unreadable:
         st.warning(
-            f"{len(found.unreadable):,} of {found.drawn.sum():,} pictures could not be read. Put them back "
-            f"where they were; `python -m data_manifests verify {version.ref}` lists all that are missing or changed.",
+            f"{len(found.unreadable):,} of {found.drawn.sum():,} images could not be read. Put them back; "
+            f"`python -m data_manifests verify {version.ref}` lists all files that are missing or changed.",
             icon=":material/broken_image:",
         )
-        with st.expander("Which ones"):
-            st.text("\n".join(found.unreadable[:_MOST_NAMED]))
+        with st.expander("Unreadable files"):
+            st.text("\n".join(found.unreadable[:_MAX_LISTED]))
     if not found.read.sum():
         return
     with st.container(border=True):
-        st.markdown("**The mean image of each class, and of all pictures**")
-        st.html(_means(found, AgeCuts(*version.age_cuts)))
+        st.markdown("**Mean image of each class, and of all images**")
+        st.html(_mean_images_html(found, AgeCuts(*version.age_cuts)))
         st.caption(found.note())
     _beside({**sizes, "colours": colour_figure(found, palette)}, ["colours"], ["sizes"])
 
@@ -154,26 +157,26 @@ def _asked_to_measure(census: Census) -> bool:
     count = int(census.classes.sum(1).clip(max=PER_CLASS).sum())
     with st.container(border=True):
         st.markdown("**Mean images and colours**")
-        st.caption(f"They are measured on at most {PER_CLASS} pictures of each class, once for a version.")
-        return st.button(f"Measure {count:,} picture{'s' if count != 1 else ''}", icon=":material/blur_on:")
+        st.caption(f"Measured on at most {PER_CLASS} images of each class, once per version.")
+        return st.button(f"Measure {count:,} image{'s' if count != 1 else ''}", icon=":material/blur_on:")
 
 
-def _measure(store: Store, version: Version, split: str) -> Pictures | None:
-    bar = st.progress(0.0, "Reading pictures …")
+def _measure(store: Store, version: Version, split: str) -> ImageStatistics | None:
+    bar = st.progress(0.0, "Reading images …")
 
-    def tick(done: int, of: int) -> None:
-        if done % max(1, of // 100) == 0:
-            bar.progress(done / of, f"Reading pictures … {done:,} of {of:,}")
+    def show_progress(done: int, total: int) -> None:
+        if done % max(1, total // 100) == 0:
+            bar.progress(done / total, f"Reading images … {done:,} of {total:,}")
 
-    table = store.read(version.ref, PICTURE_COLUMNS).table
-    found = measure(store, version, table, split, tick=tick)
+    table = store.read(version.ref, IMAGE_COLUMNS).table
+    found = measure_images(store, version, table, split, on_progress=show_progress)
     bar.empty()
     return found
 
 
-def _means(pictures: Pictures, cuts: AgeCuts) -> str:
-    """The mean images as HTML: three rows of six, and the one of all."""
-    grid = mean_grid(pictures, cuts)
+def _mean_images_html(statistics: ImageStatistics, cuts: AgeCuts) -> str:
+    """Return the mean images as HTML: three rows of six, and that of all images."""
+    grid = mean_grid(statistics, cuts)
     parts = [
         "<span></span>",
         *(f"<span class='head'>{escape(cell['name']).replace(' ', '<br>')}</span>" for cell in grid[0]["cells"]),
@@ -184,8 +187,8 @@ def _means(pictures: Pictures, cuts: AgeCuts) -> str:
             name = escape(f"mean image, {row['name']} {cell['name']}", quote=True)
             image = f"<img src='{cell['image']}' alt='{name}'>" if cell["image"] else "<div class='none'>none</div>"
             parts.append(f"<figure>{image}<figcaption>{cell['count']:,}</figcaption></figure>")
-    overall = f"<img src='{data_url(pictures.overall)}' alt='mean image of all pictures'>"
-    caption = "<figcaption>All classes, each as often as it stands in the version</figcaption>"
+    overall = f"<img src='{image_url(statistics.overall)}' alt='mean image of all images'>"
+    caption = "<figcaption>All classes, weighted by their number of images</figcaption>"
     whole = f"<figure class='overall'>{overall}{caption}</figure>"
     return f"{_STYLE}<div class='means'><div class='faces'>{''.join(parts)}</div>{whole}</div>"
 
@@ -208,12 +211,12 @@ _STYLE = """<style>
 
 
 def _offer_report(store: Store, version: Version) -> None:
-    """A button that writes the report to the workspace; then one that hands it out."""
+    """Draw a button that writes the report to the workspace, then one that saves it from the browser."""
     file = store.workspace / "reports" / f"{version.name}-{version.number}-{version.content_hash[:8]}.html"
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown("**All of this as one file**, for every split, to send or to keep.")
-        if st.button("Make the report" if not file.exists() else "Make it again", icon=":material/draft:"):
-            with st.spinner("Drawing the report …"):
+        st.markdown("**Dataset report**: this page for every split, as one HTML file.")
+        if st.button("Write the report" if not file.exists() else "Write it again", icon=":material/draft:"):
+            with st.spinner("Writing the report …"):
                 write_report(store, version.ref, file)
         if file.exists():
             st.download_button(

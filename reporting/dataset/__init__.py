@@ -1,17 +1,16 @@
-"""TODO reporting.dataset."""
+"""The contents of a version: counts, charts, mean images by class, and the HTML dataset report."""
 
 from reporting.dataset.census import COLUMNS, EVERYTHING, Census, take_census
-from reporting.dataset.class_charts import figures, version_figure
+from reporting.dataset.class_charts import census_figures, version_figure
 from reporting.dataset.colour_charts import colour_figure
-from reporting.dataset.report import data_url, mean_grid, write_report
+from reporting.dataset.report import mean_grid, write_report
 
 __all__ = [
     "COLUMNS",
     "EVERYTHING",
     "Census",
+    "census_figures",
     "colour_figure",
-    "data_url",
-    "figures",
     "mean_grid",
     "take_census",
     "version_figure",

@@ -1,4 +1,4 @@
-"""Charts of ages: by year with the classes' cuts, and by gender."""
+"""Charts of ages: by year with the bounds of the age classes, and by gender."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 
 from data_manifests.taxonomy import GENDERS, AgeCuts
+from reporting.charts import KINDS, Figure, finish, kind_colour, quiet_axis, tooltips
 from reporting.dataset.census import Census
-from reporting.theme import KINDS, Figure, Palette, by_kind, finish, percent, printed, tips
+from reporting.tables import class_label, percent
+from reporting.theme import Palette
 
-HARD_AGES = (57, 59)  # just below 60: the ages that the recipe of `preprocess drop-ages` leaves out
-_BIN = 5  # years
+HARD_AGES = (57, 59)  # years, just below 60: the ages that `preprocess drop-ages` excludes by default
+_BIN_YEARS = 5
 
 
 def age_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None:
-    """Profiles by year of age, with the cuts of the classes and the hard ages marked."""
+    """Return profiles by year of age, with the bounds of the age classes and the hard ages marked."""
     import altair as alt
 
     ages = census.ages.sum(0)
@@ -26,7 +28,7 @@ def age_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None
     left, right = 10 * (min(low, cuts.middle) // 10), 10 * (max(high, cuts.old) // 10 + 1)
     rows = [
         {"from": age, "to": age + 1, "kind": kind, "profiles": int(pair[k]), "low": int(pair[:k].sum()),
-         "high": int(pair[: k + 1].sum())}
+         "high": int(pair[: k + 1].sum()), "description": f"{age} years, {kind}: {pair[k]:,}"}
         for age, pair in enumerate(ages)
         for k, kind in enumerate(KINDS)
         if pair[k]
@@ -36,9 +38,17 @@ def age_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None
     x = x.scale(domain=[left, right], nice=False)
     y = alt.Y("low:Q", title=None, axis=alt.Axis(tickCount=4, domain=False, ticks=False, format=",d"))
     y = y.scale(domain=[0, tallest * 1.16], nice=False)
-    bars = alt.Chart(alt.Data(values=rows)).mark_bar(stroke=palette.card, strokeWidth=0.6)
-    colour = by_kind(palette, bool(ages[:, 1].any()))
-    bars = bars.encode(x=x, x2="to:Q", y=y, y2="high:Q", color=colour, tooltip=tips("from", "kind", "profiles"))
+    bars = alt.Chart(alt.Data(values=rows)).mark_bar(stroke=palette.card, strokeWidth=0.6, aria=True)
+    colour = kind_colour(palette, bool(ages[:, 1].any()))
+    bars = bars.encode(
+        description="description:N",
+        x=x,
+        x2="to:Q",
+        y=y,
+        y2="high:Q",
+        color=colour,
+        tooltip=tooltips("from", "kind", "profiles"),
+    )
     first, last = HARD_AGES
     hard = int(ages[first : last + 1].sum())
     band = alt.Chart(
@@ -52,39 +62,42 @@ def age_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None
     spans = [max(left, low) for low in (left, cuts.middle, cuts.old)], [cuts.middle, cuts.old, right]
     by_class = [int(ages[a:b].sum()) for a, b in zip(*spans, strict=True)]
     heads = [
-        {"from": (a + b) / 2, "text": f"{printed(name)}: {count:,}"}
+        {"from": (a + b) / 2, "text": f"{class_label(name)}: {count:,}"}
         for a, b, name, count in zip(*spans, cuts.names, by_class, strict=True)
     ]
-    told = alt.Chart(alt.Data(values=heads)).mark_text(baseline="top", y=4, color=palette.soft, fontSize=12)
-    chart = finish(alt.layer(shade, bars, lines, told.encode(x=x, text="text:N"), label), palette, 230)
-    title = f"{percent(hard, total)} of the profiles are {first} to {last}, where a year decides the class"
+    names = alt.Chart(alt.Data(values=heads)).mark_text(baseline="top", y=4, color=palette.soft, fontSize=12)
+    chart = finish(alt.layer(shade, bars, lines, names.encode(x=x, text="text:N"), label), palette, 230)
+    title = f"{percent(hard, total)} of the profiles are {first} to {last}, where one year decides the class"
     if not first < cuts.old <= last + 1:
         title = f"{percent(hard, total)} of the profiles are {first} to {last}"
     return Figure("ages", title, chart, f"Dashed: the first age of a class ({cuts.middle} and {cuts.old}).")
 
 
 def pyramid_figure(census: Census, palette: Palette) -> Figure | None:
-    """Profiles by gender and five years of age."""
+    """Return profiles by gender and five years of age."""
     import altair as alt
 
     counts = census.ages[: len(GENDERS)].sum(2)
     by_gender = counts.sum(1)
     if not by_gender.sum():
         return None
-    used = np.flatnonzero(counts.sum(0)) // _BIN
+    used = np.flatnonzero(counts.sum(0)) // _BIN_YEARS
     bins = list(range(int(used[-1]), int(used[0]) - 1, -1))
-    names = [f"{_BIN * k}–{_BIN * k + _BIN - 1}" for k in bins]
+    names = [f"{_BIN_YEARS * k}–{_BIN_YEARS * k + _BIN_YEARS - 1}" for k in bins]
     rows: list[dict[str, Any]] = []
     for gender, sign, of_gender in zip(GENDERS, (-1, 1), counts, strict=True):
         for k, name in zip(bins, names, strict=True):
-            count = int(of_gender[_BIN * k : _BIN * (k + 1)].sum())
-            rows.append({"age": name, "gender": gender, "profiles": count, "x": sign * count, "text": f"{count:,}"})
+            count = int(of_gender[_BIN_YEARS * k : _BIN_YEARS * (k + 1)].sum())
+            row = {"age": name, "gender": gender, "profiles": count, "x": sign * count, "text": f"{count:,}"}
+            rows.append(row | {"description": f"{gender}, {name} years: {count:,}"})
     most = max(row["profiles"] for row in rows) * 1.2
-    y = alt.Y("age:N", title=None, sort=names, axis=alt.Axis(domain=False, ticks=False, grid=False, labelPadding=8))
+    y = alt.Y("age:N", title=None, sort=names, axis=quiet_axis(labelPadding=8))
     x = alt.X("x:Q", title=None, axis=None).scale(domain=[-most, most], nice=False)
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
     colour = alt.Color("gender:N", legend=None).scale(domain=list(GENDERS), range=[palette.blue, palette.green])
-    bars = base.mark_bar(height={"band": 0.82}).encode(color=colour, tooltip=tips("age", "gender", "profiles"))
+    bars = base.mark_bar(height={"band": 0.82}, aria=True).encode(
+        color=colour, description="description:N", tooltip=tooltips("age", "gender", "profiles")
+    )
     ends = [
         base.transform_filter(f"datum.gender == '{gender}' && datum.profiles > 0")
         .mark_text(align="right" if shift < 0 else "left", dx=shift, color=palette.soft, fontSize=11.5)
@@ -99,8 +112,8 @@ def pyramid_figure(census: Census, palette: Palette) -> Figure | None:
             ]
         )
     )
-    told = heads.mark_text(y=-10, fontWeight=600, color=palette.ink, fontSize=12.5).encode(x=x, text="text:N")
-    chart = finish(alt.layer(bars, *ends, told), palette, 18 * len(bins))
-    more = GENDERS[int(by_gender.argmax())]
-    title = f"{percent(int(by_gender.max()), int(by_gender.sum()))} of the profiles are {more}"
-    return Figure("pyramid", title, chart, f"Profiles by gender and {_BIN} years of age.")
+    titles = heads.mark_text(y=-10, fontWeight=600, color=palette.ink, fontSize=12.5).encode(x=x, text="text:N")
+    chart = finish(alt.layer(bars, *ends, titles), palette, 18 * len(bins))
+    majority = GENDERS[int(by_gender.argmax())]
+    title = f"{percent(int(by_gender.max()), int(by_gender.sum()))} of the profiles are {majority}"
+    return Figure("pyramid", title, chart, f"Profiles by gender and {_BIN_YEARS} years of age.")

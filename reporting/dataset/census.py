@@ -1,7 +1,7 @@
-"""Counts of a version that its charts are drawn from. Columnar: a million rows take well under a second.
+"""Counts of the rows of a version, for its charts. Columnar: a million rows take well under a second.
 
-Pictures are counted where labels differ from shot to shot (mask, the 18 classes), profiles where all shots of one share
-a label (gender, age): seven photos of one person say no more about her age than one does. Only usable rows count.
+Images are counted where labels differ from shot to shot (mask, the 18 classes), profiles where all shots of one share
+a label (gender, age): seven photos of one person are one sample of her age. Only usable rows count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COLUMNS = (
     "profile_id", "person_id", "mask", "gender", "age", "age_class", "class_id", "split", "status", "is_synthetic",
     "width_px", "height_px",
 )  # fmt: skip
-EVERYTHING = "all"  # the name of the census of all splits together, and of rows without one
+EVERYTHING = "all"  # name of the census of all splits together, including rows without a split
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,21 @@ class Census:
     status: dict[str, int]  # all rows by status
     people: int
     profiles: int
-    classes: np.ndarray  # (18, 2) pictures
+    classes: np.ndarray  # (18, 2) images
     strata: np.ndarray  # (2 genders, 3 age classes, 2) profiles
     ages: np.ndarray  # (2 genders and unknown, ages 0 to 116, 2) profiles
-    masks: np.ndarray  # (3 ways, 2) pictures
-    sizes: tuple[tuple[int, int, int], ...]  # width_px, height_px, pictures; most frequent first
+    masks: np.ndarray  # (3 mask states, 2) images
+    sizes: tuple[tuple[int, int, int], ...]  # width_px, height_px, images; most frequent first
     unlabelled: int  # usable rows without a class
 
     @property
     def synthetic(self) -> int:
+        """Usable synthetic images with a class."""
         return int(self.classes[:, 1].sum())
 
 
 def take_census(table: pa.Table) -> dict[str, Census]:
-    """A table with `COLUMNS` → the census of everything and of each split that has rows."""
+    """Return the census of a table with `COLUMNS`: of all rows, and of each split that has rows."""
     codes = _codes(table)
     wanted = {EVERYTHING: np.ones(table.num_rows, bool)}
     wanted |= {name: codes["split"] == k for k, name in enumerate(SPLITS) if (codes["split"] == k).any()}
@@ -51,18 +52,18 @@ def take_census(table: pa.Table) -> dict[str, Census]:
 
 
 def _codes(table: pa.Table) -> dict[str, np.ndarray]:
-    """Every column as whole numbers (N,), -1 where it is empty."""
+    """Return every column as whole numbers (N,), -1 where it is empty."""
 
-    def words(name: str, allowed: tuple[str, ...]) -> np.ndarray:
+    def codes_of(name: str, allowed: tuple[str, ...]) -> np.ndarray:
         return _filled(pc.index_in(table[name], pa.array(allowed)))
 
-    profile, first = _first_rows(table["profile_id"], words("status", USABLE) >= 0)
+    profile, first = _first_rows(table["profile_id"], codes_of("status", USABLE) >= 0)
     return {
-        "split": words("split", SPLITS),
-        "status": words("status", STATUSES),
-        "usable": words("status", USABLE) >= 0,
-        "mask": words("mask", MASKS),
-        "gender": words("gender", GENDERS),
+        "split": codes_of("split", SPLITS),
+        "status": codes_of("status", STATUSES),
+        "usable": codes_of("status", USABLE) >= 0,
+        "mask": codes_of("mask", MASKS),
+        "gender": codes_of("gender", GENDERS),
         "age": _filled(table["age"]),
         "age_class": _filled(table["age_class"]),
         "class_id": _filled(table["class_id"]),
@@ -79,9 +80,9 @@ def _filled(values: pa.ChunkedArray) -> np.ndarray:
 
 
 def _first_rows(ids: pa.ChunkedArray, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which profile each row (N,) belongs to, and whether it is the first usable row of it."""
+    """Return the profile number of each row (N,), and True for the first usable row of each profile (N,)."""
     profile = ids.combine_chunks().dictionary_encode().indices.to_numpy()
-    rows = np.flatnonzero(usable)[::-1]  # the last assignment stays, and it is the first row
+    rows = np.flatnonzero(usable)[::-1]  # reversed: the last assignment stays, and it is the first row
     place = np.full(profile.max(initial=-1) + 1, -1)
     place[profile[rows]] = rows
     first = np.zeros(len(profile), bool)
@@ -91,29 +92,29 @@ def _first_rows(ids: pa.ChunkedArray, usable: np.ndarray) -> tuple[np.ndarray, n
 
 def _count(codes: dict[str, np.ndarray], rows: np.ndarray) -> Census:
     status = np.bincount(codes["status"][rows], minlength=len(STATUSES))
-    picture, profile = np.flatnonzero(rows & codes["usable"]), np.flatnonzero(rows & codes["first"])
-    sizes = pa.array(codes["size"][picture]).value_counts()
+    image, profile = np.flatnonzero(rows & codes["usable"]), np.flatnonzero(rows & codes["first"])
+    sizes = pa.array(codes["size"][image]).value_counts()
     ranked = sorted(
         zip(sizes.field("counts").to_pylist(), sizes.field("values").to_pylist(), strict=True),
         key=lambda pair: (-pair[0], pair[1]),
     )
     gender = np.where(codes["gender"] < 0, len(GENDERS), codes["gender"])
     return Census(
-        rows=len(picture),
+        rows=len(image),
         status={name: int(count) for name, count in zip(STATUSES, status, strict=True)},
-        people=int((np.bincount(codes["person"][picture]) > 0).sum()),
+        people=int((np.bincount(codes["person"][image]) > 0).sum()),
         profiles=len(profile),
-        classes=_table(codes, picture, (codes["class_id"], N_CLASSES)),
+        classes=_table(codes, image, (codes["class_id"], N_CLASSES)),
         strata=_table(codes, profile, (codes["gender"], len(GENDERS)), (codes["age_class"], N_AGE_CLASSES)),
         ages=_table(codes, profile, (gender, len(GENDERS) + 1), (codes["age"], MAX_AGE + 1)),
-        masks=_table(codes, picture, (codes["mask"], len(MASKS))),
+        masks=_table(codes, image, (codes["mask"], len(MASKS))),
         sizes=tuple((size >> 32, size & (1 << 32) - 1, count) for count, size in ranked if size > 0),
-        unlabelled=int((codes["class_id"][picture] < 0).sum()),
+        unlabelled=int((codes["class_id"][image] < 0).sum()),
     )
 
 
 def _table(codes: dict[str, np.ndarray], rows: np.ndarray, *axes: tuple[np.ndarray, int]) -> np.ndarray:
-    """Counts over some axes (codes (N,) and how many there are) and real or synthetic; rows with -1 count nowhere."""
+    """Count `rows` by axes (codes (N,) and their number) and by real or synthetic; rows with -1 are left out."""
     code, known = np.zeros(len(rows), np.int64), np.ones(len(rows), bool)
     for values, size in (*axes, (codes["synthetic"], 2)):
         code = code * size + values[rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from sklearn.metrics import f1_score
 from data_manifests.errors import ManifestError, StageError
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.store import Store
+from reporting.charts import CURVE_HEIGHT_PX, learning_curve, to_svg
+from reporting.mistakes import worst_mistakes
+from reporting.theme import PAGE
 from tests.support.train_drawn import rows_of, write_people, write_rows
 from train.cli.main import cli
-from train.reports.figures import line_chart
-from train.reports.summary import summarise, worst_mistakes
+from train.reports.summary import summarise
 
 SETTINGS = (
     "device=cpu", "threads=1", "data.size=[32, 32]", "data.batch_size=16", "data.augment={flip: 0.5}",
@@ -85,8 +88,8 @@ def test_the_report_says_what_data_it_was(trained: Store) -> None:
     text = text_of(page)
     version = trained.version("drawn")
     for words in (
-        "trained on drawn@2 and judged on 18 validation pictures of 6 people",
-        f"content {version.content_hash[:16]}",
+        "trained on drawn@2 and evaluated on 18 validation images of 6 people",
+        f"content hash {version.content_hash[:16]}",
         "training 48 validation 18 all rows 66",
         "all 36 12 18",  # real, synthetic, validation
         "drawn@1",
@@ -107,7 +110,7 @@ def test_the_report_needs_nothing_beside_it(trained: Store) -> None:
     assert re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', page) == []
     assert "prefers-color-scheme: dark" in page
     assert "<script" not in page
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 3 + 4  # learning curves; confusion of all, mask, gender, age
 
 
 def test_the_worst_mistakes_are_shown_with_their_pictures(trained: Store) -> None:
@@ -132,14 +135,14 @@ def test_a_report_is_written_again_and_says_when_a_picture_is_gone(trained: Stor
     data = picture.read_bytes()
     picture.unlink()
     run(trained, "report", "drawn-0001")
-    assert text_of(path.read_text("utf8")).count("The file is no longer where the manifest says.") == 1
+    assert text_of(path.read_text("utf8")).count("The file is no longer where the manifest expects it.") == 1
     picture.write_bytes(data)
 
 
 def test_fit_says_where_the_report_is_and_takes_a_known_run(trained: Store) -> None:
     done = run(trained, "fit", "drawn", *SETTINGS, "--once")
     last = done.output.strip().splitlines()[-1]
-    assert last.startswith("drawn-0001: known; macro F1 0.")
+    assert last.startswith("drawn-0001: exists already; macro F1 0.")
     assert last.endswith(f"report: {folder_of(trained) / 'report.html'}")
     assert not (trained.workspace / "runs" / "drawn-0002").exists()
 
@@ -202,7 +205,7 @@ def test_absent_classes_are_said_in_the_report(store: Store) -> None:
     write_rows(store, rows_of(store, 6, split="train") + rows_of(store, 4, split="val", first=6))
     run(store, "fit", "drawn", *SETTINGS, "optim.epochs=1")
     text = text_of((folder_of(store) / "report.html").read_text("utf8")).replace("\u2060", "")
-    assert "6 of 18 classes have no validation picture (worn male ≥60, worn female ≥60, incorrect male ≥60" in text
+    assert "6 of 18 classes have no validation image (worn male ≥60, worn female ≥60, incorrect male ≥60" in text
     assert "Macro F1 is the mean over the 12 that do." in text
 
 
@@ -235,11 +238,28 @@ def test_figures_by_hand() -> None:
     json.dumps(summary, allow_nan=False)
 
 
+@pytest.mark.parametrize("name", ["faces-0001", "faces-0002"])
+def test_a_run_of_the_first_version_is_reported_again(tmp_path: Path, name: str) -> None:
+    fixture = Path(__file__).resolve().parents[1] / "fixtures" / "workspace_0_1"
+    shutil.copytree(fixture / "runs", tmp_path / "runs")
+    run(Store(tmp_path), "report", name)
+    scores = json.loads((tmp_path / "runs" / name / "scores.json").read_text())["scores"]
+    assert f"{scores['f1']:.3f}" in text_of((tmp_path / "runs" / name / "report.html").read_text("utf8"))
+
+
 def test_labels_at_the_ends_of_lines_keep_apart() -> None:
-    svg = line_chart({"a": [0.5, 0.9], "b": [0.1, 0.9], "c": [0.2, 0.91]}, label="x", top=1.0, best=2)
-    heights = sorted(float(y) for y in re.findall(r'class="end l\d" x="\d+" y="([\d.]+)"', svg))
-    assert np.diff(heights).min() >= 14 - 0.11  # rounded to a tenth
-    assert svg.count("<polyline") == 3
-    assert 'class="best"' in svg
-    one = line_chart({"a": [0.3]}, label="x")  # a single epoch is a dot
-    assert one.count("<circle") == 1
+    history = {"epoch": [1, 2], "a_f1": [0.5, 0.9], "b_f1": [0.1, 0.9], "c_f1": [0.2, 0.91]}
+    chart = learning_curve(history, {name: f"{name}_f1" for name in "abc"}, PAGE, best=2)
+    assert chart is not None
+    layers = chart.to_dict()["layer"]
+    ends = [row for layer in layers for row in layer["data"]["values"] if "height" in row]
+    assert [row["text"] for row in ends] == ["a 0.90", "b 0.90", "c 0.91"]
+    heights = sorted(row["height"] * CURVE_HEIGHT_PX for row in ends)
+    assert np.diff(heights).min() >= 14 - 0.11
+    svg = to_svg(chart, "x", 320)
+    assert len(re.findall(r'<g class="mark-line role-mark[^"]*"', svg)) == 3
+    assert [layer["data"]["values"] for layer in layers if layer["mark"]["type"] == "rule"] == [[{"epoch": 2}]]
+    assert learning_curve(history, {"d": "d_f1"}, PAGE) is None
+    one = learning_curve({"epoch": [1], "a_f1": [0.3]}, {"a": "a_f1"}, PAGE)  # a single epoch is a dot
+    assert one is not None
+    assert to_svg(one, "x", 320).count("<title>a, epoch 1: 0.300</title>") == 1

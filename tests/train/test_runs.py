@@ -10,8 +10,10 @@ import pytest
 
 from data_manifests.errors import ManifestError, StageError
 from data_manifests.versions.store import Store
+from pipeline.runs import CONFIG, Run, find_run
 from tests.support.train_drawn import tiny_settings, write_people
-from train.runs import Run, ancestors, find_run, new_run, same_run
+from train.engine.new_run import ancestors, new_run, same_run
+from train.settings import load_train_settings
 
 
 def _claim(workspace: Path, count: int) -> list[str]:
@@ -37,7 +39,7 @@ def test_a_run_knows_what_it_was_made_from(store: Store) -> None:
     assert [entry["ref"] for entry in about["history"]] == ["drawn@2", "drawn@1"]
     assert about["history"][0]["parameters"] == {"val": 0.2}
     assert "torch" in about["tools"]
-    assert run.settings() == tiny_settings(seed=7)
+    assert load_train_settings(run.path / CONFIG) == tiny_settings(seed=7)
 
 
 def test_ancestors_follow_every_parent_once(store: Store) -> None:

@@ -1,8 +1,6 @@
-"""TODO train.reports."""
+"""The report of a training run: its figures, its HTML page, and the page style of the other training reports."""
 
-from train.reports.figures import confusion_png
-from train.reports.pages import label_text, render
-from train.reports.report import write_report
+from train.reports.report import render, write_report
 from train.reports.summary import summarise
 
-__all__ = ["confusion_png", "label_text", "render", "summarise", "write_report"]
+__all__ = ["render", "summarise", "write_report"]

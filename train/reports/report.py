@@ -1,160 +1,113 @@
-"""The report of a run: one HTML file with its pictures inside, light or dark as the reader's system is.
+"""The report of a run: one HTML file with its images inside, light or dark as the reader's system is.
 
-It is made from what lies in the run's folder alone; only the photos of the worst mistakes are read from the store.
+It is made from the files of the run's folder; the store gives only the photos of the worst mistakes.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from data_manifests.errors import StageError
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, split_class_id
 from data_manifests.versions import Store
-from pipeline.photos import load_rgb
+from pipeline.runs import REPORT, Run
+from reporting import html
+from reporting.charts import LEARNING_CURVES, learning_curve, to_svg
+from reporting.confusion import confusion_chart
+from reporting.mistakes import worst_mistakes
+from reporting.tables import TASK_TITLES, task_labels
+from reporting.theme import PAGE
+from reporting.thumbnails import thumbnail_url
 from train.evaluation import TASKS
-from train.reports.figures import line_chart
-from train.reports.pages import render
-from train.reports.summary import Summary, label_names, summarise, worst_mistakes
-from train.runs import Run
+from train.reports.summary import Summary, summarise
 
 N_MISTAKES = 12
-THUMBNAIL_PX = 224
+_MISTAKE_PX = 900, 224  # width and height that a photo of a mistake fits in
+_CURVE_PX, _LARGE_TABLE_PX, _SMALL_TABLE_PX = 320, 900, 330  # widths of charts
+_TEMPLATES = Path(__file__).parent / "templates"
 
-_TASK_TITLES = {"class": "All 18 classes", "mask": "Mask", "gender": "Gender", "age": "Age class"}
+
+def render(template: str, **values: Any) -> str:
+    """Return the page of a template of `train/reports/templates`; see `reporting.html.render`."""
+    return html.render(_TEMPLATES / template, **values)
 
 
 def write_report(run: Run, store: Store) -> Path:
-    """Write `report.html` into the run's folder. Raises StageError if the run did not finish."""
-    about, summary = run.about(), run.read_json("scores.json")
-    history = pd.read_csv(run.path / "metrics.csv")
-    predictions = pd.read_parquet(run.path / "predictions.parquet")
+    """Write report.html into the run's folder and return its path. Raises StageError if the run has not finished."""
+    about, summary = run.about(), run.scores()
+    history = run.history()
+    predictions = run.predictions().to_pandas()
     cuts = AgeCuts(*about["age_cuts"])
-    if "age_by_gender" not in summary:  # an older version of the toolkit wrote it
+    if "age_by_gender" not in summary:  # written by an older version of the toolkit
         summary = summarise(predictions, cuts, about["seed"])
-    filters: dict[str, Callable[..., str]] = {"score": _score, "count": "{:,}".format, "plain": _plain}
+    correct = int(np.trace(np.array(summary["confusion"]["class"])))
     page = render(
         "report.html.j2",
-        filters,
         about=about,
         summary=summary,
-        settings=run.settings().model_dump(mode="json"),
+        settings=run.settings(),
         tasks=[_task(task, summary, cuts) for task in TASKS],
         parts=summary["parts"],
-        charts=_charts(history, about["best_epoch"]),
-        epochs=len(history),
-        seconds=int(history["seconds"].sum()),
+        curves=_curves(history, about["best_epoch"]),
+        epochs=len(history["epoch"]),
+        seconds=int(sum(history["seconds"])),
         ages_table=_ages(summary, cuts),
         masks=MASKS,
         genders=GENDERS,
         mistakes=_mistakes(predictions, cuts, store),
-        n_mistakes=sum(int(row["rows"]) for row in summary["tasks"]["class"]) - _hits(summary),
+        n_mistakes=sum(int(row["rows"]) for row in summary["tasks"]["class"]) - correct,
         most_rows=max(row["train_real"] + row["train_synthetic"] for row in summary["rows_by_class"]) or 1,
     )
-    run.write("report.html", page.encode())
-    return run.path / "report.html"
-
-
-def _score(value: float | None) -> str:
-    """Three digits, or a dash where there was nothing to judge."""
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _plain(value: object) -> str:
-    """A parameter without the quotes and brackets of Python."""
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value))
-    if isinstance(value, dict):
-        return "{" + " ".join(f"{key}={_plain(part)}" for key, part in value.items()) + "}"
-    return str(value)
-
-
-def _hits(summary: Summary) -> int:
-    return sum(row[index] for index, row in enumerate(summary["confusion"]["class"]))
+    run.write(REPORT, page.encode())
+    return run.path / REPORT
 
 
 def _task(task: str, summary: Summary, cuts: AgeCuts) -> dict[str, Any]:
-    """What the page shows of a task: scores with intervals, its classes, its confusion table with shares."""
+    """Return the values of a task: scores with intervals, its classes, its confusion table."""
     prefix = "" if task == "class" else f"{task}_"
+    chart = confusion_chart(summary["confusion"][task], task_labels(task, cuts), PAGE)
     return {
         "name": task,
-        "title": _TASK_TITLES[task],
+        "title": TASK_TITLES[task],
         "f1": summary["scores"][f"{prefix}f1"],
         "f1_interval": summary["intervals"][f"{prefix}f1"],
         "accuracy": summary["scores"][f"{prefix}accuracy"],
         "accuracy_interval": summary["intervals"][f"{prefix}accuracy"],
         "labels": summary["tasks"][task],
-        "names": label_names(task, cuts),
-        "confusion": [
-            [{"count": count, "share": count / max(1, sum(row))} for count in row] for row in summary["confusion"][task]
-        ],
+        "confusion": to_svg(chart, f"confusion-{task}", _LARGE_TABLE_PX if task == "class" else _SMALL_TABLE_PX),
     }
 
 
-def _charts(history: pd.DataFrame, best: int) -> list[dict[str, str]]:
-    def lines(**columns: str) -> dict[str, list[float]]:
-        return {name: history[column].tolist() for name, column in columns.items()}
-
-    tasks = lines(mask="val_mask_f1", gender="val_gender_f1", age="val_age_f1")
-    return [
-        {"title": "Macro F1, 18 classes", "svg": _f1_chart(lines(val="val_f1", train="train_f1"), best)},
-        {"title": "Macro F1 on validation, by task", "svg": _f1_chart(tasks, best)},
-        {
-            "title": "Loss",
-            "svg": line_chart(lines(val="val_loss", train="train_loss"), label="loss by epoch", best=best),
-        },
-    ]
-
-
-def _f1_chart(series: dict[str, list[float]], best: int) -> str:
-    return line_chart(series, label="macro F1 by epoch", top=1.0, best=best)
+def _curves(history: Mapping[str, Sequence[float]], best: int) -> list[dict[str, str]]:
+    curves = []
+    for title, columns in LEARNING_CURVES.items():
+        chart = learning_curve(history, columns, PAGE, best)
+        if chart is not None:
+            curves.append({"title": title, "svg": to_svg(chart, f"curve-{len(curves)}", _CURVE_PX)})
+    return curves
 
 
 def _ages(summary: Summary, cuts: AgeCuts) -> list[dict[str, Any]]:
-    """Rows of the table of ages: cells by mask state, and by gender."""
-    both = zip(cuts.names, summary["age_by_mask"], summary["age_by_gender"], strict=True)
-    return [{"name": name, "masks": masks, "genders": genders} for name, masks, genders in both]
+    """Return the rows of the table of ages: cells by mask state, and by gender."""
+    rows = zip(cuts.display_names, summary["age_by_mask"], summary["age_by_gender"], strict=True)
+    return [{"name": name, "masks": masks, "genders": genders} for name, masks, genders in rows]
 
 
 def _mistakes(predictions: pd.DataFrame, cuts: AgeCuts, store: Store) -> list[dict[str, Any]]:
-    worst = worst_mistakes(predictions, N_MISTAKES)
-    columns = (
-        "sample_id",
-        "person_id",
-        "root",
-        "path",
-        "sha256",
-        "target",
-        "predicted",
-        "confidence",
-        "truth",
-        "is_synthetic",
-    )
+    """Return a card for each of the worst mistakes; `image` is None if the photo cannot be read."""
     cards = []
-    for values in worst[list(columns)].to_dict("records"):
-        row: dict[str, Any] = {str(name): value for name, value in values.items()}
+    for row in worst_mistakes(predictions, N_MISTAKES).to_dict("records"):
         names = (MASKS, GENDERS, cuts.names)
-        true, predicted = (split_class_id(np.asarray(row[key])) for key in ("target", "predicted"))
-        words = zip(names, true, predicted, strict=True)
-        row["words"] = [{"true": kind[t], "predicted": kind[p], "wrong": t != p} for kind, t, p in words]
-        row["picture"] = _thumbnail(store, row["root"], row["path"])
-        cards.append(row)
+        labelled, predicted = (split_class_id(np.asarray(row[key])) for key in ("target", "predicted"))
+        card: dict[str, Any] = {str(name): value for name, value in row.items()}
+        card["labels"] = [
+            {"labelled": kind[t], "predicted": kind[p], "wrong": t != p}
+            for kind, t, p in zip(names, labelled, predicted, strict=True)
+        ]
+        card["image"] = thumbnail_url(store, card, *_MISTAKE_PX)
+        cards.append(card)
     return cards
-
-
-def _thumbnail(store: Store, root: str, path: str) -> str | None:
-    """A data URL of the picture, at most THUMBNAIL_PX high; None when the file is gone, which the page says."""
-    try:
-        image = load_rgb(store.file_of(root, path))
-    except StageError:
-        return None
-    scale = min(1.0, THUMBNAIL_PX / image.shape[0])
-    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

@@ -1,4 +1,4 @@
-"""The figures of a run, from its table of predictions. What the report shows and `scores.json` keeps."""
+"""The figures of a run, computed from its predictions, for scores.json and the report."""
 
 from __future__ import annotations
 
@@ -23,13 +23,11 @@ from train.evaluation import (
 Summary = dict[str, Any]
 
 
-def label_names(task: str, cuts: AgeCuts) -> list[str]:
-    """The names of a task's classes."""
-    return {"class": class_names(cuts), "mask": list(MASKS), "gender": list(GENDERS), "age": list(cuts.names)}[task]
-
-
 def summarise(predictions: pd.DataFrame, cuts: AgeCuts, seed: int = 0) -> Summary:
-    """All figures, as plain JSON values. `predictions` has the rows of train and val; scores are those of val."""
+    """Return all figures as plain JSON values.
+
+    `predictions` has the rows of train and val; scores are of val. `seed` is that of the bootstrap.
+    """
     val = predictions[predictions["split"] == "val"]
     target, predicted = val["target"].to_numpy(np.int64), val["predicted"].to_numpy(np.int64)
     counts = confusion_of(target, predicted)
@@ -53,7 +51,7 @@ def summarise(predictions: pd.DataFrame, cuts: AgeCuts, seed: int = 0) -> Summar
 
 
 def _parts(predictions: pd.DataFrame) -> list[Summary]:
-    """Scores of validation and training rows, real and synthetic apart."""
+    """Return the scores of validation and training rows, real and synthetic separately."""
     parts = []
     for split in ("val", "train"):
         for synthetic in (False, True):
@@ -71,19 +69,26 @@ def _calibration(rows: pd.DataFrame, target: np.ndarray) -> float:
 
 
 def _per_label(counts: np.ndarray, task: str, cuts: AgeCuts) -> list[Summary]:
-    """Precision, recall and F1 of each class of a task; None where there is nothing to divide by."""
+    """Return precision, recall and F1 of each class of a task; NaN where there is nothing to divide by."""
     hits, true, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision, recall = hits / predicted, hits / true
-    columns = zip(label_names(task, cuts), true, precision, recall, f1_per_class(counts), strict=True)
+    columns = zip(_class_names(task, cuts), true, precision, recall, f1_per_class(counts), strict=True)
     return [
         {"name": name, "rows": int(rows), "precision": float(p), "recall": float(r), "f1": float(f1)}
         for name, rows, p, r, f1 in columns
     ]
 
 
+def _class_names(task: str, cuts: AgeCuts) -> list[str]:
+    return {"class": class_names(cuts), "mask": list(MASKS), "gender": list(GENDERS), "age": list(cuts.names)}[task]
+
+
 def _age_by(task: str, target: np.ndarray, predicted: np.ndarray) -> list[list[Summary]]:
-    """For each true age class (rows) and state of a task (columns): how often the age class is right, and all three."""
+    """Return accuracies by labelled age class (rows) and class of another task (columns).
+
+    `age_accuracy` is that of the age class, `accuracy` that of all three labels together.
+    """
     age, age_hit = split_class_id(target)[2], split_class_id(predicted)[2] == split_class_id(target)[2]
     other = split_class_id(target)[TASKS[1:].index(task)]
     cells = [[(other == state) & (age == old) for state in range(N_OF_TASK[task])] for old in range(N_AGE_CLASSES)]
@@ -101,7 +106,7 @@ def _age_by(task: str, target: np.ndarray, predicted: np.ndarray) -> list[list[S
 
 
 def _rows_by_class(predictions: pd.DataFrame, cuts: AgeCuts) -> list[Summary]:
-    """How many pictures of each class were used, by split and by real or synthetic."""
+    """Return the number of images of each class, by split and by real or synthetic."""
     kinds = predictions["is_synthetic"].map({False: "real", True: "synthetic"})
     counted = predictions.groupby([predictions["target"], predictions["split"], kinds]).size()
     return [
@@ -117,18 +122,9 @@ def _rows_by_class(predictions: pd.DataFrame, cuts: AgeCuts) -> list[Summary]:
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: None stands for "nothing to divide by"."""
+    """Replace NaN, which JSON does not have, by None."""
     if isinstance(value, dict):
         return {key: _without_nan(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_without_nan(part) for part in value]
     return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def worst_mistakes(predictions: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """Validation rows that are surest of a wrong class: largest first by probability over that of the true class."""
-    val = predictions[predictions["split"] == "val"]
-    probability = val[PROBABILITIES].to_numpy()
-    truth = probability[np.arange(len(val)), val["target"].to_numpy(np.int64)]
-    wrong = val.assign(truth=truth, margin=val["confidence"] - truth)[val["target"] != val["predicted"]]
-    return wrong.sort_values(["margin", "sample_id"], ascending=[False, True]).head(limit)

@@ -1,4 +1,4 @@
-"""Counts, charts and picture statistics of a version, and its report."""
+"""The dataset report: counts, charts, mean images and colours of a version."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from PIL import Image
 from data_manifests.cli.main import cli
 from data_manifests.taxonomy import SHOTS, AgeCuts, class_names
 from data_manifests.versions.store import Store
+from reporting.charts import Figure, to_svg
 from reporting.dataset.census import EVERYTHING, take_census
-from reporting.dataset.class_charts import figures, version_figure
+from reporting.dataset.class_charts import census_figures, version_figure
 from reporting.dataset.colour_charts import colour_figure
-from reporting.mean_images import is_measured, measure
-from reporting.theme import BY_PAGE, LIGHT, Figure, to_svg
+from reporting.mean_images import is_measured, measure_images
+from reporting.theme import LIGHT, PAGE
 from tests.conftest import write_photos
 from tests.support.manifest_tables import manifest, photo, synthetic
 
@@ -128,13 +129,14 @@ def test_charts_show_the_counts_and_mark_cuts_and_hard_ages() -> None:
         ("c", "female", 59, "val"),
         ("d", "female", 70, "val"),
     ]
-    found = {figure.key: figure for figure in figures(take_census(people_table(*people)), EVERYTHING, CUTS, LIGHT)}
+    census = take_census(people_table(*people))
+    found = {figure.key: figure for figure in census_figures(census, EVERYTHING, CUTS, LIGHT)}
     assert list(found) == ["classes", "strata", "ages", "pyramid", "masks", "sizes"]
     assert found["classes"].title.startswith("6 of 18 classes are empty: worn male ≥60, worn female <30, ")
     rows = drawn(found["classes"])
-    assert {"name": "worn male <30", "kind": "real", "count": 5} in rows
+    assert {"name": "worn male <30", "kind": "real", "count": 5, "description": "worn male <30, real: 5"} in rows
     assert {"name": "worn male ≥60", "count": 0, "text": "0", "empty": True} in rows
-    assert found["ages"].title == "50.0 % of the profiles are 57 to 59, where a year decides the class"
+    assert found["ages"].title == "50.0 % of the profiles are 57 to 59, where one year decides the class"
     rows = drawn(found["ages"])
     assert [row["from"] for row in rows if set(row) == {"from"}] == [30, 60]
     assert {(row["from"], row["to"]) for row in rows if row.get("text") == "57–59"} == {(57, 60)}
@@ -144,19 +146,20 @@ def test_charts_show_the_counts_and_mark_cuts_and_hard_ages() -> None:
     assert (rows["55–59", "male"], rows["55–59", "female"], rows["70–74", "female"]) == (1, 1, 1)
     assert found["masks"].title == "Masks: “incorrect” and “none” are the rarest, 14.3 % each"
     assert {row["split"] for row in drawn(found["masks"])} == {"all", "train", "val"}
-    assert found["sizes"].title == "All pictures are 384 × 512 pixels"
+    assert found["sizes"].title == "All images are 384 × 512 pixels"
 
 
 def test_many_sizes_are_summed_up() -> None:
     table = manifest([photo(f"p{i}", width_px=100 + min(i, 11)) for i in range(14)])
-    [figure] = [one for one in figures(take_census(table), EVERYTHING, CUTS, LIGHT) if one.key == "sizes"]
-    assert figure.title == "21.4 % of the pictures are 111 × 512 pixels; 12 sizes in all"
-    assert {"name": "4 other sizes", "kind": "real", "count": 4} in drawn(figure)
+    [figure] = [one for one in census_figures(take_census(table), EVERYTHING, CUTS, LIGHT) if one.key == "sizes"]
+    assert figure.title == "21.4 % of the images are 111 × 512 pixels; 12 sizes in all"
+    row = {"name": "4 other sizes", "kind": "real", "count": 4, "description": "4 other sizes, real: 4"}
+    assert row in drawn(figure)
 
 
 def test_nothing_usable_draws_nothing() -> None:
     table = manifest([photo("a", status="failed")])
-    assert figures(take_census(table), EVERYTHING, CUTS, LIGHT) == []
+    assert census_figures(take_census(table), EVERYTHING, CUTS, LIGHT) == []
 
 
 def test_versions(store: Store) -> None:
@@ -165,7 +168,7 @@ def test_versions(store: Store) -> None:
     two = store.write("faces", people_table(("a", "male", 25, "train"), ("b", "male", 65, "val")), "apply")
     figure = version_figure([one, two], LIGHT)
     assert figure is not None
-    counts = {(row["label"], row["ages"]): row["pictures"] for row in drawn(figure)}
+    counts = {(row["label"], row["ages"]): row["images"] for row in drawn(figure)}
     assert counts["@1 ingest", "≥60"] == 0
     assert counts["@2 apply", "≥60"] == counts["@2 apply", "<30"] == 7
 
@@ -173,8 +176,8 @@ def test_versions(store: Store) -> None:
 def test_svg_is_text_that_scales_and_follows_the_page() -> None:
 
     census = take_census(people_table(("a", "male", 25, "train")))
-    for figure in figures(census, EVERYTHING, CUTS, BY_PAGE):
-        svg = to_svg(figure, 510)
+    for figure in census_figures(census, EVERYTHING, CUTS, PAGE):
+        svg = to_svg(figure.chart, figure.key, 510)
         opening = svg[: svg.index(">")]
         assert re.match(r'<svg class="chart" role="img" viewBox="0 0 \d', opening)
         assert 'width="' not in opening
@@ -202,7 +205,7 @@ def test_mean_images_and_colours(store: Store, tmp_path: Path) -> None:
     colours = [(200, 100, 0), (100, 100, 0), (0, 0, 255)]
     plain_photos(store, tmp_path / "p", colours, gender=["male", "male", "female"])
     read = store.read("plain")
-    found = measure(store, read.version, read.table)
+    found = measure_images(store, read.version, read.table)
     assert found is not None
     male, female = class_names(CUTS).index("none male <30"), class_names(CUTS).index("none female <30")
     assert found.read[[male, female]].tolist() == [2, 1]
@@ -214,7 +217,7 @@ def test_mean_images_and_colours(store: Store, tmp_path: Path) -> None:
     assert found.deviation == pytest.approx(np.std(np.array(colours), axis=0))
     assert found.histogram.sum(1) == pytest.approx([1, 1, 1])
     assert found.histogram[0, 200] == pytest.approx(1 / 3)
-    assert found.note() == "Measured on 3 of 3 pictures, at most 2 of a class."
+    assert found.note() == "Measured on 3 of 3 images, at most 2 of a class."
     assert "red 100" in {row.get("text") for row in drawn(colour_figure(found, LIGHT))}
 
 
@@ -223,15 +226,15 @@ def test_each_class_counts_as_often_as_it_stands_in_the_version_and_the_draw_is_
 ) -> None:
     plain_photos(store, tmp_path / "p", [(240, 0, 0)] * 9 + [(0, 0, 0)], gender=["male"] * 9 + ["female"])
     read = store.read("plain")
-    found = measure(store, read.version, read.table, per_class=3)
+    found = measure_images(store, read.version, read.table, per_class=3)
     assert found is not None
     assert found.read.sum() == 4
     assert found.mean[0] == pytest.approx(240 * 0.9)
-    assert found.note() == "Measured on 4 of 10 pictures, at most 3 of a class."
+    assert found.note() == "Measured on 4 of 10 images, at most 3 of a class."
     assert is_measured(store, read.version, per_class=3)
     for file in (tmp_path / "p").iterdir():
         file.unlink()
-    again = measure(store, read.version, read.table, per_class=3)  # kept
+    again = measure_images(store, read.version, read.table, per_class=3)  # kept
     assert again is not None
     assert (again.means == found.means).all()
 
@@ -245,17 +248,17 @@ def test_files_that_cannot_be_read_are_told(store: Store, tmp_path: Path) -> Non
     (tmp_path / "p" / "p2.png").symlink_to(tmp_path / "secret.png")
     read = store.read("plain")
     ticks: list[tuple[int, int]] = []
-    found = measure(store, read.version, read.table, tick=lambda done, of: ticks.append((done, of)))
+    found = measure_images(store, read.version, read.table, on_progress=lambda done, total: ticks.append((done, total)))
     assert found is not None
     assert ticks == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert found.read.sum() == 1
     assert len(found.unreadable) == 3
-    assert found.note() == "Measured on 1 of 4 pictures, at most 4 of a class."
-    assert found.trouble() == "3 could not be read, such as p0.png: No such file or directory."
+    assert found.note() == "Measured on 1 of 4 images, at most 4 of a class."
+    assert found.problem() == "3 could not be read, such as p0.png: No such file or directory."
     assert "p2.png: lies outside of its folder" in found.unreadable
     assert not is_measured(store, read.version)
     (tmp_path / "p" / "p3.png").unlink()
-    nothing = measure(store, read.version, read.table)
+    nothing = measure_images(store, read.version, read.table)
     assert nothing is not None
     assert nothing.read.sum() == 0
 
@@ -283,7 +286,7 @@ def test_the_report_is_one_file_with_everything_inside(
         assert address.startswith("data:image/jpeg;base64,")
     assert not re.search(r"url\((?!#)|@import|<script|<link", page)
     assert "Red is the brightest" in page or "Green is the brightest" in page or "Blue is the brightest" in page
-    assert "Measured on 12 of 12 pictures" in page
+    assert "Measured on 12 of 12 images" in page
 
 
 def test_what_a_manifest_says_is_escaped(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
