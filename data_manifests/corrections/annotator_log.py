@@ -39,13 +39,14 @@ class AnnotationHistory:
         self._kept: dict[str, deque[str]] = {}  # their keys, by kind
         self._restated: dict[str, list[tuple[str, LabelKey]]] = {}  # by save: person and label of restated values
         self._save_ids: set[str] = set()  # also of saves that were undone
+        self._time_text, self._time = "", datetime.min
 
     # -- events -------------------------------------------------------------------------------------------------
     def add(self, record: Correction, file: str, line: int) -> None:
         """Add an event that stands on a line (from 1) of a file."""
         if record.save_id:
             self._save_ids.add(record.save_id)
-        save, undo = record.save_key, ""
+        save, undo = intern(record.save_key), ""
         person, key = record.person_id, _key_of(record)
         if record.undoes:
             self._remove(self._save_named(record.undoes))
@@ -57,8 +58,9 @@ class AnnotationHistory:
             if save not in self._saves:
                 self._keep(save)
             self._saves[save].append(record)
-        time = datetime.fromisoformat(record.time)
-        annotation = Annotation(intern(record.new), intern(record.old), time, file, line, save, undo)
+        if record.time != self._time_text:  # the records of a save share one object: a log may have a million
+            self._time_text, self._time = record.time, datetime.fromisoformat(record.time)
+        annotation = Annotation(intern(record.new), intern(record.old), self._time, file, line, save, undo)
         events = self._labels.setdefault(person, {}).setdefault(key, [])
         if not events or events[-1].order < annotation.order:
             events.append(annotation)
