@@ -24,9 +24,7 @@ _OPTIONS_OF = {"table": ("map", "value", "csv", "images", "mask"), "utkface": ("
 
 @click.command("ingest")
 @click.argument("source", type=click.Path(path_type=Path), metavar="SRC")
-@click.option(
-    "--layout", required=True, type=click.Choice(list(LAYOUTS)), help="Set the layout of SRC."
-)
+@click.option("--layout", required=True, type=click.Choice(list(LAYOUTS)), help="Set the layout of SRC.")
 @click.option("--name", required=True, help="Name the manifest, and the photo folder in roots.json.")
 @click.option(
     "--age-cuts",

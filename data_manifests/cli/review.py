@@ -1,4 +1,4 @@
-"""`python -m data_manifests agreement | consensus`: what reviewing needs beside the app."""
+"""The commands `agreement` and `consensus`, which compare and combine the logs of several annotators."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from data_manifests.agreement import (
     annotated_labels,
     conflicts,
     decide,
+    most_likely,
     read_sources,
     to_corrections,
     write_log,
@@ -31,96 +32,97 @@ _LIMIT = 20
 
 @click.command("agreement")
 @click.argument("csvs", nargs=-1, required=True, type=_PATH, metavar="CSV...")
-@click.option("--limit", default=_LIMIT, show_default=True, help="List at most so many conflicts.")
+@click.option("--limit", default=_LIMIT, show_default=True, help="List at most this many conflicts.")
 def agreement_command(csvs: tuple[Path, ...], limit: int) -> None:
-    """Tell how far annotators agree.
+    """Report inter-annotator agreement.
 
-    Per field: how many labels were judged by two people or more, Cohen's kappa of every pair and Fleiss' kappa of all,
-    then the labels on which they differ. A record that accepts a label (new is old) is a word too. Ages are compared by
-    class.
+    Print for each field the number of labels annotated by two people or more, Cohen's kappa of every pair and Fleiss'
+    kappa of all, then the labels in conflict. A record that confirms a label (new is old) counts as an annotation.
+    Ages are compared by class.
     """
-    labels, cuts = _read(csvs)
+    labels, cuts = _read_logs(csvs)
     for name in FIELDS:
         found = agreement(labels, name, cuts)
         if found.labels:
-            click.echo("\n".join([*agreement_lines(found), ""]))
-    open_ = conflicts(labels, cuts)
-    for label in open_[:limit]:
+            click.echo("\n".join([*_agreement_lines(found), ""]))
+    in_conflict = conflicts(labels, cuts)
+    for label in in_conflict[:limit]:
         click.echo(f"{label.name}: {label.summary()}")
-    if len(open_) > limit:
-        click.echo(f"… and {len(open_) - limit} more; --limit shows them")
-    settled = sum(bool(label.adjudications) for label in open_)
-    click.echo(f"{len(labels)} labels judged, {len(open_)} conflicts, {settled} of them adjudicated")
+    _echo_more(len(in_conflict), limit)
+    adjudicated = sum(bool(label.adjudications) for label in in_conflict)
+    click.echo(f"{len(labels)} labels annotated, {len(in_conflict)} conflicts, {adjudicated} of them adjudicated")
 
 
 @click.command("consensus")
 @click.argument("csvs", nargs=-1, required=True, type=_PATH, metavar="CSV...")
-@click.option("--rule", required=True, type=click.Choice(RULES))
-@click.option("--adjudicator", default="", metavar="NAME", help="adjudicator: whose word settles a conflict.")
-@click.option("--out", required=True, type=_PATH, metavar="FILE", help="The log to write.")
-@click.option("--limit", default=_LIMIT, show_default=True, help="List at most so many labels that stay open.")
+@click.option("--rule", required=True, type=click.Choice(RULES), help="Choose the rule that decides a label.")
+@click.option("--adjudicator", default="", metavar="NAME", help="adjudicator: Name the person who decides conflicts.")
+@click.option("--out", required=True, type=_PATH, metavar="FILE", help="Write the consensus log to FILE.")
+@click.option("--limit", default=_LIMIT, show_default=True, help="List at most this many open labels.")
 def consensus_command(csvs: tuple[Path, ...], rule: str, adjudicator: str, out: Path, limit: int) -> None:
-    """Make one log out of several annotators' logs.
+    """Combine the logs of several annotators into one.
 
     \b
-    unanimous    all words are alike
-    majority     more than half of the words are alike
-    adjudicator  NAME's word where there is one, else as unanimous
-    cleanlab     CROWDLAB: words weighed by how each annotator does, with the scores of audit;
-                 labels that audit has not scored: as unanimous
+    unanimous    all annotations agree
+    majority     more than half of the annotations agree
+    adjudicator  the value given by NAME if there is one, otherwise as unanimous
+    cleanlab     CROWDLAB: annotations weighted by the reliability of each annotator, with the
+                 scores of audit; labels without such scores as unanimous
 
-    What the rule does not decide is told and left out. Apply FILE alone, without the logs that it was made from.
+    Labels that the rule does not decide are listed and left out. Apply FILE alone, without the logs it was made from.
     """
     if out in csvs:
         raise ConfigError(f"--out must be a new file, not one of the logs that are read. Got {str(out)!r} instead.")
-    labels, cuts = _read(csvs)
-    most_likely = None
-    if rule == "cleanlab":
-        from data_manifests.agreement import most_likely as weight
-
-        most_likely = weight(open_store(), labels, cuts)
-    decisions = decide(labels, rule, cuts, adjudicator=adjudicator, most_likely=most_likely)
-    open_ = [one for one in decisions if not one.value]
-    for one in open_[:limit]:
-        click.echo(f"open: {one.label.name}: {one.label.summary()} ({one.reason})")
-    if len(open_) > limit:
-        click.echo(f"… and {len(open_) - limit} more; --limit shows them")
+    labels, cuts = _read_logs(csvs)
+    likeliest = most_likely(open_store(), labels, cuts) if rule == "cleanlab" else None
+    decisions = decide(labels, rule, cuts, adjudicator=adjudicator, most_likely=likeliest)
+    undecided = [decision for decision in decisions if not decision.value]
+    for decision in undecided[:limit]:
+        click.echo(f"open: {decision.label.name}: {decision.label.summary()} ({decision.reason})")
+    _echo_more(len(undecided), limit)
     unused = sum(bool(label.adjudications) for label in labels) if rule != "adjudicator" else 0
     if unused:
-        click.echo(f"{unused} adjudicated labels: this rule counts words only; --rule adjudicator --adjudicator NAME")
+        click.echo(f"{unused} adjudications were not used; use --rule adjudicator --adjudicator NAME to apply them")
     write_log(out, to_corrections(decisions, rule, adjudicator))
-    click.echo(f"{out}: {len(decisions) - len(open_)} labels decided ({rule}), {len(open_)} open")
+    click.echo(f"{out}: {len(decisions) - len(undecided)} labels decided ({rule}), {len(undecided)} open")
 
 
-def _read(csvs: tuple[Path, ...]) -> tuple[list[AnnotatedLabel], AgeCuts]:
-    """Units of the logs, and the age cuts of the versions that they name."""
+def _read_logs(csvs: tuple[Path, ...]) -> tuple[list[AnnotatedLabel], AgeCuts]:
+    """Return the annotated labels of the logs, and the age cuts of the versions that they name."""
     corrections = read_corrections(csvs)
     for row in corrections.to_pylist():
         if row["problem"]:
             click.echo(f"{row['file']} line {row['line']} is left out: {row['problem']}")
         elif row["annotator"].startswith(SIGNATURE):
-            raise ConfigError(f"{row['file']} is a consensus, not an annotator's log: leave it out.")
+            raise ConfigError(f"a log must be an annotator's. {row['file']} is a consensus log; leave it out.")
     sources, cuts = read_sources(open_store(), corrections)
     if cuts is None:
         cuts = AgeCuts()
-        click.echo(f"no version that the logs name is in this workspace: age cuts {cuts.middle},{cuts.old} are taken")
+        click.echo(
+            f"the workspace has no version that the logs name; using the default age cuts {cuts.middle},{cuts.old}"
+        )
     return annotated_labels(corrections, sources), cuts
 
 
-def agreement_lines(found: Agreement) -> list[str]:
-    """One field as text."""
-    same = f"{found.same} alike ({_share(found.same, found.shared)})" if found.shared else "nothing to compare"
-    lines = [f"{found.field:10} {found.labels} labels judged, {found.shared} by two or more: {same}"]
+def _agreement_lines(found: Agreement) -> list[str]:
+    """Return the figures of one field as text lines."""
+    same = f"{found.same} agree ({_percent(found.same, found.shared)})" if found.shared else "nothing to compare"
+    lines = [f"{found.field:10} {found.labels} labels annotated, {found.shared} by two or more: {same}"]
     if found.shared:
         lines.append(f"{'':10} Fleiss' kappa {_kappa(found.fleiss)}")
     for pair in found.pairs:
         if pair.shared:
-            told = f"{pair.same} of {pair.shared} alike ({_share(pair.same, pair.shared)})"
-            lines.append(f"{'':10} {pair.a} and {pair.b}: {told}, Cohen's kappa {_kappa(pair.kappa)}")
+            agreeing = f"{pair.same} of {pair.shared} agree ({_percent(pair.same, pair.shared)})"
+            lines.append(f"{'':10} {pair.a} and {pair.b}: {agreeing}, Cohen's kappa {_kappa(pair.kappa)}")
     return lines
 
 
-def _share(part: int, whole: int) -> str:
+def _echo_more(count: int, limit: int) -> None:
+    if count > limit:
+        click.echo(f"… and {count - limit} more; use --limit to list them")
+
+
+def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %"
 
 

@@ -76,7 +76,7 @@ def row_lines(table: pa.Table, most: int) -> list[str]:
         reason = f"  {row['reason']}" if row["reason"] else ""
         lines.append(f"{row['sample_id']}  {row['path']}  {labels}  {row['status']}{reason}")
     more = table.num_rows - len(rows)
-    return lines + ([f"… and {more:,} more; --limit shows them"] if more > 0 else [])
+    return lines + ([f"… and {more:,} more; use --limit to list them"] if more > 0 else [])
 
 
 def failure_lines(table: pa.Table, most: int = 8) -> list[str]:

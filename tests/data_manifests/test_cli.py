@@ -195,7 +195,7 @@ def test_failed_rows_are_listed_by_kind(photos: Path) -> None:
     assert lines[-1] == "faces@1: 13 rows (ok 10, fallback 0, failed 3, excluded 0)"
     shown = call("show", "faces", "--status", "failed", "--limit", 1)
     assert "x1.png  none male 30  failed  ingest: file does not exist" in shown[0]
-    assert shown[1] == "… and 2 more; --limit shows them"
+    assert shown[1] == "… and 2 more; use --limit to list them"
     assert call("show", "faces", "--status", "excluded") == ["no row of faces@1 has status excluded"]
 
 
@@ -280,6 +280,12 @@ def test_errors_are_one_line_and_exit_with_2(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("error: manifest 'nobody' is not in")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_command_line_loads_no_slow_package() -> None:
+    """pandas alone takes longer to load than all of the toolkit; Arrow loads it to convert a Python list."""
+    code = "import data_manifests.cli, sys; print([n for n in ('pandas', 'sklearn', 'torch') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip() == "[]"
 
 
 def test_schema_prints_the_page() -> None:

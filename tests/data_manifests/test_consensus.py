@@ -255,10 +255,10 @@ def test_commands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         records = [said(row, "mask", "none", word, by, manifest=pinned) for row, word in zip(rows, new, strict=True)]
         files.append(str(log(store.workspace / f"{by}.csv", *records)))
     told = CliRunner().invoke(cli, ["agreement", *files], catch_exceptions=False).output
-    assert "3 labels judged, 3 by two or more: 2 alike (66.7 %)" in told
-    assert "ann and bob: 2 of 3 alike (66.7 %), Cohen's kappa 0.400" in told
+    assert "3 labels annotated, 3 by two or more: 2 agree (66.7 %)" in told
+    assert "ann and bob: 2 of 3 agree (66.7 %), Cohen's kappa 0.400" in told
     assert f"mask of {rows[1]['sample_id']}: ann: none; bob: worn" in told
-    assert told.endswith("3 labels judged, 1 conflicts, 0 of them adjudicated\n")
+    assert told.endswith("3 labels annotated, 1 conflicts, 0 of them adjudicated\n")
     out = store.workspace / "consensus.csv"
     told = CliRunner().invoke(cli, ["consensus", *files, "--rule", "unanimous", "--out", str(out)]).output
     assert told.endswith("consensus.csv: 2 labels decided (unanimous), 1 open\n")
@@ -267,7 +267,7 @@ def test_commands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (report.counts["applied"], report.counts["already"]) == (1, 1)
     failed = CliRunner().invoke(cli, ["agreement", str(out)])
     assert isinstance(failed.exception, ConfigError)
-    assert "is a consensus, not an annotator's log" in str(failed.exception)
+    assert "is a consensus log; leave it out." in str(failed.exception)
 
 
 def test_a_broken_line_is_told_and_the_rest_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,5 +276,5 @@ def test_a_broken_line_is_told_and_the_rest_counts(store: Store, monkeypatch: py
     path.write_text(path.read_text() + "torn")
     told = CliRunner().invoke(cli, ["agreement", str(path)], catch_exceptions=False).output
     assert "ann.csv line 3 is left out: must have 14 cells" in told
-    assert "no version that the logs name is in this workspace: age cuts 30,60 are taken" in told
-    assert told.endswith("1 labels judged, 0 conflicts, 0 of them adjudicated\n")
+    assert "no version that the logs name; using the default age cuts 30,60" in told
+    assert told.endswith("1 labels annotated, 0 conflicts, 0 of them adjudicated\n")
