@@ -1,10 +1,11 @@
-"""How long table work takes, against pandas on CSV files: python -m benchmarks.manifests [--rows N] [--json]
+"""Duration of table operations, compared with pandas on CSV files: python -m benchmarks.manifests [--rows N] [--json]
 
-A drawn manifest of people with seven shots each (ids, paths, hashes, labels, boxes; no pictures) is written, read,
-compared with a corrected and split copy, corrected and split. Each figure is the best of three runs, the opponent's of
-one: what a user would write with pandas, without versions, checks, families, conflicts or stability. Its loop of
-corrections runs over 20 and is scaled up. `peak_mb` is the process's largest memory before the opponent starts, the
-drawn table included. `…_cpu_s` is processor time, which says more than the clock on a machine that is busy elsewhere.
+A generated manifest of people with seven shots each (ids, paths, hashes, labels, boxes; no images) is written, read,
+split, corrected, and compared with the split and corrected copy. Each figure is the best of three runs. The baseline,
+run once, is the code that a user would write with pandas, without versions, validation, lineage, conflicts or stable
+splits; its loop of corrections runs over 20 and is scaled up. `peak_mb` is the peak memory of the process before the
+baseline starts, including the generated table. `…_cpu_s` is processor time, which is more reliable than wall-clock time
+on a busy machine.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from data_manifests.versions.store import Store
 
 LIMITS = {"write_s": 3, "read_s": 1, "diff_s": 4, "apply_s": 2, "split_s": 3, "peak_mb": 2048}
 CORRECTIONS = 10_000
-_LOOPED = 20  # corrections that the opponent's loop really makes
+_LOOPED = 20  # corrections in the loop of the baseline
 _CUTS = AgeCuts()
 Result = TypeVar("Result")
 
 
 def draw_manifest(rows: int, rng: np.random.Generator) -> pa.Table:
-    """A manifest of `rows` photos, seven per person."""
+    """Return a manifest of `rows` photos, seven per person."""
     number = np.arange(rows)
     person_of, people = number // len(SHOTS), rows // len(SHOTS) + 1
     names = pc.binary_join_element_wise("p", pc.utf8_lpad(pa.array(np.arange(people)).cast(pa.string()), 7, "0"), "")
@@ -75,7 +76,7 @@ def _same(text: str, rows: int) -> pa.Array:
 
 
 def draw_log(table: pa.Table, path: Path, rng: np.random.Generator) -> list[dict[str, str]]:
-    """Write a log of corrections of random photos: genders of persons, ages and masks of photos, exclusions."""
+    """Write a log of corrections of random photos: gender by person, age and mask by photo, exclusions."""
     chosen = pa.array(rng.choice(table.num_rows, min(CORRECTIONS, table.num_rows), replace=False))
     rows = table.select(["sample_id", "person_id", "sha256", "gender", "age", "mask"]).take(chosen).to_pylist()
     records = []
@@ -94,7 +95,7 @@ def draw_log(table: pa.Table, path: Path, rng: np.random.Generator) -> list[dict
 
 
 def timed(work: Callable[[], Result], repeat: int = 3) -> tuple[float, float, Result]:
-    """Seconds of the quickest run by the clock and by the processor (all threads), and the result."""
+    """Return the shortest wall-clock and processor time (seconds, all threads) of `work`, and its result."""
     clock, processor = float("inf"), float("inf")
     for _ in range(repeat):
         started, used = time.perf_counter(), time.process_time()
@@ -104,7 +105,7 @@ def timed(work: Callable[[], Result], repeat: int = 3) -> tuple[float, float, Re
 
 
 def measure_ours(table: pa.Table, folder: Path, log: Path) -> dict[str, float]:
-    """The toolkit's figures. Every write is a new manifest, so that none is recognised as written already."""
+    """Return the toolkit's figures. Every write uses a new name, because an existing version is not written again."""
     store, figures = Store(folder), {}
     names = iter(f"faces{i}" for i in range(3))
     figures["write_s"], figures["write_cpu_s"], version = timed(lambda: store.write(next(names), table, "ingest"))
@@ -123,13 +124,13 @@ def measure_ours(table: pa.Table, folder: Path, log: Path) -> dict[str, float]:
 
 
 def measure_pandas(table: pa.Table, folder: Path, records: list[dict[str, str]]) -> dict[str, float]:
-    """The opponent's figures, by the same names."""
+    """Return the figures of the baseline under the same names."""
     from sklearn.model_selection import train_test_split
 
     figures = {}
     kept = [name for name in table.column_names if table[name].null_count < table.num_rows and name != "box_xyxy"]
     frame = table.select(kept).to_pandas()
-    box = table["box_xyxy"].combine_chunks().flatten().to_numpy().reshape(-1, 4)  # CSV knows no lists
+    box = table["box_xyxy"].combine_chunks().flatten().to_numpy().reshape(-1, 4)  # CSV has no lists
     frame[["left", "top", "right", "bottom"]] = box
     path = folder / "faces.csv"
     figures["write_s"], *_ = timed(lambda: frame.to_csv(path, index=False), 1)
@@ -161,7 +162,7 @@ def measure_pandas(table: pa.Table, folder: Path, records: list[dict[str, str]])
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print all figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--json", action="store_true", help="print all figures as one JSON object on the last line")

@@ -1,4 +1,4 @@
-"""Shared by all tests: small photo folders drawn here, and where the real portraits are, if they are."""
+"""Fixtures and settings of all tests, and small generated photo folders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from data_manifests.versions.metadata import Version
 from data_manifests.versions.store import Store
 from pipeline.photos.images import save_rgb
 
-# In CI the same examples each time, so that a red run is about the change; at the desk new ones, which find more.
+# In CI the examples are fixed, so that a failure is due to the change; elsewhere they are random, to find more.
 settings.register_profile("ci", derandomize=True)
 if "CI" in os.environ:
     settings.load_profile("ci")
@@ -31,13 +31,13 @@ def store(tmp_path: Path) -> Store:
 
 
 def draw_picture(seed: int, width: int = 48, height: int = 64) -> np.ndarray:
-    """A small picture of soft colour that no other seed gives, (height, width, 3) uint8."""
+    """Return a small coloured image that is unique to the seed, (height, width, 3) uint8."""
     coarse = np.random.default_rng(seed).integers(0, 255, (4, 3, 3)).astype(np.float32)
     return np.kron(coarse, np.ones((height // 4, width // 3, 1))).astype(np.uint8)
 
 
 def write_photos(store: Store, folder: Path, count: int, name: str = "drawn") -> Version:
-    """Draw `count` pictures of as many people and write them as version 1 of a manifest."""
+    """Draw `count` images of as many people and write them as version 1 of a manifest."""
     rng = np.random.default_rng(count)
     saved = [save_rgb(draw_picture(i), folder, f"p{i:03d}.png") for i in range(count)]
     ids = [sample_id(image.path, file_sha256(folder / image.path)) for image in saved]

@@ -1,4 +1,4 @@
-"""Manifests for tests, without pictures: people with photos, crops of them and synthetic profiles."""
+"""Manifest tables for tests, without image files: photos, crops of them and synthetic profiles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data_manifests.versions.content_hash import sample_id
 
 
 def photo(person: str, shot: str = "normal", **values: Any) -> dict[str, Any]:
-    """A photo's row; `values` replace what is usual."""
+    """Return the row of a photo; `values` override the defaults."""
     path = f"images/{person}/{shot}.jpg"
     sha256 = hashlib.sha256(path.encode()).hexdigest()
     name = sample_id(path, "")
@@ -28,21 +28,21 @@ def photo(person: str, shot: str = "normal", **values: Any) -> dict[str, Any]:
 
 
 def crop(parent: dict[str, Any], **values: Any) -> dict[str, Any]:
-    """A row made from another one: the crop of a photo or of a synthetic picture."""
+    """Return the row of a crop made from a photo or a synthetic image."""
     path = f"crop/{parent['path']}"
     name = sample_id(path, "", parent["sample_id"])
     return parent | {"sample_id": name, "parent_id": parent["sample_id"], "root": "workspace", "path": path} | values
 
 
 def synthetic(parent: dict[str, Any], number: int = 1, shot: str = "mask1", **values: Any) -> dict[str, Any]:
-    """A shot of a synthetic profile rendered on a photo."""
+    """Return the row of a shot of a synthetic profile rendered on a photo."""
     profile = f"{parent['person_id']}/s{number}"
     made = {"profile_id": profile, "shot": shot, "mask": SHOT_MASK[shot], "is_synthetic": True}
     return crop(parent, path=f"synth/{profile}/{shot}.png", sample_id=sample_id(profile, shot)) | made | values
 
 
 def manifest(rows: Sequence[dict[str, Any]], cuts: AgeCuts | None = None) -> pa.Table:
-    """Rows → a conformed table with age class and class id."""
+    """Return rows as a conformed table with age class and class id."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = conform(pa.table({name: [row.get(name) for row in rows] for name in names}))
     age_class = age_class_of(table["age"], cuts or AgeCuts())
@@ -53,5 +53,5 @@ def manifest(rows: Sequence[dict[str, Any]], cuts: AgeCuts | None = None) -> pa.
 
 
 def column(table: pa.Table, name: str) -> dict[str, Any]:
-    """A column by sample_id."""
+    """Return the values of a column by sample_id."""
     return dict(zip(table["sample_id"].to_pylist(), table[name].to_pylist(), strict=True))
