@@ -115,7 +115,7 @@ def test_missing_audit_names_the_command_to_run(store: Store, monkeypatch: pytes
     bench.segmented_control[0].set_value("predicted").run()
     assert "python \\-m train fit people@1" in texts(bench)
     bench.segmented_control[0].set_value("excluded").run()
-    assert tiles_data(bench)["empty"] == "No correction has left a photo out of this version."
+    assert tiles_data(bench)["empty"] == "No correction has excluded a photo from this version."
 
 
 def test_differing_predictions_are_shown_most_confident_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
