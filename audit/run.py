@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from audit.checks import complete_weights
 from audit.features import describe_rows
 from audit.predictions import read_predictions
 from audit.settings import AuditSettings
@@ -85,23 +86,24 @@ def run_audit(
     """Audit a manifest; write the next version, `audit.html` and `queue.csv`.
 
     `out` defaults to audit/NAME-N in the workspace; `predictions` is a table as in audit/predictions.py. Raises
-    StageError if no picture can be read, ConfigError for an incomplete check.
+    StageError if no picture can be read, ConfigError for an unknown or incomplete check.
     """
     sample_ids = manifest.table.column("sample_id").to_pylist() if predictions else []
+    weights = complete_weights(settings.values)
     log_odds = read_predictions(predictions, sample_ids) if predictions else None
     features = describe_rows(manifest.table, settings, store)
     if not len(features.rows):
         raise StageError(
             f"{manifest.version.ref} has no picture that can be read. Run: python -m data_manifests verify REF"
         )
-    # Imported after the workers have ended: SciPy and scikit-learn hold 80 MB beside the workers' models otherwise.
+    # After the workers have ended: SciPy and scikit-learn would hold 80 MB beside the workers' models.
     from audit.checks import list_issues, photo_rows, run_checks
     from audit.results import add_columns, order_issues, rank_people, write_report
 
     rows = photo_rows(manifest.table, features)
     data = run_checks(rows, features, manifest.cuts, settings, log_odds.take(features.rows) if log_odds else None)
     issues = list_issues(data)
-    ranked = rank_people(issues, manifest.table.column("person_id").to_pandas(), settings.values)
+    ranked = rank_people(issues, manifest.table.column("person_id").to_pandas(), weights)
     queue = order_issues(issues, ranked)
     version = store.write(
         manifest.version.name,
@@ -109,6 +111,7 @@ def run_audit(
         "audit",
         parents=[manifest.version],
         parameters=settings.model_dump(exclude={"jobs", "executor", "report_people"})
+        | {"values": weights}
         | ({"predictions_sha256": log_odds.sha256} if log_odds else {}),
         seed=settings.seed,
     )

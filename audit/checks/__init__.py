@@ -6,16 +6,26 @@ and into issues. Importing this package loads neither SciPy nor scikit-learn; `l
 
 from audit.checks.data import AuditData, check_columns, photo_rows, run_checks
 from audit.checks.issues import LISTED, Issue, list_issues
-from audit.checks.table import CHECKS, Check, check_names, default_weights, find_check, load_checks, validate_table
+from audit.checks.table import (
+    Check,
+    all_checks,
+    check_names,
+    complete_weights,
+    default_weights,
+    find_check,
+    load_checks,
+    validate_table,
+)
 
 __all__ = [
-    "CHECKS",
     "LISTED",
     "AuditData",
     "Check",
     "Issue",
+    "all_checks",
     "check_columns",
     "check_names",
+    "complete_weights",
     "default_weights",
     "find_check",
     "list_issues",

@@ -1,7 +1,7 @@
-"""Identity check: photos that show another person than the one they are filed under.
+"""Identity check: photos that show another person than their `person_id`.
 
 The margin of a photo is its distance from the person's other photos less its distance from the nearest other person: a
-poor photo is far from everybody, a photo of another person only from those around it. On rendered people whose masked
+poor photo is far from all people, a photo of another person only from those around it. On rendered people whose masked
 photos scatter, ranking by the margin finds such photos with an average precision of 0.88, by the distance alone 0.36.
 The spread of margins within one person and between two is estimated from this set, per mask state, so no threshold
 comes from other data.
@@ -32,8 +32,8 @@ _BATCH_ROWS = 4096
 class IdentityScores:
     """Scores of P photos.
 
-    `p_correct` (P,) is the probability that a photo shows the person it is filed under (NaN for a person with a single
-    photo), `distance` (P,) its distance from that person's other photos, `nearest_person` (P,) the code of the nearest
+    `p_correct` (P,) is the probability that a photo shows the person of its `person_id` (NaN for a person with a single
+    photo), `distance` (P,) the distance from that person's other photos, `nearest_person` (P,) the code of the nearest
     other person and `nearest_distance` (P,) the distance from it.
     """
 

@@ -136,8 +136,8 @@ def _compare_hypotheses(
             if weight > MIN_SWAP_PROBABILITY:
                 swaps.append((int(members[i]), int(members[j]), weight))
         # Two mistakes in one profile share the weight above, so each photo is also compared by itself.
-        alone = np.exp(np.clip(single, -50, 50)).sum(axis=1)
-        p_correct[members] = 1 - np.maximum(p_wrong, alone / (1 + alone))
+        by_itself = np.exp(np.clip(single, -50, 50)).sum(axis=1)
+        p_correct[members] = 1 - np.maximum(p_wrong, by_itself / (1 + by_itself))
     return p_correct, swaps
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TABLE = "audit/checks/table.py"
 FUNCTIONS = ("score", "columns", "issues")
+OLD_NAMES = {"stranger": "identity"}  # of checks, in settings files written by earlier versions
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class LoadedCheck:
     issues: Callable[[AuditData], Iterator[Issue]]
 
 
+def all_checks() -> tuple[Check, ...]:
+    """Return the rows of the table."""
+    return CHECKS
+
+
 def check_names() -> list[str]:
     """Return the names of all checks, in the order of the table."""
     return [check.name for check in CHECKS]
@@ -85,6 +91,18 @@ def find_check(name: str) -> Check:
 def default_weights() -> dict[str, float]:
     """Return the weight of each check."""
     return {check.name: float(check.weight or 0) for check in CHECKS}
+
+
+def complete_weights(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the weight of each check, with the setting `values` in place of those of the table.
+
+    Raises ConfigError for an incomplete row and for an unknown check.
+    """
+    validate_table()
+    named = {OLD_NAMES.get(name, name): value for name, value in values.items()}
+    for name in named:
+        find_check(name)
+    return default_weights() | named
 
 
 def validate_table() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from audit.checks import CHECKS, AuditData, find_check
+from audit.checks import AuditData, all_checks, find_check
 from audit.results.fairness import flagged_by_group
 from audit.scoring import photo_name
 from data_manifests.taxonomy import SHOT_MASK, SHOTS
@@ -59,7 +59,7 @@ def write_report(
 def count_issues(queue: pd.DataFrame) -> list[dict[str, Any]]:
     """Return per check: name, label, issues that are more likely than not, and the sum of all probabilities."""
     counts = []
-    for check in CHECKS:
+    for check in all_checks():
         probability = queue[queue["kind"] == check.name]["probability"]
         likely, expected = int((probability >= 0.5).sum()), round(float(probability.sum()), 1)
         counts.append({"name": check.name, "label": check.label, "likely": likely, "expected": expected})
@@ -130,7 +130,7 @@ def _cards(data: AuditData, queue: pd.DataFrame, store: Store, people: int) -> I
 
 def _marked_samples(queue: pd.DataFrame) -> dict[str, list[str]]:
     """Return the kinds of issue of each sample, for the checks that mark photos."""
-    marks = {check.name for check in CHECKS if check.marks_photos}
+    marks = {check.name for check in all_checks() if check.marks_photos}
     kinds: dict[str, list[str]] = {}
     for issue in queue[queue["kind"].isin(marks)].to_dict("records"):
         for sample in issue["sample_ids"].split():
