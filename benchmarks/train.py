@@ -1,17 +1,17 @@
-"""How quickly pictures are trained on, from JPEG files, beside timm's own way of training.
+"""Speed of training from JPEG files, compared with timm's own training script.
 
-Opponent: what timm's train.py does, with timm's own parts: ImageDataset over folders of classes, create_loader with
-create_transform's augmentation in two worker processes, and the loop of train_one_epoch. Same photos, network, size,
-batch, augmentation, optimiser and threads. Each as it comes: train.py keeps channels first (--channels-last changes
-that) and full precision; ours takes mixed precision where the CPU has it, and is measured in full precision as well.
-The opponent decodes every photo in every epoch. Ours decodes once; that time is told apart (`decode_once_s`) and is not
-in the ratio of epochs, but `epochs_to_pay` says when it is paid.
+Baseline: timm's train.py, with timm's own parts: ImageDataset over folders of classes, create_loader with
+create_transform's augmentation in two worker processes, and the loop of train_one_epoch. Both use the same photos,
+network, size, batch, augmentation, optimiser and threads, and their own defaults: train.py trains channels first (see
+--channels-last) in full precision; this toolkit uses mixed precision where the CPU has it, and is measured in full
+precision as well. The baseline decodes every photo in every epoch. This toolkit decodes once; that time is reported
+separately (`decode_once_s`), outside the ratio of epochs; after `epochs_to_pay` epochs it is recovered.
 
-    speedup_vs_timm_style   images per second of an epoch, ours over the opponent's
-    speedup_same_precision  the same with ours in full precision
-    cached_head_speedup     time of an end-to-end epoch over that of one that trains a head on kept features
-    loader_headroom         how many times quicker our loader alone is than our training: decoding is no bottleneck
-    rss_mb                  memory after each epoch of ours; flat
+    speedup_vs_timm_style   images per second of an epoch, this toolkit over the baseline
+    speedup_same_precision  the same with this toolkit in full precision
+    cached_head_speedup     time of an end-to-end epoch over that of an epoch of a head on cached features
+    loader_headroom         time of a training epoch over that of the loader alone: above 1, decoding is no bottleneck
+    rss_mb                  memory after each epoch of this toolkit; constant
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def settings_of(backbone: str, side: int, precision: str, **model: Any) -> Train
 
 
 def photos(folder: Path, persons: int) -> tuple[Store, Manifest]:
-    """Rendered people of 384×512 as a manifest with a split."""
+    """Write rendered people of 384×512 as a manifest with a split."""
     write_demo(folder / "photos", persons, 3)
     store = Store(folder / "workspace")
     table = LAYOUTS["profiles"](folder / "photos", root_name="photos", cuts=AgeCuts())
@@ -80,7 +80,7 @@ def photos(folder: Path, persons: int) -> tuple[Store, Manifest]:
 
 
 class Ours:
-    """Epochs of our own loop."""
+    """Epochs of this toolkit's loop."""
 
     def __init__(self, store: Store, manifest: Manifest, settings: TrainSettings) -> None:
         torch.manual_seed(0)
@@ -98,13 +98,13 @@ class Ours:
         self.epoch += 1
 
     def load(self) -> None:
-        """The loader alone."""
+        """Iterate over the loader without training."""
         for _ in self.loader:
             pass
 
 
 class TimmStyle:
-    """Epochs of timm's loop over folders of classes, which hold the same photos as links."""
+    """Epochs of timm's loop over folders of classes, which contain links to the same photos."""
 
     def __init__(
         self, store: Store, manifest: Manifest, backbone: str, side: int, folder: Path, channels_last: bool
@@ -144,19 +144,19 @@ def seconds(call: Callable[[], None]) -> float:
 
 
 def measure(backbone: str, side: int, persons: int, channels_last: bool) -> Figures:
-    """All figures. The two take turns, so that what else the machine does hits both."""
+    """Return all figures. The loops alternate, so that other load on the machine affects both."""
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as scratch:
         store, manifest = photos(Path(scratch), persons)
         ours = Ours(store, manifest, settings_of(backbone, side, "auto"))
         full = Ours(store, manifest, settings_of(backbone, side, "full"))
         theirs = TimmStyle(store, manifest, backbone, side, Path(scratch) / "classes", channels_last)
-        contest = (ours, full, theirs)
-        for one in contest:  # first epochs start worker processes and choose kernels
+        loops = (ours, full, theirs)
+        for one in loops:  # first epochs start worker processes and choose kernels
             one.train()
         memory, times = [rss_mb()], []
         for _ in range(ROUNDS):
-            times.append([seconds(one.train) for one in contest])
+            times.append([seconds(one.train) for one in loops])
             memory.append(rss_mb())
         ours_s, full_s, theirs_s = np.median(times, axis=0).tolist()
         load_s = seconds(ours.load)
@@ -188,7 +188,7 @@ def measure(backbone: str, side: int, persons: int, channels_last: bool) -> Figu
 
 
 def rss_after(run: Ours, epochs: int) -> Iterator[float]:
-    """Memory after some of many more epochs."""
+    """Train more epochs and yield the memory after every fifth, in MB."""
     for epoch in range(epochs):
         run.train()
         if epoch % 5 == 4:
@@ -204,8 +204,10 @@ def main() -> None:
     parser.add_argument("--backbone", default="resnet18", help="any timm name")
     parser.add_argument("--size", type=int, default=224, help="height and width in px")
     parser.add_argument("--persons", type=int, default=60, help="rendered people, seven photos each")
-    parser.add_argument("--channels-last", action="store_true", help="the opponent too (an option of its train.py)")
-    parser.add_argument("--json", action="store_true", help="the figures as one object on the last line")
+    parser.add_argument(
+        "--channels-last", action="store_true", help="train the baseline channels last (an option of its train.py)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object on the last line")
     options = parser.parse_args()
     figures = measure(options.backbone, options.size, options.persons, options.channels_last)
     for name, value in figures.items():

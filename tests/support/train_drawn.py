@@ -1,4 +1,4 @@
-"""Drawn people from whom the three labels can be learnt: colour is gender, stripes are age, a box is the mask."""
+"""Drawn people with learnable labels: colour is the gender, stripes are the age, a box is the mask."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOTS = ("normal", "mask1", "incorrect_mask")
 
 
 def draw_person(gender: int, age: int, mask: str, rng: np.random.Generator) -> np.ndarray:
-    """RGB uint8 (32, 32, 3)."""
+    """Draw a person as RGB uint8 (32, 32, 3)."""
     image = rng.integers(90, 160, (SIDE, SIDE, 3)).astype(np.uint8)
     cv2.circle(image, (16, 18), 11, ((200, 120, 90), (90, 120, 200))[gender], -1)
     for line in range(2 * age):
@@ -33,7 +33,7 @@ def draw_person(gender: int, age: int, mask: str, rng: np.random.Generator) -> n
 
 
 def rows_of(store: Store, people: int, *, split: str, first: int = 0, synthetic: bool = False) -> list[dict]:
-    """Three pictures of each person, as rows; gender and age go round all six combinations."""
+    """Return rows of three pictures per person; gender and age take all six combinations in turn."""
     rows = []
     for person in range(first, first + people):
         rng = np.random.default_rng([person, synthetic])
@@ -65,13 +65,13 @@ def write_rows(store: Store, rows: list[dict], name: str = "drawn", cuts: AgeCut
 
 
 def write_people(store: Store, train: int = 18, val: int = 6, synthetic: int = 0, name: str = "drawn") -> Version:
-    """People 0 … of train, then of val; synthetic twins of the first people of train."""
+    """Write people of train, then of val, from number 0 on; `synthetic` copies of the first people of train."""
     rows = rows_of(store, train, split="train") + rows_of(store, val, split="val", first=train)
     return write_rows(store, rows + rows_of(store, synthetic, split="train", synthetic=True), name)
 
 
 def tiny_settings(**sections: Any) -> TrainSettings:
-    """A network of 0.3 M parameters on pictures as drawn, one thread, no pretrained weights."""
+    """Return settings of a network of 0.3 M parameters on the drawn pictures, one thread, no pretrained weights."""
     values: dict = {
         "threads": 1,
         "device": "cpu",

@@ -1,7 +1,7 @@
-"""Run by torchrun in the tests: the gradients of several processes beside those of one alone.
+"""A script that torchrun runs in the tests: compare the gradients of several processes with those of one.
 
 Prints a JSON line for each of the settings given: the largest differences of gradients and buffers, as a share of the
-largest value, and how the rows of validation came back.
+largest value, and whether the validation rows are in order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from train.settings import TrainSettings
 def after_two_batches(
     store: Store, settings: TrainSettings, processes: ProcessGroup
 ) -> tuple[Learner, float, torch.Tensor]:
-    """The learner with the gradients of two batches, the last being shared unevenly; its loss; validation's targets."""
+    """Return a learner with the gradients of two batches, the last of uneven shares; its loss; validation targets."""
     torch.manual_seed(0)
     train, val, model = prepare_training(
         store.read("drawn"), settings, store, torch.device("cpu"), weights=False, processes=processes

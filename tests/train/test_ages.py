@@ -54,7 +54,7 @@ def test_corn_by_hand() -> None:
     first, second = 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(2))
     expected = [1 - first, first * (1 - second), first * second]
     torch.testing.assert_close(corn_log_steps(outputs).exp(), torch.tensor([expected]).float())
-    # the questions asked of a picture in step 1: beyond 0 (yes), beyond 1 (no)
+    # the binary tasks of a picture in step 1: beyond 0 (yes), beyond 1 (no)
     asked = functional.binary_cross_entropy_with_logits(outputs[0], torch.tensor([1.0, 0.0]), reduction="sum")
     torch.testing.assert_close(functional.nll_loss(corn_log_steps(outputs), torch.tensor([1])), asked)
 
@@ -63,13 +63,13 @@ def test_corn_by_hand() -> None:
 def test_outputs_follow_from_shares(name: str) -> None:
     ages = ages_of(name)
     shares = torch.rand(len(ages.starts), generator=torch.Generator().manual_seed(0)) + 0.01
-    told = ages.log_steps(ages.outputs_of(shares)[None])[0].exp()
-    torch.testing.assert_close(told, shares / shares.sum())
+    predicted = ages.log_steps(ages.outputs_of(shares)[None])[0].exp()
+    torch.testing.assert_close(predicted, shares / shares.sum())
 
 
 def test_an_ordinal_head_starts_uniform() -> None:
     head = head_of(ModelSettings(head="age", age="corn"), AgeCuts())
-    years = torch.arange(18, 60)  # nobody is old
+    years = torch.arange(18, 60)  # the oldest class is absent
     criterion = HeadLoss(LossSettings(), head, (years >= 30).long(), years)
     steps = head["age"].age_steps.log_steps(criterion.first_bias[None])[0].exp()  # type: ignore[union-attr]
     torch.testing.assert_close(steps[:8], torch.full((8,), 1 / 8), atol=5e-3, rtol=0)
@@ -79,8 +79,8 @@ def test_an_ordinal_head_starts_uniform() -> None:
 def test_a_distribution_prefers_nearby_ages() -> None:
     ages = ages_of("distribution")
 
-    def loss(told: int) -> float:
-        near = -((torch.arange(117) - told) ** 2) / (2 * 2.0**2)
+    def loss(predicted: int) -> float:
+        near = -((torch.arange(117) - predicted) ** 2) / (2 * 2.0**2)
         return float(ages.distribution_loss(near[None].float(), torch.tensor([40])))
 
     assert loss(40) == pytest.approx(0, abs=1e-5)

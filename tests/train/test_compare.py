@@ -33,7 +33,7 @@ def wrong(share: float, seed: int) -> np.ndarray:
 
 def test_scores_are_means_over_seeds_and_differences_are_paired() -> None:
     base = np.stack([wrong(0.4, 1), wrong(0.4, 2)])
-    better = np.stack([np.where(wrong(0.5, 3) == TARGET, TARGET, row) for row in base])  # half of the rest put right
+    better = np.stack([np.where(wrong(0.5, 3) == TARGET, TARGET, row) for row in base])  # half of the errors corrected
     first, second = paired_scores(TARGET, {"a": base, "b": better}, PERSONS, np.random.default_rng(0), 200)
     f1 = [f1_score(TARGET, row, average="macro") for row in base]
     assert first["scores"]["f1"] == pytest.approx(np.mean(f1))

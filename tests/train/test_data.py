@@ -146,7 +146,7 @@ def test_an_oversampled_epoch_is_longer_and_people_are_equally_frequent() -> Non
     person = np.repeat(["many", "few"], [90, 10])
     chosen = tiny_settings(data={"sampler": "person"})
     drawn = person[[row for _, row in EpochSampler(np.zeros(100, int), person, chosen)]]
-    assert 30 < (drawn == "few").sum() < 70  # four standard deviations about the half
+    assert 30 < (drawn == "few").sum() < 70  # four standard deviations around the half
 
 
 # -- batches --------------------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_batches_hold_pictures_labels_and_names(store: Store) -> None:
     write_people(store, train=6, val=6)
     table = select_rows(store.read("drawn"), tiny_settings().data).val
     loader = make_loader(table, store, tiny_settings(data={"sampler": "copy_class"}), train=False)
-    batches = list(loader)  # each row once, in order: no sampler ever touches what judges
+    batches = list(loader)  # each row once, in order: validation is never sampled
     assert [len(batch.sample_id) for batch in batches] == [16, 2]
     assert batches[0].image.shape == (16, 3, 32, 32)
     assert (batches[0].image.dtype, batches[0].target.dtype) == (torch.float32, torch.int64)
@@ -233,7 +233,7 @@ def test_pictures_are_decoded_once(store: Store, monkeypatch: pytest.MonkeyPatch
     assert failed == {}
     np.testing.assert_array_equal(both.take([5, 0]), kept)
     sent = pickle.dumps(both)
-    assert len(sent) < 3000  # a loader process is sent names, not pictures
+    assert len(sent) < 3000  # loader processes receive file names, not pictures
     np.testing.assert_array_equal(pickle.loads(sent).take([0, 8]), both.take([0, 8]))
 
 

@@ -49,9 +49,9 @@ def start(store: Store, *words: str) -> subprocess.Popen[str]:
 def torchrun(store: Store, *words: str) -> list[str]:
     """Run it to its end; return the lines that it prints."""
     process = start(store, *words)
-    said, told = process.communicate()
-    assert process.returncode == 0, told[-3000:]
-    return said.splitlines()
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors[-3000:]
+    return output.splitlines()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="torchrun with gloo is not for Windows")
@@ -61,8 +61,7 @@ def test_two_processes_compute_the_same_update(store: Store) -> None:
     sections: list[dict[str, Any]] = [
         full,  # batch normalisation
         {"optim": {"precision": "bf16"}},
-        full
-        | {"loss": {"terms": {"f1": 1, "focal": 1}, "weighting": "inverse"}},  # a loss that looks at the whole batch
+        full | {"loss": {"terms": {"f1": 1, "focal": 1}, "weighting": "inverse"}},  # losses over the whole batch
         full | {"model": {"backbone": "test_vit"}, "data": {"size": [64, 64]}},
         full | {"model": {"head": "gendered_age", "networks": "separate", "soft_sharing": 0.1}},
     ]
@@ -94,7 +93,7 @@ def test_two_processes_train_the_same_run(store: Store) -> None:
     config = store.workspace.parent / "two.yaml"
     config.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     lines = torchrun(store, "train", "fit", "drawn", "--config", str(config))
-    assert sum("training on drawn@1" in line for line in lines) == 1  # one process speaks
+    assert sum("training on drawn@1" in line for line in lines) == 1  # only the main process prints
     together = find_run(store, "drawn-0002")
     assert not (store.workspace / "runs" / "drawn-0003").exists()
     assert together.about()["state"] == "finished"
@@ -123,7 +122,7 @@ def test_two_killed_processes_resume_to_the_same_result(store: Store) -> None:
     while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)  # torchrun
-    for worker in psutil.process_iter(["cmdline"]):  # and its workers, each in a session of its own
+    for worker in psutil.process_iter(["cmdline"]):  # and its workers, each in its own session
         if str(config) in (worker.info["cmdline"] or []):
             worker.kill()
     process.communicate()
@@ -150,7 +149,7 @@ def test_a_batch_is_divided_without_loss() -> None:
     assert batches(0, 1) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
     assert batches(0, 2) == [[0, 2], [4, 6], [8, 10]]
     assert batches(1, 2) == [[1, 3], [5, 7], [9]]
-    assert batches(3, 4) == [[3], [7], []]  # nothing of the last one
+    assert batches(3, 4) == [[3], [7], []]  # the last batch has no row for this process
 
 
 def test_one_process_is_a_group_of_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,16 +94,16 @@ def command(store: Store, *words: str) -> Result:
 
 
 def test_a_shortcut_is_found(leaking: Store) -> None:
-    said: list[str] = []
-    page = audit_shortcuts(leaking, "leaky-0001", "leaky@1", painted_ref="leaky@2", echo=said.append)
+    messages: list[str] = []
+    page = audit_shortcuts(leaking, "leaky-0001", "leaky@1", painted_ref="leaky@2", echo=messages.append)
     about = find_run(leaking, "leaky-0001").read_json("shortcuts/shortcuts.json")
     lines = {line["view"]: line for line in about["lines"]}
     assert list(lines) == ["as it is", FACE_ONLY, NO_FACE, BACKGROUND_ONLY]
     assert lines["as it is"]["gender"]["accuracy"] > 0.9
     assert lines[BACKGROUND_ONLY]["gender"]["accuracy"] > 0.9
     assert lines[FACE_ONLY]["gender"]["accuracy"] < 0.8
-    assert any(line.strip().startswith("Gender is predicted from the background alone: balanced") for line in said)
-    assert not any("Age is predicted" in line for line in said)
+    assert any(line.strip().startswith("Gender is predicted from the background alone: balanced") for line in messages)
+    assert not any("Age is predicted" in line for line in messages)
     assert page.read_text("utf8").count("<img") == 4 * 5
     table = pd.read_parquet(page.with_name("shortcuts.parquet"))
     assert len(table) == 36
@@ -116,7 +116,9 @@ def test_unknown_backgrounds_are_not_shown_alone(leaking: Store) -> None:
     assert result.exit_code == 0, result.output
     assert "background only" not in result.output
     assert "Gender is predicted without the face" in result.output
-    painted = command(leaking, "shortcuts", "leaky-0001", "leaky@2")  # painted ones have nothing behind the person
+    painted = command(
+        leaking, "shortcuts", "leaky-0001", "leaky@2"
+    )  # a painted background shows nothing behind the person
     assert painted.exit_code == 0, painted.output
     assert "background only" not in painted.output
     wrong = command(leaking, "shortcuts", "leaky-0001", "leaky@1", "--regions", "leaky@1").exception
@@ -127,9 +129,9 @@ def test_unknown_backgrounds_are_not_shown_alone(leaking: Store) -> None:
 
 
 def test_sheets_and_shares_of_every_class(leaking: Store) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     page = show_attention(
-        leaking, "leaky-0001", "leaky@1", painted_ref="leaky@2", per_class=2, measured=4, echo=said.append
+        leaking, "leaky-0001", "leaky@1", painted_ref="leaky@2", per_class=2, measured=4, echo=messages.append
     )
     sheets = sorted(page.parent.glob("*.png"))
     assert len(sheets) == 18
@@ -144,7 +146,7 @@ def test_sheets_and_shares_of_every_class(leaking: Store) -> None:
     whole = find_run(leaking, "leaky-0001").read_json("attention/attention.json")["groups"][0]
     assert whole["face"]["share"] == pytest.approx(table["face"].mean())
     assert whole["background"]["times"] == pytest.approx(table["background"].mean() / table["background_area"].mean())
-    assert "Attention: face" in said[0]
+    assert "Attention: face" in messages[0]
 
 
 def test_photos_without_a_known_face_are_counted_not_measured(leaking: Store) -> None:
@@ -153,11 +155,11 @@ def test_photos_without_a_known_face_are_counted_not_measured(leaking: Store) ->
     for row in rows:
         row |= {"box_xyxy": None}
     write_rows(leaking, [{k: v for k, v in row.items() if k not in ("age_class", "class_id")} for row in rows], "blind")
-    said: list[str] = []
-    show_attention(leaking, "leaky-0001", "blind", per_class=1, measured=1, echo=said.append)
+    messages: list[str] = []
+    show_attention(leaking, "leaky-0001", "blind", per_class=1, measured=1, echo=messages.append)
     group = find_run(leaking, "leaky-0001").read_json("attention/attention.json")["groups"][0]
     assert (group["photos"], group["with_face"], group["face"]["share"]) == (18, 0, None)
-    assert "no face is known" in said[0]
+    assert "no face is known" in messages[0]
     with pytest.raises(StageError, match=r"no face is known in blind@1.*Run: python -m preprocess run blind@1"):
         audit_shortcuts(leaking, "leaky-0001", "blind", echo=print)
 
@@ -201,9 +203,11 @@ def test_a_constant_prediction_is_no_shortcut() -> None:
     assert (line["gender"]["balanced"], line["gender"]["chance"]) == (0.5, 0.5)
     assert shortcuts_in([line]) == []
     frame[NO_FACE] = frame["target"]
-    told = shortcuts_in([score_view(NO_FACE, frame)])
-    assert any(line.startswith("Gender is predicted without the face: balanced accuracy 1.000") for line in told)
-    assert shortcuts_in([score_view(NO_FACE, frame) | {"view": FACE_ONLY}]) == []  # from the face it may be told
+    found = shortcuts_in([score_view(NO_FACE, frame)])
+    assert any(line.startswith("Gender is predicted without the face: balanced accuracy 1.000") for line in found)
+    assert (
+        shortcuts_in([score_view(NO_FACE, frame) | {"view": FACE_ONLY}]) == []
+    )  # predictions from the face are no shortcut
 
 
 def test_groups_of_attention() -> None:
@@ -214,6 +218,6 @@ def test_groups_of_attention() -> None:
     groups = {group["name"]: group for group in summarise_attention(table, [str(index) for index in range(18)])}
     assert set(groups) == {"all", "right", "wrong", "mask worn", "mask none", "0", "13"}
     assert groups["all"]["face"]["share"] == pytest.approx(0.4)
-    assert groups["all"]["background"]["share"] == pytest.approx(0.25)  # of the two whose background is known
+    assert groups["all"]["background"]["share"] == pytest.approx(0.25)  # of the two with a known background
     assert groups["wrong"]["background"]["share"] is None
     assert groups["all"]["face"]["times"] == pytest.approx(1.6)

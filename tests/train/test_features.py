@@ -50,7 +50,7 @@ def test_vectors_are_those_of_the_describer_and_are_cached(store: Store, monkeyp
     expected = np.concatenate([seen.identity, seen.appearance, seen.lower_face])
     assert vectors.shape == (4, len(expected))
     np.testing.assert_allclose(vectors[2], expected, rtol=2e-3, atol=1e-3)  # half floats
-    monkeypatch.setattr("train.data.feature_cache.make_embed", None)  # would fail if it were called again
+    monkeypatch.setattr("train.data.feature_cache.make_embed", None)  # a second call would fail
     np.testing.assert_array_equal(embed_rows(table, store, "dlib", "drawn@1"), vectors)
 
 
@@ -81,23 +81,23 @@ def test_features_of_a_frozen_backbone_are_computed_once(store: Store, monkeypat
     for other in (frozen(data={"augment": {"flip": 0.5}}), frozen(data={"mix": {"mixup": 1.0}}), tiny_settings()):
         assert not uses_cached_features(other)
     manifest = store.read("drawn")
-    asked: list[int] = []
+    computed: list[int] = []
     features = Network.features
 
     def counted(self: Network, image: torch.Tensor) -> torch.Tensor:
-        asked.append(len(image))
+        computed.append(len(image))
         return features(self, image)
 
     monkeypatch.setattr(Network, "features", counted)
     run = new_run(store, manifest.version, frozen())
     progress = fit(manifest, frozen(), store, run)
-    assert sum(asked) == 42 * 3  # each picture of train and val, once in four epochs
+    assert sum(computed) == 42 * 3  # each picture of train and val, once in four epochs
     assert progress.history[-1]["train_loss"] < progress.history[0]["train_loss"]
     trained = load_trained(run.path / "best.pt", torch.device("cpu"))
     val = manifest.table.select(list(COLUMNS)).slice(90)
     kept = predict_rows(trained, val, store, "drawn@1", "")
-    assert sum(asked) == 42 * 3  # the checkpoint's backbone is the same, so nothing is asked again
-    whole = make_loader(val, store, trained.settings, train=False)  # no network given: pictures
+    assert sum(computed) == 42 * 3  # the checkpoint has the same backbone, so nothing is computed again
+    whole = make_loader(val, store, trained.settings, train=False)  # without a network: pictures
     outputs, *_ = forward(trained.model, whole)
     np.testing.assert_allclose(
         kept[PROBABILITIES], log_probability(outputs, trained.model.head).exp().numpy(), atol=1e-5
@@ -148,7 +148,7 @@ def test_a_row_without_landmarks_takes_the_median_of_the_others(store: Store) ->
     table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 3)
     points = np.array([LANDMARKS, np.array(LANDMARKS) + 2, LANDMARKS], np.float32)
     column = pa.array([points[0].tolist(), None, points[1].tolist()], table["landmarks_xy"].type)
-    sizes = pa.array([SIDE, 2 * SIDE, SIDE], pa.int32())  # the bare one is twice as large
+    sizes = pa.array([SIDE, 2 * SIDE, SIDE], pa.int32())  # the row without landmarks is twice as large
     for name, values in (("landmarks_xy", column), ("width_px", sizes), ("height_px", sizes)):
         table = table.set_column(table.column_names.index(name), name, values)
     filled = np.array(fill_landmarks(table, table, "drawn@1")["landmarks_xy"].to_pylist())

@@ -66,8 +66,8 @@ def test_a_fold_validates_on_its_people_and_trains_on_the_others(store: Store) -
 
 def test_out_of_fold_predictions_join_the_manifest(store: Store) -> None:
     with_folds(store)
-    said: list[str] = []
-    folder = cross_validate(store, "drawn", SETTINGS, echo=said.append)
+    messages: list[str] = []
+    folder = cross_validate(store, "drawn", SETTINGS, echo=messages.append)
     table = pd.read_parquet(folder / "out_of_fold.parquet")
     result = json.loads((folder / "folds.json").read_text("utf8"))
     assert list(table)[: len(COLUMNS)] == COLUMNS
@@ -87,13 +87,13 @@ def test_out_of_fold_predictions_join_the_manifest(store: Store) -> None:
         rows = table[table["run"] == name]
         np.testing.assert_array_equal(mine.loc[rows["sample_id"], PROBABILITIES], rows[PROBABILITIES])
     assert result["scores"]["accuracy"] == pytest.approx((table["target"] == table["predicted"]).mean())
-    assert "30 photos of 10 people of drawn@2" in said[-1]
-    evidence = read_predictions(folder / "out_of_fold.parquet", manifest.index.tolist())  # as the audit takes it
+    assert "30 photos of 10 people of drawn@2" in messages[-1]
+    evidence = read_predictions(folder / "out_of_fold.parquet", manifest.index.tolist())  # as the audit reads it
     np.testing.assert_array_equal(evidence.known, manifest.index.isin(real.index))
     rows = evidence.take(manifest.index.get_indexer(table["sample_id"]))
     female = [name for number, name in enumerate(PROBABILITIES) if number // 3 % 2 == 1]
     np.testing.assert_array_equal(rows.people[:, 0] > 0, table[female].sum(axis=1) > 0.5)
-    again = cross_validate(store, "drawn", SETTINGS, echo=quiet)  # known runs are taken
+    again = cross_validate(store, "drawn", SETTINGS, echo=quiet)  # existing runs are reused
     assert again == folder
     assert len(list((store.workspace / "runs").iterdir())) == 3
 

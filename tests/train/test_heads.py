@@ -109,7 +109,7 @@ def test_terms_are_summed_with_their_weights() -> None:
 
 def test_weighting_balances_the_classes() -> None:
     loss = Loss(LossSettings(weighting="inverse"), torch.tensor([90, 10, 0]))
-    assert loss.weight.tolist() == pytest.approx([50 / 90, 5.0, 1])  # as if each of the two had 50 samples
+    assert loss.weight.tolist() == pytest.approx([50 / 90, 5.0, 1])  # equal to 50 samples of each of the two
     effective = Loss(LossSettings(weighting="effective"), torch.tensor([90, 10, 0])).weight
     assert 1 < effective[1] / effective[0] < 9
     assert float((effective[:2] * torch.tensor([90, 10])).sum()) == pytest.approx(100)
@@ -146,7 +146,7 @@ def test_a_label_without_training_samples_is_not_predicted(store: Store) -> None
     for networks in ("shared", "separate"):
         chosen = tiny_settings(model={"head": "gendered_age", "networks": networks}, optim={"lr": 1e-9, "epochs": 1})
         (row,) = fit(manifest, chosen, store, new_run(store, manifest.version, chosen)).history
-        assert row["val_mask_accuracy"] == 1.0  # a network that has learnt nothing would tell three states by chance
+        assert row["val_mask_accuracy"] == 1.0  # an untrained network would predict three states by chance
         assert row["val_gender_accuracy"] < 1.0
 
 

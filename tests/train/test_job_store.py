@@ -64,50 +64,50 @@ def _take_all(workspace: Path, url: str) -> list[int]:
 @pytest.mark.workers
 def test_concurrent_workers_never_take_a_job_twice(store: Store, url: str, job_store: JobStore) -> None:
     for _ in range(60):
-        job_store.message(job_store.add(("report", "a"), tries=1), 1)  # every message twice, to make it hard
+        job_store.message(job_store.add(("report", "a"), tries=1), 1)  # every message twice
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         taken = pool.starmap(_take_all, [(store.workspace, url)] * 3)
     assert sorted(job for jobs in taken for job in jobs) == list(range(1, 61))
 
 
 def test_a_lost_job_is_retried_up_to_its_tries(job_store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, said = [0.0], []
+    clock, messages = [0.0], []
     monkeypatch.setattr("train.queue.worker.time.monotonic", lambda: clock[0])
-    watch = LeaseMonitor(lease_seconds=60)
+    monitor = LeaseMonitor(lease_seconds=60)
     job_store.add(("report", "a"), tries=2)
     for attempt in (1, 2):
         job = job_store.take("doomed")
         assert job is not None
-        watch.recover(job_store, said.append)  # sees it for the first time
+        monitor.recover(job_store, messages.append)  # first observation
         clock[0] += 59
         job_store.heartbeat(job, 1)
-        watch.recover(job_store, said.append)  # it lives
+        monitor.recover(job_store, messages.append)  # heartbeat received
         clock[0] += 59
-        watch.recover(job_store, said.append)
+        monitor.recover(job_store, messages.append)
         assert job_store.job(1).state == "running"
-        clock[0] += 2  # 61 seconds since the last sign
-        watch.recover(job_store, said.append)
+        clock[0] += 2  # 61 seconds since the last heartbeat
+        monitor.recover(job_store, messages.append)
         assert (job_store.job(1).state, job_store.job(1).attempt) == ("lost", attempt)
-        assert not job_store.heartbeat(job, 2)  # should it live after all, it learns that it is out
-        watch.recover(job_store, said.append)
+        assert not job_store.heartbeat(job, 2)  # a worker that is still alive learns that its attempt has ended
+        monitor.recover(job_store, messages.append)
     assert (job_store.job(1).state, job_store.job(1).attempt) == ("lost", 2)
-    assert said == ["job 1: lost (no heartbeat from doomed for 60 s), attempt 2 of 2"]
+    assert messages == ["job 1: lost (no heartbeat from doomed for 60 s), attempt 2 of 2"]
     assert job_store.take("me") is None
 
 
 def test_a_message_lost_with_its_worker_is_resent(job_store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("train.queue.worker.time.monotonic", lambda: clock[0])
-    watch = LeaseMonitor(lease_seconds=60)
+    monitor = LeaseMonitor(lease_seconds=60)
     job_store.add(("report", "a"), tries=2)
-    assert job_store.huey.dequeue() is not None  # a worker took it and was killed before it could claim the job
+    assert job_store.huey.dequeue() is not None  # a worker took the message and was killed before its claim
     for _ in range(2):
-        watch.recover(job_store, print)
+        monitor.recover(job_store, print)
         clock[0] += 61
     assert job_store.huey.pending_count() == 1
     clock[0] += 61
-    watch.recover(job_store, print)
-    assert job_store.huey.pending_count() == 1  # it is there, so no other is written
+    monitor.recover(job_store, print)
+    assert job_store.huey.pending_count() == 1  # the message is pending, so it is not sent again
     assert job_store.take("me") is not None
 
 

@@ -37,7 +37,7 @@ def test_the_same_people_are_held_out_and_the_rest_is_split_by_unit(people: Stor
         assert image.loc[image["is_synthetic"], "split"].isna().all()
         assert (image["split"] == "test").equals(person["split"] == "test")
         tested = set(image.loc[image["split"] == "test", "person_id"])
-        assert len(tested) in (7, 8, 9)  # a fifth of 40, dealt within strata
+        assert len(tested) in (7, 8, 9)  # a fifth of 40, assigned within strata
         assert not tested & set(image.loc[image["split"].isin(["train", "val"]), "person_id"])
         sides = [set(person.loc[person["split"] == name, "person_id"]) for name in ("train", "val")]
         assert not sides[0] & sides[1]
@@ -72,7 +72,7 @@ def test_recognised_people_are_detected(people: Store, tmp_path: Path) -> None:
     )
     image, person = leak["rows"]
     assert leak["test_rows"] == 3 * leak["test_people"]
-    # now and then all three photos of somebody fall into validation
+    # sometimes all three photos of a person are validation photos
     assert image["claimed"]["accuracy"] > 0.85
     assert 0.85 * image["val_rows"] < image["trained_on"] <= image["val_rows"]
     assert image["true"]["accuracy"] < 0.2

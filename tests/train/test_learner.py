@@ -63,7 +63,7 @@ def test_accumulated_batches_are_one_large_batch() -> None:
     batch = batch_of(16)
     whole.backward(whole.forward_loss(batch)[0])
     whole.update()
-    for rows in (slice(0, 7), slice(7, 12), slice(12, 16)):  # of unlike sizes
+    for rows in (slice(0, 7), slice(7, 12), slice(12, 16)):  # of different sizes
         part = Batch(batch.image[rows], batch.target[rows], batch.age[rows], batch.sample_id[rows])
         parts.backward(parts.forward_loss(part)[0] * len(part.target) / 16)
     parts.update()
@@ -87,9 +87,9 @@ def test_the_average_follows_the_weights_and_is_evaluated() -> None:
         now = weights_of(learner)[0]
         decay = learner.ema.get_decay(step + 1)
         average = now if average is None else decay * average + (1 - decay) * now
-    judged = next(learner.eval_model.parameters())
-    torch.testing.assert_close(judged, average)
-    assert not torch.equal(judged, weights_of(learner)[0])
+    eval_weights = next(learner.eval_model.parameters())
+    torch.testing.assert_close(eval_weights, average)
+    assert not torch.equal(eval_weights, weights_of(learner)[0])
     plain = learner_of(tiny_settings())
     assert plain.eval_model is plain.model
 
@@ -142,7 +142,7 @@ def test_auto_precision_is_mixed_on_cpus_with_bf16(
     assert precision_on(torch.device("cpu"), "bf16", depthwise) is torch.bfloat16
     assert learner.precision is chosen
     learner.load_state_dict(begun.state_dict() | {"model": begun.model.state_dict()})
-    assert learner.precision is torch.bfloat16  # as the run was begun, whatever this machine would choose
+    assert learner.precision is torch.bfloat16  # the first precision of the run, whatever this machine would choose
 
 
 def test_half_floats_are_scaled_and_an_overflow_is_skipped() -> None:
@@ -175,7 +175,7 @@ def test_mixing_follows_its_chance_and_methods() -> None:
     torch.manual_seed(0)
     image = torch.rand(4, 3, 8, 8)
     shares = [mix(image, {"mixup": 0.4, "cutmix": 1.0}, 0.25)[1] for _ in range(200)]
-    assert 25 < sum(share < 1 for share in shares) < 75  # four standard deviations about 50
+    assert 25 < sum(share < 1 for share in shares) < 75  # four standard deviations around 50
     assert mix(image, {}, 1.0)[0] is image
     with pytest.raises(ConfigError, match=r"data\.mix must be one of \{mixup, cutmix\}\. Got 'mixap'"):
         learner_of(tiny_settings(data={"mix": {"mixap": 1.0}}))
@@ -231,7 +231,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(store: Store, name: str) 
     for stop in (1, 3):
         with pytest.raises(KeyboardInterrupt):
             train(store, settings, broken, stop_after=stop)
-        torch.rand(7)  # another process would not have our random state either
+        torch.rand(7)  # a new process has another random state
     resumed = train(store, settings, broken)
     assert (resumed.best, resumed.best_epoch) == (progress.best, progress.best_epoch)
     assert metrics_of(broken) == metrics_of(whole)

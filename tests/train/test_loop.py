@@ -81,7 +81,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(store: Store, schedule: s
     for stop in (2, 3):
         with pytest.raises(KeyboardInterrupt):
             train(store, settings, broken, stop_after=stop)
-        torch.rand(7)  # another process would not have our random state either
+        torch.rand(7)  # a new process has another random state
     _, resumed = train(store, settings, broken)
     assert metrics_of(broken) == metrics_of(whole)
     assert (resumed.best, resumed.best_epoch) == (progress.best, progress.best_epoch)
@@ -106,7 +106,7 @@ def test_a_class_absent_from_validation_leaves_scores_finite(store: Store) -> No
 def test_one_sample_of_each_class_is_enough_to_run(store: Store) -> None:
     write_people(store, train=6, val=6)  # six people, three pictures: one picture of each class
     _, progress = train(store, tiny_settings(optim={"epochs": 1}, data={"batch_size": 17}))
-    assert progress.epoch == 1  # the lone picture of a second batch is left out
+    assert progress.epoch == 1  # the single picture of a second batch is dropped
 
 
 # -- errors --------------------------------------------------------------------------------------------------------
@@ -215,6 +215,6 @@ def test_schedules() -> None:
     assert rates("cosine", [0, 0]) == pytest.approx([1, 0.85355, 0.5, 0.14645], abs=1e-4)
     assert rates("step", [0] * 4, decay_epochs=2, decay_rate=0.5) == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5]
     assert rates("constant", [0, 0], warmup_epochs=1) == pytest.approx([1 / 3, 2 / 3, 1, 1])
-    # two epochs without a better score are waited for, after the third the rate falls
+    # the rate falls after the third epoch without a better score
     assert rates("plateau", [0.5] * 5, decay_epochs=2, decay_rate=0.1) == pytest.approx([1] * 8 + [0.1] * 2)
     assert rates("plateau", [0.1, 0.2, 0.3, 0.4, 0.5], decay_epochs=2) == [1] * 10

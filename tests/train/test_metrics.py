@@ -100,13 +100,13 @@ def test_intervals_contain_the_score_and_widen_when_people_repeat() -> None:
     low, high = interval([f"p{i}" for i in range(360)], target, predicted)
     assert low < score < high
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.16 / 360), rel=0.2)  # the normal approximation
-    # the same pictures four times over are not more people
+    # four copies of the same pictures are not more people
     four = interval([f"p{i % 360}" for i in range(1440)], np.tile(target, 4), np.tile(predicted, 4))
     assert four[1] - four[0] == pytest.approx(high - low, rel=0.2)
 
 
 def test_calibration_error_by_hand() -> None:
     probability = np.full((10, 18), 0.2 / 17, np.float32)
-    probability[:, 4] = 0.8  # ten times 0.8 sure, right in six
+    probability[:, 4] = 0.8  # ten predictions at 0.8 confidence, six correct
     target = np.array([4] * 6 + [5] * 4)
     assert calibration_error(probability, target) == pytest.approx(0.2, abs=1e-5)

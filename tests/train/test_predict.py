@@ -139,7 +139,7 @@ def spread(*shares: float) -> np.ndarray:
     return np.pad(np.array(shares), (0, N_CLASSES - len(shares)))
 
 
-# three members on two samples. First: two name class 0 hesitantly, one names class 1 firmly. Second: all disagree.
+# three members on two samples. First: two predict class 0 weakly, one predicts class 1 strongly. Second: all disagree.
 CAST = np.stack(
     [
         [spread(0.5, 0.4, 0.1), spread(0.6, 0.4)],
@@ -153,8 +153,8 @@ CAST = np.stack(
     ("how", "weights", "expected"),
     [
         ("soft", [1, 1, 1], [1, 1]),  # means 0.33 0.6 0.07 and 0.3 0.37 0.33
-        ("weighted", [3, 1, 0], [0, 0]),  # the third says nothing
-        ("product", [1, 1, 1], [1, 1]),  # one zero rules a class out
+        ("weighted", [3, 1, 0], [0, 0]),  # the third has no weight
+        ("product", [1, 1, 1], [1, 1]),  # one zero excludes a class
         ("hard", [1, 1, 1], [0, 1]),  # two to one; the tie goes to the larger mean
         ("hard_best", [3, 1, 2], [0, 0]),  # the tie goes to the first, the best
         ("hard_best", [1, 2, 3], [0, 2]),  # … to the third, although the majority stays
@@ -165,8 +165,8 @@ def test_voting_rules(how: str, weights: list[float], expected: list[int]) -> No
 
 
 def test_a_tie_goes_to_the_best_tied_member() -> None:
-    named = [3, 3, 5, 5, 7]  # 7 is the best member's, but has one vote only
-    probability = np.eye(N_CLASSES)[named][:, None]
+    predicted = [3, 3, 5, 5, 7]  # 7 is the best member's answer, but has one vote only
+    probability = np.eye(N_CLASSES)[predicted][:, None]
     weights = np.array([0.2, 0.5, 0.6, 0.1, 0.9])
     assert vote("hard_best", probability, weights).argmax(1).tolist() == [5]
     assert vote("hard_best", probability, np.array([0.7, 0.5, 0.6, 0.1, 0.9])).argmax(1).tolist() == [3]
@@ -186,7 +186,7 @@ def test_networks_for_one_task_each_compose_the_classes() -> None:
     mask, gender, age = (rng.dirichlet(np.ones(n)) for n in (3, 2, 3))
     whole = (mask[:, None, None] * gender[None, :, None] * age[None, None]).reshape(18)
     parts = [
-        np.repeat(mask, 6) / 6,  # what the heads `mask`, `gender` and `age` say of the 18
+        np.repeat(mask, 6) / 6,  # the probabilities of the 18 classes by the heads `mask`, `gender` and `age`
         np.tile(np.repeat(gender, 3), 3) / 9,
         np.tile(age, 6) / 6,
     ]
@@ -211,8 +211,8 @@ def test_networks_of_one_task_vote_before_the_tasks_are_composed() -> None:
     ])  # fmt: skip
     score = {"mask": np.ones(5), "gender": np.ones(5), "age": np.array([9, 9, 0.5, 0.9, 0.7])}
     best = vote_by_task("hard_best", cast, score)
-    assert best.argmax() == 0 * 6 + 1 * 3 + 1  # three ages are named once each; the best of those who tell it decides
-    assert vote_by_task("hard", cast, score).argmax() == 0 * 6 + 1 * 3 + 2  # or the mean, by a hair
+    assert best.argmax() == 0 * 6 + 1 * 3 + 1  # each age has one vote; the best member for age decides
+    assert vote_by_task("hard", cast, score).argmax() == 0 * 6 + 1 * 3 + 2  # the mean decides narrowly
     soft = vote_by_task("soft", cast, score)
     assert soft.sum() == pytest.approx(1)
     assert soft[0].reshape(3, 2, 3).sum((0, 1)) == pytest.approx(cast[2:].reshape(3, 3, 2, 3).sum((1, 2)).mean(0))
@@ -260,24 +260,24 @@ def test_members_that_do_not_match_are_reported() -> None:
 
 # -- ensembles of runs ----------------------------------------------------------------------------------------------
 def test_an_ensemble_of_runs_is_scored_where_labels_are_known(trained_store: Store, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     out = tmp_path / "votes.csv"
     runs = ["drawn-0001", "drawn-0002"]
-    about = ensemble_to_csv(trained_store, runs, out, how="soft", probabilities=True, echo=said.append)
+    about = ensemble_to_csv(trained_store, runs, out, how="soft", probabilities=True, echo=messages.append)
     tables = [pd.read_parquet(find_run(trained_store, run).path / "predictions.parquet") for run in runs]
     val = [table[table["split"] == "val"].set_index("sample_id") for table in tables]
     answers = pd.read_csv(out, index_col="sample_id")
     assert len(answers) == 36
     mean = (val[0][PROBABILITIES] + val[1][PROBABILITIES].loc[val[0].index]) / 2
     assert np.allclose(answers[PROBABILITIES].loc[mean.index], mean, atol=1e-5)
-    judged = {entry["name"]: entry["scores"] for entry in about["judged"]}
-    assert set(judged) == {*runs, "ensemble"}
+    scores = {entry["name"]: entry["scores"] for entry in about["judged"]}
+    assert set(scores) == {*runs, "ensemble"}
     for run in runs:
-        assert judged[run]["f1"] == pytest.approx(find_run(trained_store, run).read_json("scores.json")["scores"]["f1"])
+        assert scores[run]["f1"] == pytest.approx(find_run(trained_store, run).read_json("scores.json")["scores"]["f1"])
     hits = (answers["ans"] == val[0]["target"].loc[answers.index]).mean()
-    assert judged["ensemble"]["accuracy"] == pytest.approx(hits)
+    assert scores["ensemble"]["accuracy"] == pytest.approx(hits)
     assert json.loads(out.with_suffix(".json").read_text()) == about
-    assert any("against the best" in line for line in said)
+    assert any("against the best" in line for line in messages)
 
 
 def test_runs_predict_the_source_and_files_replace_runs(trained_store: Store, tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_runs_predict_the_source_and_files_replace_runs(trained_store: Store, tm
     assert result.exit_code == 0, result.output
     answers, alone = pd.read_csv(votes), pd.read_csv(one).set_index("ImageID")["ans"]
     assert len(answers) == 18
-    assert (answers.set_index("ImageID")["ans"] == alone.loc[answers["ImageID"]]).all()  # the second counts nothing
+    assert (answers.set_index("ImageID")["ans"] == alone.loc[answers["ImageID"]]).all()  # the second has no weight
 
 
 def test_answers_without_probabilities_allow_only_a_hard_vote(trained_store: Store, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_add_checks_the_command_and_fixes_its_versions(store: Store) -> None:
     config = tiny_config(store, 2)
     added = queue_command(store, "", "add", "--tries", "1", "fit", "drawn", "--config", str(config), "seed=4", "--once")
     assert added.exit_code == 0, added.output
-    write_people(store, train=12, val=6)  # a newer version, and another file
+    write_people(store, train=12, val=6)  # a newer version and a changed file
     config.write_text("optim: {epochs: 99}")
     (job,) = open_job_store(store.workspace).jobs()
     kept = store.workspace.resolve() / "queue" / "1" / "config.yaml"

@@ -51,7 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.mark.parametrize("file", sorted(FOLDER.parent.glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_other_settings_files_load(file: Path) -> None:
     settings = load_train_settings(file)
-    assert settings.data.sampler == "none"  # versions of a manifest are compared with these
+    assert settings.data.sampler == "none"  # these compare versions of a manifest
     assert timm.is_model(settings.model.backbone)
     assert uses_cached_features(settings) == (file.stem == "frozen")
 
@@ -102,7 +102,7 @@ def in_small(settings: TrainSettings) -> TrainSettings:
 )
 def test_the_frozen_stages_are_those_of_the_recipe(variant: str, last: set[str]) -> None:
     settings = recipe(f"tiny_vit_mtl{variant}").model.model_copy(update={"pretrained": False})
-    with torch.device("meta"):  # names only: no weights are drawn
+    with torch.device("meta"):  # structure only: no weights are initialised
         backbone = timm.create_model(settings.backbone, num_classes=8)
     freeze(backbone, settings.freeze)
     moving = {".".join(name.split(".")[:2]) for name, weight in backbone.named_parameters() if weight.requires_grad}
@@ -118,6 +118,6 @@ def test_a_variant_overrides_the_base() -> None:
     assert (base.optim.lr, twin.optim.lr) == (5e-4, 1e-5)
     assert twin.model_copy(update={"optim": base.optim}) == base
     assert small.data.size == (128, 96)
-    assert small.loss.terms == {"focal": 1}  # a key is replaced whole: the F1 loss is gone
+    assert small.loss.terms == {"focal": 1}  # a key is replaced as a whole: the F1 loss is gone
     with pytest.raises(ConfigError, match=r"the variant of .*vote\.yaml must be one of \{twin, resnext50, .*Got 'x'"):
         recipe("effnet_b5_clahe_vote#x")

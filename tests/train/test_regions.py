@@ -61,7 +61,7 @@ def test_regions_are_separate_and_follow_the_crop(store: Store) -> None:
     picture[10:, 10:70] = (180, 140, 110)  # the person
     row = row_of(store, picture, "one", landmarks_xy=landmarks(20, 40, 40, 30).ravel().tolist())
     settings = DataSettings.model_validate({"size": [100, 80], "prepare": {"clahe": 2}})
-    found = RegionFinder(store, settings, GREY, {"one": row}).of(row)
+    found = RegionFinder(store, settings, GREY, {"one": row}).find(row)
     assert found is not None
     assert found.background_known
     assert (found.shares.astype(int).sum(-1) == 255).all()
@@ -69,10 +69,10 @@ def test_regions_are_separate_and_follow_the_crop(store: Store) -> None:
     for index, region in enumerate(REGIONS):
         assert found.shares[at[region]].tolist() == [255 * (place == index) for place in range(4)], region
     cut = settings.model_copy(update={"size": (50, 30), "prepare": {"box": [10.0, 0.0, 70.0, 100.0]}})
-    seen = RegionFinder(store, cut, GREY, {"one": row}).of(row)
+    seen = RegionFinder(store, cut, GREY, {"one": row}).find(row)
     assert seen is not None
     assert seen.shares.shape == (50, 30, 4)
-    assert seen.shares[6:, :, 3].sum() == 0  # the background at the sides is cut away
+    assert seen.shares[6:, :, 3].sum() == 0  # the background at the sides is cropped
     assert seen.shares[..., 0].mean() == pytest.approx(found.shares[..., 0].mean() * 80 / 60, rel=0.05)
 
 
@@ -80,14 +80,14 @@ def test_unknown_regions_are_not_guessed(store: Store) -> None:
     settings = DataSettings(size=(32, 32))
     picture = np.zeros((32, 32, 3), np.uint8)
     row = row_of(store, picture, "one", box_xyxy=BOX, faces=1)
-    unpainted = RegionFinder(store, settings).of(row)
+    unpainted = RegionFinder(store, settings).find(row)
     assert unpainted is not None
     assert not unpainted.background_known
     assert unpainted.shares[..., 1:3].sum() == 0
-    assert RegionFinder(store, settings).of(row | {"faces": 0}) is None  # the box stands in for a face not found
-    kept = RegionFinder(store, settings, GREY, {"one": row}).of(row)  # the painter left this picture as it was
+    assert RegionFinder(store, settings).find(row | {"faces": 0}) is None  # the box is not a detected face
+    kept = RegionFinder(store, settings, GREY, {"one": row}).find(row)  # the background of this picture was not painted
     assert kept is not None
     assert not kept.background_known
     other = row_of(store, np.zeros((16, 32, 3), np.uint8), "other")
     with pytest.raises(ManifestError, match="is 32×16 px, but its source 32×32"):
-        RegionFinder(store, settings, GREY, {"one": other}).of(row)
+        RegionFinder(store, settings, GREY, {"one": other}).find(row)
