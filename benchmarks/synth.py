@@ -1,16 +1,16 @@
-"""Masks on 100 portraits of 384×512, nine outputs each, against the usual way: warp a picture, paste it.
+"""Masks on 100 portraits of 384×512, nine outputs each, compared with the common method: warp a picture and paste it.
 
     python -m benchmarks.synth [--faces DIR] [--json]
 
 - `outputs_per_s_known_landmarks`: read, light, mask and write as JPEG, landmarks given.
 - `outputs_per_s_from_photos`: `python -m synth images`, from plain photos to the CSV.
-- `ms_per_composite`: `compose` alone in one thread, a ninth of reading the light with it, templates drawn before. Noise
-  of other processes counts in it; `cpu_ms_per_composite` is the processor time of the same rounds.
+- `ms_per_composite`: `compose` alone in one thread with a ninth of `measure_scene`, templates drawn before. Other
+  processes affect it; `cpu_ms_per_composite` is the processor time of the same rounds.
 
-The first two are whole processes with two workers: start of Python, imports, models and drawing of templates are in
-them. `peak_mb` is the most memory that one process took, `peak_mb_twice` the same with every photo given twice.
-The opponent in the same run: same landmarks, processes, encoder and number of outputs; one fixed picture is warped by
-the homography of six key points and pasted by its alpha: no straps, no shading, no wear, no gate.
+The first two are whole processes with two workers, including the start of Python, imports, models and drawing of
+templates. `peak_mb` is the peak memory of one process, `peak_mb_twice` the same with every photo given twice. The naive
+method in the same run has the same landmarks, processes, encoder and number of outputs; one fixed picture is warped by
+the homography of six key points and pasted by its alpha: no straps, shading, placements or coverage check.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from synth.masks.drawing.template import HEADROOM, draw_template
 
 JOBS, ROUNDS = 2, 4
 PLACEMENTS = ("worn", "nose_out", "chin")
-NINE = [(mask, wear) for mask in ("surgical_blue", "kf94_white", "cloth_patterned") for wear in PLACEMENTS]
+NINE = [(mask, placement) for mask in ("surgical_blue", "kf94_white", "cloth_patterned") for placement in PLACEMENTS]
 ROOT = Path(__file__).resolve().parent.parent
 Known = tuple[str, np.ndarray]  # a photo and its landmarks
 
 
 def known_landmarks(paths: list[Path]) -> list[Known]:
-    """The photos with a face that can carry a mask."""
+    """Return the photos whose face can carry a mask, with landmarks."""
     locate, found = make_locator(), []
     for path in paths:
         picture = load_rgb(path)
@@ -61,15 +61,17 @@ def known_landmarks(paths: list[Path]) -> list[Known]:
 
 
 def make_ours(out: Path) -> Callable[[tuple[int, Known]], int]:
-    """Worker: nine masks on one photo; how many were made."""
+    """Return the worker that puts nine masks on one photo and returns their number."""
 
     def work(item: tuple[int, Known]) -> int:
         number, (path, landmarks) = item
         picture, made = load_rgb(Path(path)), 0
         scene = measure_scene(picture, landmarks)
-        for i, (mask, wear) in enumerate(NINE):
+        for i, (mask, placement) in enumerate(NINE):
             try:
-                done = compose(picture, landmarks, mask_type=mask, placement=wear, seed=9 * number + i, scene=scene)
+                done = compose(
+                    picture, landmarks, mask_type=mask, placement=placement, seed=9 * number + i, scene=scene
+                )
             except StageError:
                 continue
             save_rgb(done.image, out, f"{number:03d}-{i}.jpg")
@@ -80,7 +82,7 @@ def make_ours(out: Path) -> Callable[[tuple[int, Known]], int]:
 
 
 def make_naive(out: Path) -> Callable[[tuple[int, Known]], int]:
-    """Worker: the opponent."""
+    """Return the worker of the naive method."""
     template = draw_template("surgical_blue", 0, 288)
     keys = np.asarray(template.key_xy, np.float32)
     alpha = template.rgba[..., 3:].astype(np.float32) / 255
@@ -101,24 +103,24 @@ def make_naive(out: Path) -> Callable[[tuple[int, Known]], int]:
     return work
 
 
-def known_pass(whose: str, known_file: str, out: str) -> None:
-    """In a process of its own: all photos; prints how many outputs were made."""
+def known_pass(method: str, known_file: str, out: str) -> None:
+    """Process all photos in this process and print the number of outputs."""
     data = np.load(known_file)
     known = list(zip(data["paths"].tolist(), data["landmarks"], strict=True))
-    make = partial({"ours": make_ours, "naive": make_naive}[whose], Path(out))
+    make = partial({"ours": make_ours, "naive": make_naive}[method], Path(out))
     print(sum(made for _, made in map_records(make, enumerate(known), jobs=JOBS)))
 
 
-def timed(words: list[str]) -> tuple[float, str, float]:
-    """Run Python with these words: seconds, its last line, peak memory in MB of the largest process so far."""
+def timed(arguments: list[str]) -> tuple[float, str, float]:
+    """Run Python with arguments; return seconds, its last line, and peak memory in MB of the largest process so far."""
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
     taken = time.perf_counter() - began
     return taken, done.stdout.strip().splitlines()[-1], resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 def per_composite(known: list[Known]) -> tuple[float, float]:
-    """Milliseconds a composite in one thread, by the clock and by processor time: the best of a few rounds."""
+    """Return milliseconds per composite in one thread, by clock and by processor time: the best of a few rounds."""
     cv2.setNumThreads(1)
     photos = [(load_rgb(Path(path)), landmarks) for path, landmarks in known[::4]]
 
@@ -128,7 +130,7 @@ def per_composite(known: list[Known]) -> tuple[float, float]:
             scene = measure_scene(picture, landmarks)
             for i in range(9):
                 mask = TYPES[(number + i) % len(TYPES)]
-                with suppress(StageError):  # a face turned too far: its time counts, no output does
+                with suppress(StageError):  # a face turned too far counts in the time, not in the outputs
                     compose(picture, landmarks, mask_type=mask, seed=number + i, scene=scene)
                     made += 1
         return made
@@ -144,7 +146,7 @@ def per_composite(known: list[Known]) -> tuple[float, float]:
 
 
 def measure(source: Path | None) -> dict[str, float | str]:
-    """All figures."""
+    """Measure all figures."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -157,8 +159,10 @@ def measure(source: Path | None) -> dict[str, float | str]:
         file = str(folder / "known.npz")
         np.savez(file, paths=[path for path, _ in known], landmarks=np.stack([points for _, points in known]))
 
-        def known_rate(whose: str) -> float:
-            code = f"from benchmarks.synth import known_pass; known_pass({whose!r}, {file!r}, {str(folder / whose)!r})"
+        def known_rate(method: str) -> float:
+            code = (
+                f"from benchmarks.synth import known_pass; known_pass({method!r}, {file!r}, {str(folder / method)!r})"
+            )
             seconds, made, _ = timed(["-c", code])
             return int(made) / seconds
 
@@ -168,7 +172,7 @@ def measure(source: Path | None) -> dict[str, float | str]:
         masks = [
             "--mask",
             "surgical_blue,kf94_white,cloth_patterned",
-            "--wear",
+            "--placement",
             ",".join(PLACEMENTS),
             "--jobs",
             str(JOBS),
@@ -196,8 +200,10 @@ def measure(source: Path | None) -> dict[str, float | str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=Path, help="a folder with at least 100 portraits; rendered people without it")
-    parser.add_argument("--json", action="store_true", help="the figures as one object on the last line")
+    parser.add_argument(
+        "--faces", type=Path, help="read a folder with at least 100 portraits; rendered people without it"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object on the last line")
     options = parser.parse_args()
     figures = measure(options.faces)
     for name, value in figures.items():

@@ -1,18 +1,18 @@
-"""Does a network that learned from one kind of synthetic masks know another kind, on people that it has not seen?
+"""Transfer between kinds of synthetic masks: a network trained on one kind is tested on another, on unseen people.
 
     python -m benchmarks.transfer --faces DIR [--seed S] [--json]
 
 A small network is trained from scratch on crops of 64 px (worn, incorrect, none) of 70 % of the people, and tested on
-the other 30 %, whose pictures are made smaller, blurred and compressed more than any in training:
+the other 30 %, whose images are smaller, more blurred and more compressed than any in training:
 
 - `ours`: this project's masks; the test column `ours` has all types.
-- `ours without X`: a group of types is left out of training; the test column `left out` has nothing but that group.
-- `paste`: the usual way, a drawn picture whose two halves are warped by homographies and pasted, in one of a few tints.
+- `ours without X`: a group of types is left out of training; the test column `left out` has only that group.
+- `paste`: the common method, a drawn picture whose halves are warped by homographies and pasted in one of a few tints.
 - `flat`: polygons of one colour between landmarks.
 
-Each trained network meets the pictures of all three. What a network says of another maker's masks shows what its own
-lacked. It is no measurement on photos of real masks: a test set that is drawn can only find variety that its drawer
-thought of. All classes of a set run through the same crop, blur and encoder, so none is told by those.
+Each trained network is tested on all three. Its errors on another kind of masks show the variety that its own lacked.
+This does not measure photos of real masks: a drawn test set has only the variety that was programmed. All classes of a
+set have the same crop, blur and encoder, so these do not reveal the class.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from benchmarks.synth import known_landmarks
 from data_manifests.errors import StageError
 from pipeline.photos.folders import find_pictures
 from pipeline.photos.images import load_rgb
-from synth.mask_choices import INCORRECT, sample_mask_type
-from synth.masks import TYPES, Scene, compose, measure_scene
+from synth.mask_choices import sample_mask_type
+from synth.masks import INCORRECT_PLACEMENTS, TYPES, Scene, compose, measure_scene
 from synth.masks.drawing.template import HEADROOM, draw_template
 from synth.masks.placement import sample_placement
 from synth.masks.types import MASK_TYPES
@@ -47,53 +47,53 @@ GROUPS = {
     "cloth": tuple(name for name in TYPES if MASK_TYPES[name].shape in ("cloth", "sponge")),
     "surgical": tuple(name for name in TYPES if MASK_TYPES[name].shape == "surgical"),
 }
-Person = tuple[np.ndarray, np.ndarray, Scene]  # photo, landmarks, what they say
-Maker = Callable[[Person, str, np.random.Generator], tuple[np.ndarray, str]]  # → picture and wear
+Person = tuple[np.ndarray, np.ndarray, Scene]  # photo, landmarks, measurements of both
+Maker = Callable[[Person, str, np.random.Generator], tuple[np.ndarray, str]]  # → image and placement
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """`x` (n, 3, PX, PX) float32 in [-1, 1], `y` (n,) places in CLASSES, `wear` (n,) names."""
+    """Images `x` (n, 3, PX, PX) float32 in [-1, 1], `y` (n,) indices in CLASSES, `placement` (n,) names."""
 
     x: torch.Tensor
     y: np.ndarray
-    wear: np.ndarray
+    placement: np.ndarray
 
 
 def ours(types: tuple[str, ...]) -> Maker:
-    """Masks of this project."""
+    """Make masks of this project."""
 
     def make(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-        wear = sample_placement(INCORRECT, rng) if label == "incorrect" else "worn"
+        placement = sample_placement(INCORRECT_PLACEMENTS, rng) if label == "incorrect" else "worn"
         name, seed = sample_mask_type(types, rng), int(rng.integers(2**31))
         photo, marks, scene = person
-        return compose(photo, marks, mask_type=name, placement=wear, seed=seed, scene=scene).image, wear
+        return compose(photo, marks, mask_type=name, placement=placement, seed=seed, scene=scene).image, placement
 
     return make
 
 
 def _corners(marks: np.ndarray, label: str, rng: np.random.Generator) -> tuple[list[int], int, str]:
-    """Jaw points of the mask and the point in the middle of its top edge, as such tools choose them."""
+    """Return jaw points of the mask, the middle of its top edge, and the placement, as in common tools."""
     if label == "worn":
         return list(range(2, 15)), int(rng.choice([28, 29])), "worn"
-    wear = sample_placement(("nose_out", "chin"), rng)
-    return (list(range(3, 14)), 33, wear) if wear == "nose_out" else (list(range(4, 13)), 57, wear)
+    placement = sample_placement(("nose_out", "chin"), rng)
+    return (list(range(3, 14)), 33, placement) if placement == "nose_out" else (list(range(4, 13)), 57, placement)
 
 
 def flat(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-    """One polygon of one colour."""
+    """Draw one polygon of one colour."""
     photo, marks, _ = person
-    jaw, top, wear = _corners(marks, label, rng)
+    jaw, top, placement = _corners(marks, label, rng)
     ring = np.rint(np.vstack([marks[jaw], marks[top]])).astype(np.int32)
     out = photo.copy()
     cv2.fillPoly(out, [ring], [int(c) for c in rng.integers(0, 256, 3)], cv2.LINE_AA)
-    return out, wear
+    return out, placement
 
 
 def paste(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-    """A fixed picture, warped by six points, tinted, and pasted by its alpha: no light, straps or variety."""
+    """Warp a fixed picture by six points, tint it and paste it by its alpha: no light, straps or variety."""
     photo, marks, _ = person
-    jaw, top, wear = _corners(marks, label, rng)
+    jaw, top, placement = _corners(marks, label, rng)
     template = draw_template(str(rng.choice(["surgical_white", "kf94_white", "cloth_plain"])), 0, 288)
     keys, target = template.key_xy, marks[[jaw[0], top, jaw[-1], jaw[3], 8, jaw[-4]]]
     middle, warped = int(keys[1, 0]), np.zeros((*photo.shape[:2], 4), np.float32)
@@ -105,16 +105,16 @@ def paste(person: Person, label: str, rng: np.random.Generator) -> tuple[np.ndar
         warped = np.maximum(warped, cv2.warpPerspective(part, matrix, (photo.shape[1], photo.shape[0])))
     tint = np.array([(1, 1, 1), (0.6, 0.8, 0.95), (0.18, 0.18, 0.2), (0.5, 0.8, 0.7)])[int(rng.integers(4))]
     done = photo * (1 - warped[..., 3:] / 255) + warped[..., :3] / HEADROOM * tint
-    return np.clip(done, 0, 255).astype(np.uint8), wear
+    return np.clip(done, 0, 255).astype(np.uint8), placement
 
 
 def _crop(picture: np.ndarray, marks: np.ndarray, rng: np.random.Generator, worse: bool) -> np.ndarray:
-    """(PX, PX, 3): the face with some room, moved a little; `worse`: smaller, blurred, compressed, then enlarged."""
+    """Crop the face with a margin to (PX, PX, 3), shifted a little; `worse`: shrunk, blurred, compressed, enlarged."""
     low, high = marks.min(0), marks.max(0)
     side = float((high - low).max() * rng.uniform(1.15, 1.5))
     x, y = (low + high) / 2 + rng.normal(0, 0.04, 2) * side - side / 2 + (0, -0.04 * side)
     px = int(rng.integers(28, 57)) if worse else PX
-    scale = 4 * px / side  # moved by parts of a pixel at four times the size, then averaged: no aliasing
+    scale = 4 * px / side  # four times the size, then averaged: sub-pixel shifts without aliasing
     window = np.array([[scale, 0, -x * scale], [0, scale, -y * scale]])
     around = cv2.warpAffine(picture, window, (4 * px, 4 * px), borderMode=cv2.BORDER_REPLICATE)
     small = cv2.resize(around, (px, px), interpolation=cv2.INTER_AREA)
@@ -127,15 +127,15 @@ def _crop(picture: np.ndarray, marks: np.ndarray, rng: np.random.Generator, wors
 
 
 def make_set(people: list[Person], maker: Maker, draws: int, seed: int, worse: bool) -> Pictures:
-    """`draws` pictures a person and class."""
+    """Make `draws` images per person and class."""
     rng, rows = np.random.default_rng(seed), []
     for person in people:
         for label in CLASSES * draws:
             try:
-                picture, wear = (person[0], "none") if label == "none" else maker(person, label, rng)
+                picture, placement = (person[0], "none") if label == "none" else maker(person, label, rng)
             except StageError:
                 continue
-            rows.append((_crop(picture, person[1], rng, worse), CLASSES.index(label), wear))
+            rows.append((_crop(picture, person[1], rng, worse), CLASSES.index(label), placement))
     x = torch.from_numpy(np.stack([row[0] for row in rows])).permute(0, 3, 1, 2).float() / 127.5 - 1
     return Pictures(x, np.array([row[1] for row in rows]), np.array([row[2] for row in rows]))
 
@@ -149,7 +149,7 @@ def _network() -> nn.Module:
 
 
 def train(data: Pictures, seed: int) -> nn.Module:
-    """AdamW with one cycle; mirrored half of the time, brightness and contrast moved a little."""
+    """Train by AdamW with one cycle; mirror half of the images, vary brightness and contrast a little."""
     torch.manual_seed(seed)
     net, target = _network(), torch.from_numpy(data.y)
     steps = EPOCHS * -(-len(target) // BATCH)
@@ -169,12 +169,15 @@ def train(data: Pictures, seed: int) -> nn.Module:
 
 
 @torch.inference_mode()
-def judge(net: nn.Module, data: Pictures) -> dict[str, object]:
-    """F1 per class, their mean, and how many of each wear are called what."""
-    said = torch.cat([net(x) for x in data.x.split(256)]).argmax(1).numpy()
-    f1 = f1_score(data.y, said, labels=range(3), average=None, zero_division=0.0)
-    table = confusion_matrix(data.y, said, labels=range(3), normalize="true")
-    wrong = {str(wear): round(float((said[data.wear == wear] == 1).mean()), 3) for wear in sorted(set(data.wear))}
+def evaluate(net: nn.Module, data: Pictures) -> dict[str, object]:
+    """Return F1 per class, their mean, and the share of each placement predicted as incorrect."""
+    predicted = torch.cat([net(x) for x in data.x.split(256)]).argmax(1).numpy()
+    f1 = f1_score(data.y, predicted, labels=range(3), average=None, zero_division=0.0)
+    table = confusion_matrix(data.y, predicted, labels=range(3), normalize="true")
+    wrong = {
+        str(placement): round(float((predicted[data.placement == placement] == 1).mean()), 3)
+        for placement in sorted(set(data.placement))
+    }
     return {
         "macro_f1": round(float(f1.mean()), 3),
         **{f"f1_{name}": round(float(value), 3) for name, value in zip(CLASSES, f1, strict=True)},
@@ -186,7 +189,9 @@ def judge(net: nn.Module, data: Pictures) -> dict[str, object]:
 def main() -> None:
     """Print the table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=Path, required=True, help="a folder of portraits without masks, one a person")
+    parser.add_argument(
+        "--faces", type=Path, required=True, help="read a folder of portraits without masks, one per person"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -208,7 +213,7 @@ def main() -> None:
         net = train(make_set(learn, maker, 1, 3, False), args.seed)
         group = name.removeprefix("ours without ")
         seen = [test for test in tests if group == name or not test.startswith("left out") or test.endswith(group)]
-        results[name] = {test: judge(net, tests[test]) for test in seen}
+        results[name] = {test: evaluate(net, tests[test]) for test in seen}
         if not args.json:
             for test, row in results[name].items():
                 print(f"{name:22} → {test:20} {row}", flush=True)
