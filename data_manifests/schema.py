@@ -26,7 +26,8 @@ class Column:
     """One column. `allowed` lists the values of a closed set; `low` and `high` bound a number (both inclusive).
 
     `is_later` marks a column added after 0.1.0: while it is empty, it is left out of the content hash, so that the
-    hashes of older versions stay valid.
+    hashes of older versions stay valid. `is_derived` marks a column that repeats values of others: it is never hashed,
+    so that a command repeated in an older workspace gives the version that 0.1.0 wrote.
     """
 
     name: str
@@ -39,11 +40,12 @@ class Column:
     low: float | None = None
     high: float | None = None
     is_later: bool = False
+    is_derived: bool = False
 
 
 _TEXT, _I8, _I32, _F32 = pa.string(), pa.int8(), pa.int32(), pa.float32()
 
-# A column added here after 0.1.0 needs `is_later=True`.
+# A column added here after 0.1.0 needs `is_later=True` or `is_derived=True`.
 COLUMNS = (
     # identity ---------------------------------------------------------------------------------------------------
     Column("sample_id", _TEXT, "any", "id of this row: a hash of parent, path and bytes, so unique even for equal files", required=True),
@@ -69,7 +71,7 @@ COLUMNS = (
     Column("fold", _I8, "split", "cross-validation fold, one value per person", low=0),
     Column("status", _TEXT, "any", "worst outcome of all stages so far", required=True, allowed=STATUSES),
     Column("reason", _TEXT, "any", "why the status is not ok, or a remark; `stage: text`, joined by `; `"),
-    Column("excluded_by", _TEXT, "apply", "the annotator whose correction excluded the row; empty for other rows", is_later=True),
+    Column("excluded_by", _TEXT, "apply", "the annotator whose correction excluded the row, as in `reason`; empty for other rows", is_derived=True),
     # geometry ---------------------------------------------------------------------------------------------------
     Column("box_xyxy", pa.list_(_F32, 4), "detect", "the chosen face", unit="px"),
     Column("detection_score", _F32, "detect", "the detector's confidence", low=0, high=1),

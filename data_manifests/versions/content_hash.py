@@ -47,19 +47,22 @@ def table_sha256(table: pa.Table) -> str:
 
     Rows are sorted by `sample_id`, columns by name. Each column is hashed separately (so that two cores share the
     work) over its name, its type, its null map, and its values with nulls replaced by 0 or "": Arrow does not define
-    the bytes below a null. An empty column that 0.1.0 did not have is left out (see `schema.Column.is_later`).
+    the bytes below a null. Columns that are derived, or later than 0.1.0 and empty, are left out (`schema.Column`).
     """
     ids = table.column("sample_id")
     keys = id_keys(ids)
     order = pc.sort_indices(ids) if keys is None else pa.array(np.argsort(keys, kind="stable"))
-    names = sorted(name for name in table.column_names if not _is_empty_later(name, table.column(name)))
+    names = sorted(name for name in table.column_names if _is_hashed(name, table.column(name)))
     with ThreadPoolExecutor(max_workers=2) as pool:
         columns = list(pool.map(lambda name: _column_sha256(name, table.column(name), order), names))
     return hashlib.sha256(str(table.num_rows).encode() + b"".join(columns)).hexdigest()
 
 
-def _is_empty_later(name: str, column: pa.ChunkedArray) -> bool:
-    return name in BY_NAME and BY_NAME[name].is_later and column.null_count == len(column)
+def _is_hashed(name: str, column: pa.ChunkedArray) -> bool:
+    if name not in BY_NAME:
+        return True
+    is_empty = column.null_count == len(column)
+    return not (BY_NAME[name].is_derived or (BY_NAME[name].is_later and is_empty))
 
 
 def _column_sha256(name: str, column: pa.ChunkedArray, order: pa.Array) -> bytes:

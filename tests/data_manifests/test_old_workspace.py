@@ -11,11 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from data_manifests.cli import cli
+from data_manifests.corrections import apply_to_store
 from data_manifests.inspect import DIFF_COLUMNS, diff, lineage, verify
 from data_manifests.schema import BY_NAME, STATUSES, USABLE
 from data_manifests.versions import Store, table_sha256
 from tests.support.old_workspace import EXPECTED, copy_old_workspace, without_nan
 
+OPEN = ("conflict", "unplaced")
 VERSIONS: dict[str, dict[str, Any]] = EXPECTED["versions"]
 
 
@@ -151,3 +153,20 @@ def test_a_new_version_continues_the_numbers(tmp_path: Path) -> None:
     parent = store.version("faces@agreed")
     table: pa.Table = store.read(parent.ref).table
     assert store.write("faces", table.slice(0, 10), "filter", parents=[parent]).ref == "faces@9"
+
+
+@pytest.mark.parametrize("number", range(len(EXPECTED["apply"])))
+def test_logs_are_applied_with_the_same_outcome(tmp_path: Path, number: int) -> None:
+    expected = EXPECTED["apply"][number]
+    store = copy_old_workspace(tmp_path)
+    logs = [store.workspace / log for log in expected["logs"]]
+    version, report = apply_to_store(store, expected["ref"], logs, seed=expected["seed"])
+    assert dict(report.counts) == expected["counts"]
+    assert report.rows_changed == expected["rows_changed"]
+    result = {name: getattr(version, name) for name in expected["result"]}
+    assert result == expected["result"]
+    rows = report.table.to_pylist()
+    for outcome, ids in expected["outcomes"].items():
+        assert [row["correction_id"] for row in rows if row["outcome"] == outcome] == ids, outcome
+    reported = [[row["file"], row["line"], row["outcome"]] for row in rows if row["detail"]]
+    assert [line[:3] for line in expected["details"]] == [line for line in reported if line[2] in OPEN]
