@@ -31,7 +31,7 @@ class Binding:
 
 REVIEW = (
     Binding("accept", ("Enter", " "), "accept the labels shown, with your changes"),
-    Binding("unsure", ("q",), "mark as unsure: seen, but not decidable"),
+    Binding("unsure", ("q",), "mark as unsure"),
     Binding("suggestion", ("s",), "apply the suggestions of the audit"),
     Binding("shot", tuple("1234567"), "choose a shot"),
     Binding("left", ("ArrowLeft",), "choose the shot to the left"),
@@ -49,7 +49,7 @@ REVIEW = (
     Binding("help", ("?",), "show this help"),
 )
 TILES = (
-    Binding("mark", ("x",), "mark"),
+    Binding("mark", ("x",)),
     Binding("mark_all", ("a",), "mark all"),
     Binding("invert_marks", ("o",), "invert marks"),
     Binding("cancel", ("Escape",), "clear marks"),

@@ -224,9 +224,11 @@ class TilesView {
 
   helpText() {
     const bindings = this.keyboard.bindings.filter(({ text }) => text);
-    return ["Click: mark", "Shift: range", ...bindings.map(({ keys, text }) => `${keyName(keys[0])}: ${text}`)].join(
-      " · ",
-    );
+    return [
+      `Click or ${this.keyboard.keyOf("mark")}: mark`,
+      "Shift+click: mark a range",
+      ...bindings.map(({ keys, text }) => `${keyName(keys[0])}: ${text}`),
+    ].join(" · ");
   }
 
   refreshToolbar() {
