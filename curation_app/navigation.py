@@ -1,11 +1,14 @@
-"""The frame around the pages: the menu, the sidebar and the style."""
+"""The table of pages, and the frame around them: menu, sidebar and style."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from curation_app import agreement, grid, overview, review, runs, shell, synthetic, versions
 
@@ -17,6 +20,41 @@ STYLE = """<style>
 .stMainBlockContainer { padding: 4.2rem 1.6rem 1rem; }
 button[data-testid="stBaseButton-primary"] { color: light-dark(#fbfaf8, #16181b); }
 </style>"""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A row of PAGES: a sub-package of the app with a function `page`, and its entry in the menu."""
+
+    package: ModuleType
+    title: str
+    icon: str  # a Material symbol
+    url_path: str = ""  # empty for the page that opens first
+
+
+PAGES = (
+    Page(review, "Review", "rate_review"),
+    Page(grid, "Grid", "grid_view", "grid"),
+    Page(overview, "Overview", "bar_chart", "overview"),
+    Page(agreement, "Agreement", "handshake", "agreement"),
+    Page(versions, "Versions", "account_tree", "versions"),
+    Page(synthetic, "Synthetic", "masks", "synthetic"),
+    Page(runs, "Runs", "model_training", "runs"),
+)
+
+
+def menu() -> list[StreamlitPage]:
+    """Return the entries of the menu, in the order of PAGES."""
+    return [
+        st.Page(
+            one.package.page,
+            title=one.title,
+            icon=f":material/{one.icon}:",
+            url_path=one.url_path or None,
+            default=not one.url_path,
+        )
+        for one in PAGES
+    ]
 
 
 def warm(ref: str) -> None:
@@ -36,16 +74,7 @@ def draw() -> None:
         initial_sidebar_state="collapsed" if shell.has_annotator() else "expanded",
     )
     st.html(STYLE)
-    pages = [
-        st.Page(review.page, title="Review", icon=":material/rate_review:", default=True),
-        st.Page(grid.page, title="Grid", icon=":material/grid_view:", url_path="grid"),
-        st.Page(overview.page, title="Overview", icon=":material/bar_chart:", url_path="overview"),
-        st.Page(agreement.page, title="Agreement", icon=":material/handshake:", url_path="agreement"),
-        st.Page(versions.page, title="Versions", icon=":material/account_tree:", url_path="versions"),
-        st.Page(synthetic.page, title="Synthetic", icon=":material/masks:", url_path="synthetic"),
-        st.Page(runs.page, title="Runs", icon=":material/model_training:", url_path="runs"),
-    ]
-    chosen = st.navigation(pages, position="top")
+    chosen = st.navigation(menu(), position="top")
     shell.draw_sidebar()
     with shell.show_errors():
         chosen.run()
