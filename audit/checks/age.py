@@ -13,7 +13,7 @@ from audit.checks.data import AuditData
 from audit.checks.issues import Issue
 from audit.checks.label_scores import MIN_PEOPLE, LabelScores, label_columns, label_issues, not_evaluated
 from audit.scoring import AgeScores, majority_labels, score_ages
-from data_manifests.taxonomy import MAX_AGE, N_AGE_CLASSES, AgeCuts
+from data_manifests.taxonomy import MAX_AGE, N_AGE_CLASSES, AgeCuts, age_class_of
 
 YOUNGEST, OLDEST = 15, 80  # years; bound the middle of the first and the last age class
 
@@ -46,7 +46,7 @@ def _years(rows: pd.DataFrame, cuts: AgeCuts) -> pd.Series:
 def probe_quality(scores: AgeScores, ages: np.ndarray, cuts: AgeCuts) -> dict[str, Any]:
     """Return the mean absolute error in years and the macro F1 of the three classes, against ages (U,)."""
     known = np.isfinite(ages)
-    given = np.digitize(ages[known], [cuts.middle, cuts.old])
+    given = age_class_of(ages[known], cuts)
     predicted = scores.class_probabilities[known].argmax(axis=1)
     return {
         "people": int(known.sum()),

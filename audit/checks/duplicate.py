@@ -108,7 +108,7 @@ def issues(data: AuditData) -> Iterator[Issue]:
     for members in duplicates.members():
         is_exact = bool(duplicates.exact[members].all())
         reason = _reason(data.rows.iloc[members], is_exact)
-        yield Issue(members, 1.0 if is_exact else NEAR_DUPLICATE, reason)
+        yield Issue(members.tolist(), 1.0 if is_exact else NEAR_DUPLICATE, reason)
 
 
 def _reason(rows: pd.DataFrame, is_exact: bool) -> str:

@@ -153,7 +153,8 @@ def _probe_quality(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, A
 def columns(data: AuditData) -> dict[str, np.ndarray]:
     """Return `mask_label_score` and `suggested_mask` (P,)."""
     scores: MaskScores = data.scores["mask"]
-    suggested = np.where(scores.p_correct < SUSPECT, np.array([*MASKS, None], object)[scores.predicted], None)
+    suggested = np.array([*MASKS, None], object)[scores.predicted]
+    suggested[~(scores.p_correct < SUSPECT)] = None
     return {"mask_label_score": scores.p_correct, "suggested_mask": suggested}
 
 

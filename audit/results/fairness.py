@@ -7,7 +7,7 @@ import pandas as pd
 
 from audit.checks import AuditData
 from audit.scoring import SUSPECT
-from data_manifests.taxonomy import GENDERS, AgeCuts
+from data_manifests.taxonomy import GENDERS, AgeCuts, age_class_of
 
 COLUMNS = ("gender", "age", "people", "gender_flagged", "age_flagged")
 
@@ -22,7 +22,7 @@ def flagged_by_group(data: AuditData, cuts: AgeCuts) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "gender": gender.given,
-            "age": np.where(np.isfinite(years), np.digitize(np.nan_to_num(years), [cuts.middle, cuts.old]), -1),
+            "age": np.where(np.isfinite(years), age_class_of(np.nan_to_num(years), cuts), -1),
             "gender_flagged": gender.inconsistent | (gender.p_correct < SUSPECT),
             "age_flagged": age.inconsistent | (age.p_correct < SUSPECT),
         }

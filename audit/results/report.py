@@ -106,7 +106,7 @@ def _cards(data: AuditData, queue: pd.DataFrame, store: Store, people: int) -> I
     rows_of_person = data.rows.groupby("person_id").indices
     kinds_of_sample = _marked_samples(queue)
     for person, issues in list(queue.groupby("person_id", sort=False))[:people]:
-        rows = data.rows.iloc[rows_of_person[person]].to_dict("records")
+        rows: list[Any] = data.rows.iloc[rows_of_person[person]].to_dict("records")
         rows.sort(key=lambda row: (row["sample_id"] not in kinds_of_sample, row["path"]))
         shown = sorted(rows[:MAX_PHOTOS], key=lambda row: (_SHOT_ORDER.get(row["shot"], len(_SHOT_ORDER)), row["path"]))
         given = shown[0]["gender"], None if pd.isna(shown[0]["age"]) else int(shown[0]["age"])

@@ -20,7 +20,7 @@ from scipy.stats import gaussian_kde, norm
 
 from audit.scoring.label_noise import probability_correct
 from audit.scoring.linear_probe import factorise, predict_held_out, select_penalty
-from data_manifests.taxonomy import AgeCuts
+from data_manifests.taxonomy import AgeCuts, age_class_of
 
 CLIP = 1.5  # residuals beyond this many deviations count as mistakes and are clipped before the next fit
 CLASS_WEIGHT = 0.5
@@ -47,7 +47,7 @@ def score_ages(features: np.ndarray, persons: np.ndarray, ages: np.ndarray, cuts
     deviation = max(_deviation(given - predicted), 0.5)
     evidence = (_given_from_predicted(given, predicted, deviation) + _predicted_from_given(given, predicted)) / 2
     probabilities = _class_probabilities(all_predicted, deviation * CLASS_WIDENING, cuts)
-    classes = np.digitize(given, [cuts.middle, cuts.old])
+    classes = age_class_of(given, cuts)
     share = np.bincount(classes, minlength=3) / len(classes)
     evidence += CLASS_WEIGHT * (
         np.log(probabilities[known, :][np.arange(len(classes)), classes]) - np.log(share[classes])
@@ -125,6 +125,6 @@ def _density(years: np.ndarray) -> np.ndarray:
 
 def _class_probabilities(predicted: np.ndarray, deviation: float, cuts: AgeCuts) -> np.ndarray:
     """Return the probability of each age class (U, 3) for predicted ages (U,) with a normal error."""
-    below = norm.cdf((np.array([cuts.middle, cuts.old]) - 0.5 - predicted[:, None]) / deviation)
+    below = norm.cdf((np.array(cuts.starts) - 0.5 - predicted[:, None]) / deviation)
     found = np.column_stack([below[:, 0], below[:, 1] - below[:, 0], 1 - below[:, 1]])
     return np.asarray((found + _MIN_CLASS_PROBABILITY) / (1 + 3 * _MIN_CLASS_PROBABILITY))

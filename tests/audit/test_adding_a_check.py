@@ -52,7 +52,7 @@ def columns(data: AuditData) -> dict[str, np.ndarray]:
 
 def issues(data: AuditData) -> Iterator[Issue]:
     """Yield one issue per photo with too few pixels."""
-    for position in np.flatnonzero(data.scores["resolution"] < 1):
+    for position in np.flatnonzero(data.scores["resolution"] < 1).tolist():
         yield Issue([position], 1.0, "fewer pixels than a usable photo")
 
 
