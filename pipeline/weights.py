@@ -34,7 +34,7 @@ class Weights:
         return next((path for path in places if path is not None and path.is_file()), None)
 
     def require(self, instead: str = "") -> Path:
-        """Return the path of the file. Raises BackendError that names the remedy, among them `instead`, if it is absent."""
+        """Return the path of the file. Raises BackendError that names the remedies, such as `instead`."""
         path = self.locate()
         if path is not None:
             return path
