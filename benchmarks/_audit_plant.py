@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
+from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, age_class_of
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class PlantedErrors:
 
 def age_classes(rows: pd.DataFrame, cuts: AgeCuts) -> np.ndarray:
     """Return the age class of each photo (P,)."""
-    return np.digitize(rows["age"].to_numpy(float), [cuts.middle, cuts.old])
+    return np.asarray(age_class_of(rows["age"].to_numpy(float), cuts))
 
 
 def flip_gender(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> PlantedErrors:

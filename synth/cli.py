@@ -168,7 +168,7 @@ def age_report(ref: str, config: Path | None, people: int | None, folds: int, se
     if people is not None:
         chosen = np.random.default_rng(synth_settings.seed).permutation(len(faces))[:people]
         faces = [faces[index] for index in sorted(chosen)]
-    bands, embed = (manifest.cuts.middle, manifest.cuts.old), load_backend("embedder", "dlib_face").make()
+    bands, embed = manifest.cuts.starts, load_backend("embedder", "dlib_face").make()
     ages = synth_settings.ages
     result = report(
         faces, bands, embed, strength=ages.strength, folds=folds, min_people=ages.min_people, seed=synth_settings.seed

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data_manifests.errors import StageError
 from data_manifests.schema import USABLE
+from data_manifests.taxonomy import age_class_of
 from data_manifests.versions import Manifest, Store
 from pipeline.photos import load_rgb
 from pipeline.step import Record
@@ -83,7 +84,7 @@ def _age_sheets(
 
 def _age_class_name(age: int, manifest: Manifest) -> str:
     """Return the bounds of an age's class, such as "30-59", for a file name."""
-    low, high = manifest.cuts.bounds(int(age >= manifest.cuts.middle) + int(age >= manifest.cuts.old))
+    low, high = manifest.cuts.bounds(age_class_of(age, manifest.cuts))
     return f"{low}-{high}"
 
 

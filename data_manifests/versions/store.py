@@ -177,9 +177,7 @@ class Store:
     def set_root(self, name: str, folder: Path) -> None:
         """Record the path of a photo folder. Call it again after moving the folder; no manifest changes."""
         if name == WORKSPACE_ROOT:
-            raise ManifestError(
-                f"the root name {WORKSPACE_ROOT!r} is reserved for the workspace. Choose another."
-            )
+            raise ManifestError(f"the root name {WORKSPACE_ROOT!r} is reserved for the workspace. Choose another.")
         self.workspace.mkdir(parents=True, exist_ok=True)
         with FileLock(self.workspace / ".roots.lock"):
             roots = self._roots_file() | {name: str(folder.resolve())}

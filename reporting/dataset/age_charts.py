@@ -57,9 +57,9 @@ def age_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None
     shade = band.mark_rect(color=palette.red, opacity=0.16).encode(x=x, x2="to:Q")
     label = band.mark_text(baseline="bottom", dx=0, y=-3, color=palette.red, fontSize=12)
     label = label.encode(x=alt.X("middle:Q"), text="text:N")
-    edges = alt.Chart(alt.Data(values=[{"from": cut} for cut in (cuts.middle, cuts.old)]))
+    edges = alt.Chart(alt.Data(values=[{"from": cut} for cut in cuts.starts]))
     lines = edges.mark_rule(color=palette.ink, strokeDash=[4, 3], strokeWidth=1.2).encode(x=x)
-    spans = [max(left, low) for low in (left, cuts.middle, cuts.old)], [cuts.middle, cuts.old, right]
+    spans = [max(left, low) for low in (left, *cuts.starts)], [*cuts.starts, right]
     by_class = [int(ages[a:b].sum()) for a, b in zip(*spans, strict=True)]
     heads = [
         {"from": (a + b) / 2, "text": f"{class_label(name)}: {count:,}"}

@@ -39,7 +39,7 @@ def ensure_prototypes(table: pa.Table, store: Store, cuts: AgeCuts, min_people: 
     found = folder / f"{key}.sha256"
     if found.is_file() and (folder / f"{found.read_text().strip()}.npz").is_file():
         return found.read_text().strip()
-    prototypes = learn_prototypes(_FacePhotos(faces, store, cuts), (cuts.middle, cuts.old), min_people=min_people)
+    prototypes = learn_prototypes(_FacePhotos(faces, store, cuts), cuts.starts, min_people=min_people)
     data = prototypes.to_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
     write_atomic(folder / f"{sha256}.npz", data)

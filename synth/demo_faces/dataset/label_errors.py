@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from data_manifests.taxonomy import SHOTS, AgeCuts
+from data_manifests.taxonomy import SHOTS, AgeCuts, age_class_of
 from synth.demo_faces.parameters import Person
 
 WORN_SHOTS: Final = tuple(s for s in SHOTS if s.startswith("mask"))
@@ -94,7 +94,7 @@ def _plant(kind: str, person: Person, source: int | None, rng: np.random.Generat
 def wrong_age(age: int, rng: np.random.Generator) -> int:
     """Draw an age of another class: mostly an adjacent one, for young and old people sometimes the far one."""
     cuts = AgeCuts()
-    true = int(age >= cuts.middle) + int(age >= cuts.old)
+    true = age_class_of(age, cuts)
     far = 2 - true if rng.random() < FAR_SHARE else 1
     listed = int(rng.choice([0, 2])) if true == 1 else far
     low, high = _AGES[listed]
