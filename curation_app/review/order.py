@@ -38,11 +38,11 @@ def order_of(manifest: ManifestRows, queue: Queue) -> np.ndarray:
 
     Raises ManifestError for an unknown kind, or a person without a photo in this version.
     """
-    everybody = np.arange(len(manifest.people))
+    all_people = np.arange(len(manifest.people))
     if queue.kind in ("suspicion", "unseen"):
         return np.argsort(ranks(manifest), kind="stable")
     if queue.kind == "id":
-        return everybody[bisect_left(manifest.people, queue.at) :]
+        return all_people[bisect_left(manifest.people, queue.at) :]
     if queue.kind == "class":
         chosen = np.flatnonzero(_has_class(manifest, int(queue.at)))
         return chosen[np.argsort(ranks(manifest)[chosen], kind="stable")]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from curation_app import shell
-from curation_app.annotations import ReviewProgress, log
+from curation_app.annotations import ReviewProgress, log_folder, log_path, log_paths
 from curation_app.images import ManifestRows, PersonThumbnails
 from curation_app.review.cards import card_of
 from curation_app.review.decisions import review_records
@@ -100,7 +100,7 @@ class ReviewSession:
 
     def refresh(self) -> None:
         """Read the corrections that were added to the logs, by this annotator and by others."""
-        self.context.progress.refresh(log.paths(self.context.store, self.context.manifest.version))
+        self.context.progress.refresh(log_paths(self.context.store, self.context.manifest.version))
 
     def leave(self) -> None:
         """Release the people assigned to this session."""
@@ -159,7 +159,7 @@ class ReviewSession:
 
     @property
     def _log(self) -> Path:
-        return log.path_of(self.context.store, self.context.manifest.version, self.annotator)
+        return log_path(self.context.store, self.context.manifest.version, self.annotator)
 
     # -- the next person ----------------------------------------------------------------------------------------
     def _remember(self, person: int) -> None:
@@ -252,6 +252,6 @@ class ReviewSession:
 
 def open_review_context(store: Store, manifest: ManifestRows) -> ReviewContext:
     """Return the shared state of one version. All versions of the manifest share one set of leases."""
-    leases = AssignmentLeases(log.folder(store, manifest.version))
+    leases = AssignmentLeases(log_folder(store, manifest.version))
     progress, pictures = ReviewProgress(np.asarray(manifest.people)), PersonThumbnails(store, manifest)
     return ReviewContext(store, manifest, progress, pictures, leases)
