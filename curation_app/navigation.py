@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -24,22 +24,22 @@ button[data-testid="stBaseButton-primary"] { color: light-dark(#fbfaf8, #16181b)
 
 @dataclass(frozen=True)
 class Page:
-    """A row of PAGES: a sub-package of the app with a function `page`, and its entry in the menu."""
+    """A row of PAGES: the function that draws a page, and its entry in the menu."""
 
-    package: ModuleType
+    draw: Callable[[], None]
     title: str
     icon: str  # a Material symbol
     url_path: str = ""  # empty for the page that opens first
 
 
 PAGES = (
-    Page(review, "Review", "rate_review"),
-    Page(grid, "Grid", "grid_view", "grid"),
-    Page(overview, "Overview", "bar_chart", "overview"),
-    Page(agreement, "Agreement", "handshake", "agreement"),
-    Page(versions, "Versions", "account_tree", "versions"),
-    Page(synthetic, "Synthetic", "masks", "synthetic"),
-    Page(runs, "Runs", "model_training", "runs"),
+    Page(review.page, "Review", "rate_review"),
+    Page(grid.page, "Grid", "grid_view", "grid"),
+    Page(overview.page, "Overview", "bar_chart", "overview"),
+    Page(agreement.page, "Agreement", "handshake", "agreement"),
+    Page(versions.page, "Versions", "account_tree", "versions"),
+    Page(synthetic.page, "Synthetic", "masks", "synthetic"),
+    Page(runs.page, "Runs", "model_training", "runs"),
 )
 
 
@@ -47,7 +47,7 @@ def menu() -> list[StreamlitPage]:
     """Return the entries of the menu, in the order of PAGES."""
     return [
         st.Page(
-            one.package.page,
+            one.draw,
             title=one.title,
             icon=f":material/{one.icon}:",
             url_path=one.url_path or None,
