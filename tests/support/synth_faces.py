@@ -1,4 +1,4 @@
-"""Faces for the tests of synthesis: landmarks and photos made of numbers, rendered people, a mask of a user."""
+"""Faces for the tests of synthesis: computed landmarks and photos, rendered people, and a user's template."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make_landmarks(
     yaw_deg: float = 0.0,
     centre: tuple[float, float] = (0.5, 0.45),
 ) -> np.ndarray:
-    """(68, 2) float32: points on a head-like ellipsoid, turned by yaw and roll."""
+    """Return (68, 2) float32 points on a head-like ellipsoid, turned by yaw and roll."""
     angle = np.linspace(np.pi, 0, 17)
     jaw = np.column_stack([0.5 * np.cos(angle), 0.05 + 0.80 * np.sin(angle) ** 1.15, -0.25 + 0.30 * np.sin(angle)])
     brow = [(x, -0.16 - 0.05 * np.sin(np.pi * i / 4), 0.25) for i, x in enumerate(np.linspace(-0.37, -0.09, 5))]
@@ -57,7 +57,7 @@ def _mouth(half: float, tall: float, n: int) -> np.ndarray:
 
 
 def make_photo(size: int = 256, seed: int = 0, side_light: float = 0.0) -> np.ndarray:
-    """(size, size, 3) uint8: skin with grain on a background, lit from one side."""
+    """Return (size, size, 3) uint8: skin with grain on a background, lit from one side."""
     rng = np.random.default_rng(seed)
     photo = np.full((size, size, 3), (92.0, 110.0, 128.0))
     y, x = np.mgrid[0:size, 0:size] / size - 0.5
@@ -73,7 +73,7 @@ def mirror(image: np.ndarray, marks: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def write_mask(folder: Path, name: str = "mine", **change: Any) -> Path:
-    """A red rectangle with its key points; the folder."""
+    """Write a red rectangle with its key points as a template; return the folder."""
     rgba = np.zeros((120, 200, 4), np.uint8)
     cv2.rectangle(rgba, (10, 10), (190, 110), (40, 30, 200, 255), -1)  # BGRA: red
     folder.mkdir(exist_ok=True)
@@ -91,7 +91,7 @@ def write_mask(folder: Path, name: str = "mine", **change: Any) -> Path:
 
 
 def draw_people(folder: Path, ages: dict[str, int]) -> pa.Table:
-    """Rendered people with landmarks, men and women in turn: `f` in val, the others in train."""
+    """Write rendered people with landmarks, men and women in turn: `f` in val, the others in train."""
     rows = []
     for number, (person, age) in enumerate(ages.items()):
         rng = np.random.default_rng(number)
@@ -119,7 +119,7 @@ YOUNG, OLD = 24, 72
 
 @lru_cache(maxsize=1)
 def aged_people() -> list[Picture]:
-    """Twelve young and twelve old rendered people, men and women in turn, all without glasses."""
+    """Render twelve young and twelve old people, men and women in turn, without glasses."""
     people = []
     for number in range(24):
         rng, gender, age = np.random.default_rng(number), ("male", "female")[number % 2], (YOUNG, OLD)[number // 12]
@@ -133,5 +133,5 @@ def aged_people() -> list[Picture]:
 
 @lru_cache(maxsize=1)
 def aged_prototypes() -> Prototypes:
-    """Of all but the first, the twelfth and the thirteenth of them: those can be moved."""
+    """Learn prototypes of all but the first, twelfth and thirteenth person, who are for the moves."""
     return learn_prototypes(aged_people()[1:11] + aged_people()[13:], [45], min_people=5)

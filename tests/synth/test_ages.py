@@ -1,4 +1,4 @@
-"""Ages moved: the frame, prototypes of rendered people, and what a move does and leaves alone."""
+"""Age moves: the frame, prototypes of rendered people, and the effect of a move."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def prototypes() -> Prototypes:
 
 @settings(deadline=None)
 @given(st.floats(0.2, 5), st.floats(-3, 3), numbers, numbers)
-def test_a_similarity_is_found_again(zoom: float, turn: float, x: float, y: float) -> None:
+def test_similarity_recovers_the_matrix(zoom: float, turn: float, x: float, y: float) -> None:
     points = np.random.default_rng(0).normal(0, 30, (68, 2))
     cos, sin = zoom * np.cos(turn), zoom * np.sin(turn)
     matrix = np.array([[cos, -sin, x], [sin, cos, y]])
@@ -63,7 +63,7 @@ def test_the_mean_shape_is_symmetric_upright_and_inside(pictures: list[Picture])
     assert mean[8, 1] > mean[27, 1]
 
 
-def test_a_warp_carries_its_points_and_rests_where_they_do() -> None:
+def test_a_warp_moves_its_points_and_nothing_without_a_move() -> None:
     rng = np.random.default_rng(3)
     points = np.vstack([rng.uniform(20, 76, (12, 2)), border(97, 91)])
     warp = Warp(points, (97, 91), smooth=1e-9)
@@ -75,7 +75,7 @@ def test_a_warp_carries_its_points_and_rests_where_they_do() -> None:
     target[0] += (4, 5)
     (bent,) = warp.maps(target)
     at = points[:1].astype(np.float32)[None]
-    np.testing.assert_allclose(sample_image(bent, at)[0, 0], target[0], atol=0.6)  # the grid rounds a point's tip off
+    np.testing.assert_allclose(sample_image(bent, at)[0, 0], target[0], atol=0.6)  # the grid smooths an isolated point
 
 
 @settings(max_examples=10, deadline=None)
@@ -90,7 +90,7 @@ def test_bands_sum_up_to_the_picture(seed: int) -> None:
 # -- prototypes -----------------------------------------------------------------------------------------------------
 
 
-def test_prototypes_count_people_and_know_their_bands(prototypes: Prototypes) -> None:
+def test_prototypes_count_people_per_band(prototypes: Prototypes) -> None:
     assert prototypes.counts.tolist() == [[5, 5], [5, 6]]
     assert prototypes.ages.tolist() == [[YOUNG, OLD], [YOUNG, OLD]]
     assert [prototypes.band_of(age) for age in (0, 44, 45, 116)] == [0, 0, 1, 1]
@@ -112,7 +112,7 @@ def test_too_few_of_one_gender_are_pooled_and_it_is_recorded(pictures: list[Pict
 
 
 def test_pooling_never_adds_one_gender_to_an_age(prototypes: Prototypes) -> None:
-    """All that differs between these bands is their share of men: the pooled difference must be nothing."""
+    """These bands differ only in their share of men, so the pooled difference must be zero."""
     shapes = prototypes.shapes.copy()
     shapes[0], shapes[1] = 0.0, 50.0
     skewed = replace(prototypes, counts=np.array([[9, 2], [2, 9]]), min_people=np.array(3), shapes=shapes)
@@ -129,7 +129,7 @@ def test_bands_that_cannot_be_learned(pictures: list[Picture], bands: list[int],
         learn_prototypes(pictures, bands)
 
 
-def test_a_generator_cannot_be_walked_three_times(pictures: list[Picture]) -> None:
+def test_a_generator_is_refused(pictures: list[Picture]) -> None:
     with pytest.raises(StageError, match="iterated three times"):
         learn_prototypes(iter(pictures), [45])
 
@@ -161,7 +161,7 @@ def texture_of(image: np.ndarray, landmarks: np.ndarray, prototypes: Prototypes)
 def test_a_move_goes_from_source_to_target(
     pictures: list[Picture], prototypes: Prototypes, who: int, source: int, target: int
 ) -> None:
-    """Of people who taught nothing: shape by exactly the difference, texture and colour on its side."""
+    """For people not in the prototypes: shape changes by exactly the difference, texture in its direction."""
     image, landmarks, gender, _ = pictures[who]
     moved = move_age(image, landmarks, gender, source, target, prototypes)
     g, s, t = ("male", "female").index(gender), int(source == OLD), int(target == OLD)
@@ -176,7 +176,7 @@ def test_a_move_goes_from_source_to_target(
     assert not moved.pooled
 
 
-def test_a_move_is_repeatable_and_leaves_the_rest_alone(pictures: list[Picture], prototypes: Prototypes) -> None:
+def test_a_move_is_repeatable_and_changes_only_the_face(pictures: list[Picture], prototypes: Prototypes) -> None:
     image, landmarks, gender, _ = pictures[0]
     first = move_age(image, landmarks, gender, YOUNG, OLD, prototypes)
     assert (move_age(image, landmarks, gender, YOUNG, OLD, prototypes).image == first.image).all()

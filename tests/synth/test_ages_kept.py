@@ -1,4 +1,4 @@
-"""Ages moved in practice: the gate, networks of users, prototypes kept in the workspace, and the report."""
+"""The identity gate, users' networks, prototypes kept in the workspace, the age mover, and the age report."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_gate_compares_with_the_published_distance(pictures: list[Picture]) 
         gate.check(image, landmarks, image, landmarks)
 
 
-def test_the_gate_wants_the_face_where_it_was_put(pictures: list[Picture]) -> None:
+def test_the_gate_checks_the_position_of_the_face(pictures: list[Picture]) -> None:
     image, landmarks, *_ = pictures[0]
     away = IdentityGate(lambda *_: np.zeros(128), lambda *_: landmarks + np.float32([0, 40]))
     with pytest.raises(StageError, match="not at its expected position"):
@@ -72,7 +72,7 @@ def test_the_gate_wants_the_face_where_it_was_put(pictures: list[Picture]) -> No
         IdentityGate(lambda *_: np.zeros(128)).check(image, landmarks, image, folded)
 
 
-def test_dlib_keeps_the_person_and_sees_the_face(pictures: list[Picture], prototypes: Prototypes) -> None:
+def test_the_gate_accepts_a_moved_face(pictures: list[Picture], prototypes: Prototypes) -> None:
     image, landmarks, gender, _ = pictures[0]
     moved = move_age(image, landmarks, gender, YOUNG, OLD, prototypes)
     assert 0 < make_identity_gate().check(image, landmarks, moved.image, moved.landmarks_xy) < 0.6
@@ -135,7 +135,7 @@ def test_a_network_ages_the_face_and_nothing_else(
 
 
 @pytest.mark.parametrize("kind", ["torchscript", "onnx"])
-def test_a_file_that_is_no_network(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_is_not_a_network(tmp_path: Path, kind: str) -> None:
     backend = load_backend("ager", kind)
     for use in (backend.check, backend.make):
         with pytest.raises(
@@ -147,7 +147,7 @@ def test_a_file_that_is_no_network(tmp_path: Path, kind: str) -> None:
         backend.make(path=str(tmp_path / "bad"))
 
 
-def test_a_network_with_another_answer_is_refused(pictures: list[Picture]) -> None:
+def test_a_network_with_another_output_shape_is_refused(pictures: list[Picture]) -> None:
     image, landmarks, *_ = pictures[0]
     with pytest.raises(StageError, match=r"must return \(64, 64, 3\) uint8"):
         age_by_network(image, landmarks, 60, lambda crop, age: crop[:32], 64)
@@ -155,7 +155,7 @@ def test_a_network_with_another_answer_is_refused(pictures: list[Picture]) -> No
 
 @settings(deadline=None)
 @given(roll_deg=st.floats(-40, 40))
-def test_the_network_sees_level_eyes(prototypes: Prototypes, roll_deg: float) -> None:
+def test_the_crop_of_the_network_has_level_eyes(prototypes: Prototypes, roll_deg: float) -> None:
     landmarks = prototypes.mean_xy
     turn = cv2.getRotationMatrix2D((192, 256), roll_deg, 1.0)
     corners = ffhq_square(transform_points(turn, landmarks))
@@ -171,7 +171,7 @@ def test_the_network_sees_level_eyes(prototypes: Prototypes, roll_deg: float) ->
 
 @pytest.fixture
 def manifest(tmp_path: Path, pictures: list[Picture]) -> tuple[Store, pa.Table]:
-    """The rendered people as a manifest; the last one is in val and has a face that would be seen in a mean."""
+    """The rendered people as a manifest; the last one is in val."""
     store = Store(tmp_path / "workspace")
     store.set_root("drawn", tmp_path / "drawn")
     rows = []
@@ -234,7 +234,7 @@ def test_a_drawn_age_lies_in_its_class(age_class: int, ages: list[int], seed: in
     assert drawn in known if known else drawn >= 18
 
 
-def test_age_settings_refuse_what_cannot_be() -> None:
+def test_age_settings_refuse_invalid_values() -> None:
     assert load_settings(AgeSettings, overrides={"moves": "[[0, 2], [1, 2]]"}).moves == ((0, 2), (1, 2))
     for value in ("[[1, 1]]", "[[1, 3]]"):
         with pytest.raises(ConfigError, match="pairs of different age classes"):
@@ -244,7 +244,7 @@ def test_age_settings_refuse_what_cannot_be() -> None:
 
 
 @pytest.mark.parametrize("method", ["prototypes", "onnx"])
-def test_the_mover_moves_and_writes_its_recipe(
+def test_the_mover_moves_and_records_its_parameters(
     pictures: list[Picture], prototypes: Prototypes, networks: dict[str, Path], tmp_path: Path, method: str
 ) -> None:
     image, landmarks, gender, _ = pictures[0]
@@ -273,7 +273,8 @@ def test_a_mover_without_its_file(tmp_path: Path) -> None:
 # -- report ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_report_judges_by_people_who_taught_nothing(pictures: list[Picture]) -> None:
+@pytest.mark.slow
+def test_the_report_uses_independent_people(pictures: list[Picture]) -> None:
     faces = [
         KnownFace(lambda image=image: image, landmarks, gender, age, f"p{i}")  # type: ignore[misc]
         for i, (image, landmarks, gender, age) in enumerate(pictures)
@@ -293,6 +294,7 @@ def test_the_report_judges_by_people_who_taught_nothing(pictures: list[Picture])
     assert len(report.lines()) == 3
 
 
+@pytest.mark.slow
 def test_the_report_is_a_command(manifest: tuple[Store, pa.Table], monkeypatch: pytest.MonkeyPatch) -> None:
     store, table = manifest
     cuts, ages = AgeCuts(30, 60), pa.array([24, 45, 72] * 8, table["age"].type)
@@ -304,6 +306,6 @@ def test_the_report_is_a_command(manifest: tuple[Store, pa.Table], monkeypatch: 
     )
     monkeypatch.setenv("WORKSPACE", str(store.workspace))
     words = ["age-report", "aged", "ages.min_people=2"]
-    said = CliRunner().invoke(cli, words, catch_exceptions=False).stdout
-    assert said.splitlines()[0].startswith("23 people; mean absolute error of the predictors on real faces")
-    assert "keep their identity" in said
+    output = CliRunner().invoke(cli, words, catch_exceptions=False).stdout
+    assert output.splitlines()[0].startswith("23 people; mean absolute error of the predictors on real faces")
+    assert "keep their identity" in output

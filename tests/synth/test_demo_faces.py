@@ -74,7 +74,7 @@ def test_people_have_the_imbalance_of_the_original_data() -> None:
     assert max(p.age for p in people) <= 85
 
 
-def test_no_single_cue_gives_the_gender_or_the_age_class_away() -> None:
+def test_no_single_cue_reveals_the_gender_or_the_age_class() -> None:
     people = make_people(1500, np.random.default_rng(1))
     women = np.array([p.gender == "female" for p in people])
     old = np.array([p.age >= 60 for p in people])
@@ -118,13 +118,14 @@ def test_pictures_have_the_competitions_size(portraits: list[Portrait]) -> None:
         assert portrait.image.std() > 15
 
 
-def test_same_shot_same_bytes(people: list[Person], portraits: list[Portrait]) -> None:
+def test_the_same_snapshot_gives_the_same_bytes(people: list[Person], portraits: list[Portrait]) -> None:
     again = portrait_of(people[0])
     assert np.array_equal(again.image, portraits[0].image)
     assert np.array_equal(again.landmarks_xy, portraits[0].landmarks_xy)
     assert not np.array_equal(portrait_of(people[0], number=1).image, portraits[0].image)
 
 
+@pytest.mark.slow
 def test_mtcnn_finds_every_face_where_the_landmarks_are(portraits: list[Portrait]) -> None:
     torch = pytest.importorskip("torch")
     facenet = pytest.importorskip("facenet_pytorch")
@@ -176,7 +177,7 @@ def test_turning_the_head_moves_the_nose_against_the_eyes(people: list[Person], 
 
 
 @given(st.integers(0, 10_000))
-def test_picture_points_invert_the_twist(seed: int) -> None:
+def test_picture_points_invert_the_roll(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shot = sample_snapshot(rng)
     maps, view = roll_map(shot), View.of(shot)
@@ -188,7 +189,8 @@ def test_picture_points_invert_the_twist(seed: int) -> None:
     np.testing.assert_allclose(back[inside], points[inside], atol=0.1)
 
 
-def test_two_people_differ_more_than_two_shots_of_one(people: list[Person]) -> None:
+@pytest.mark.slow
+def test_two_people_differ_more_than_two_snapshots_of_one(people: list[Person]) -> None:
     dlib = pytest.importorskip("dlib")
     from importlib.metadata import files
 
@@ -249,7 +251,7 @@ def test_a_wrong_age_is_of_another_class(age: int, seed: int) -> None:
     assert 18 <= listed <= 85
 
 
-def test_truth_follows_swaps_strangers_and_duplicates() -> None:
+def test_truth_follows_swaps_other_people_and_duplicates() -> None:
     people = make_people(120, np.random.default_rng(2))
     planted = plant_errors(people, np.random.default_rng(4))
     rows = _truth_rows(people, planted, seed=2)

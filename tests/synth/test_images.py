@@ -1,4 +1,4 @@
-"""Masks on a plain folder: every kind of file and face gets its row, and nothing stops a batch."""
+"""Masks on a plain folder: every kind of file and face has its row, and nothing stops a batch."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_any_kind_of_picture_gets_its_masks(name: str, folder: Path, done: tuple
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_carries_no_mask_says_why(name: str, done: tuple[Path, ImagesResult]) -> None:
+def test_a_failed_row_has_its_reason(name: str, done: tuple[Path, ImagesResult]) -> None:
     row = report(done[0])[name]
     assert (row["status"], row["output"]) == ("failed", "")
     assert BAD[name][1] in row["reason"]
@@ -147,7 +147,7 @@ def test_a_second_run_makes_only_what_is_missing(folder: Path, done: tuple[Path,
     assert (out / "synth.csv").read_bytes() == before
 
 
-def test_another_file_changes_nobody_elses_mask(tmp_path: Path, folder: Path, done: tuple[Path, ImagesResult]) -> None:
+def test_another_file_changes_no_other_mask(tmp_path: Path, folder: Path, done: tuple[Path, ImagesResult]) -> None:
     save(tmp_path / "src" / "a new one.png", WALL)
     (tmp_path / "src" / "plain.jpg").write_bytes((folder / "plain.jpg").read_bytes())
     masked(tmp_path / "src", tmp_path / "out")
@@ -250,7 +250,7 @@ def test_the_page_names_every_placement_group_and_setting() -> None:
         assert f"`{word}`" in page
 
 
-def test_a_photo_without_a_mask_takes_the_same_way(tmp_path: Path, face: np.ndarray) -> None:
+def test_a_photo_without_a_mask_is_encoded_alike(tmp_path: Path, face: np.ndarray) -> None:
     """One output whatever the placements, with the photo's pixels as the encoder of masked ones leaves them."""
     save(tmp_path / "src" / "a.png", face)
     save(tmp_path / "src" / "wall.png", WALL)

@@ -1,4 +1,4 @@
-"""What a mask takes from the photo: its light, its compression, and where straps go behind hair."""
+"""Light and compression of the photo applied to a mask, and straps hidden by hair."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 
 
 def test_side_light_stays_on_the_mask() -> None:
-    """Light from the picture's right leaves the right half of a white mask brighter, whichever way it was drawn."""
+    """Light from the picture's right leaves the right half of a white mask brighter, mirrored or not."""
     for sign, flipped in product((1, -1), (False, True)):
         photo = make_photo(side_light=sign * 0.9)
         scene = measure_scene(photo, MARKS)
@@ -49,7 +49,7 @@ def test_white_mask_is_white_on_dark_skin() -> None:
 
 
 def test_straps_reach_beyond_the_fabric() -> None:
-    """The mask is held by something: alpha touches the face's edge at the height of the ears on both sides."""
+    """Straps hold the mask: alpha reaches the face's edge at the height of the ears on both sides."""
     alpha = compose(PHOTO, MARKS, seed=1).alpha
     for k in (0, 16):
         x, y = MARKS[k].astype(int)
@@ -66,7 +66,7 @@ def test_the_quality_of_a_jpeg_is_read_from_its_pixels(quality: int) -> None:
 
 
 def test_no_compression_is_seen_where_there_is_no_grid() -> None:
-    """Never compressed, hardly compressed, resized since, and a grid that starts inside a block of the picture."""
+    """Uncompressed, hardly compressed, resized afterwards, and a grid that starts inside a block."""
     shrunk = cv2.resize(as_jpeg(PHOTO, 60), (230, 230), interpolation=cv2.INTER_AREA)
     for photo in (PHOTO, as_jpeg(PHOTO, 98), shrunk, np.ascontiguousarray(as_jpeg(PHOTO, 60)[3:250, 5:249])):
         assert measure_jpeg(np.asarray(photo, np.uint8), (40, 40, 200, 220), mirrored=False) is None
@@ -82,7 +82,7 @@ def test_a_mirrored_jpeg_has_its_grid_at_the_other_border() -> None:
 
 @pytest.mark.parametrize("width", [400, 395])
 def test_fabric_is_as_compressed_as_the_photo(width: int) -> None:
-    """The fabric lies on the photo's quantisation steps, its grid and no other; a mirrored JPEG gives the mirror."""
+    """The fabric has the photo's quantisation steps and grid; a mirrored JPEG gives the mirrored result."""
     raw, marks = make_photo(400), make_landmarks(400, width=210)
     photo = np.ascontiguousarray(as_jpeg(raw, 50)[:, :width])
     done, plain = (compose(image, marks, mask_type="cloth_patterned", seed=4) for image in (photo, raw))

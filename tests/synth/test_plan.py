@@ -1,4 +1,4 @@
-"""A plan, what is made of it, and what its verification finds; on rendered people with their true landmarks."""
+"""A plan, its execution and its verification, on rendered people with their true landmarks."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_five_masks_are_drawn_without_replacement_when_there_are_five(people: St
         assert profile["mask_type"].nunique() == 5
 
 
-def test_the_plan_says_what_cannot_be_reached_and_why(people: Store) -> None:
+def test_the_plan_notes_the_profiles_that_cannot_be_reached(people: Store) -> None:
     few = SETTINGS.model_copy(update={"stage": 2, "max_profiles_per_person": 2})
     notes = make_plan(people.read("drawn@1").table, few, AgeCuts()).notes
     assert (
@@ -80,7 +80,7 @@ def test_the_plan_says_what_cannot_be_reached_and_why(people: Store) -> None:
     )
 
 
-def test_a_face_that_was_guessed_is_no_source(people: Store) -> None:
+def test_a_fallback_face_is_not_a_source(people: Store) -> None:
     table = people.read("drawn@1").table
     status = pa.array(["fallback" if person == "e" else "ok" for person in table["person_id"].to_pylist()])
     table = table.set_column(table.column_names.index("status"), "status", status)
@@ -112,7 +112,7 @@ def test_the_run_balances_and_rows_inherit(people: Store, balanced: str) -> None
         assert people.file_of(row["root"], row["path"]).is_file()
 
 
-def test_a_plan_that_was_carried_out_asks_for_nothing_more(people: Store, balanced: str) -> None:
+def test_an_executed_plan_leaves_nothing_to_plan(people: Store, balanced: str) -> None:
     manifest = people.read(balanced)
     assert make_plan(manifest.table, SETTINGS, manifest.cuts).table.empty
 
@@ -128,7 +128,7 @@ def test_every_picture_can_be_made_again_from_its_row(people: Store, balanced: s
     assert (found.rows, found.regenerated, found.problems) == (28, 28, [])
 
 
-def test_verify_sees_a_wrong_label_a_wrong_coverage_and_a_wrong_picture(people: Store, balanced: str) -> None:
+def test_verify_reports_a_wrong_label_a_wrong_coverage_and_a_wrong_image(people: Store, balanced: str) -> None:
     manifest = people.read(balanced)
     rows = manifest.table.to_pylist()
     worn = next(row for row in rows if row["mask"] == "worn")
@@ -149,7 +149,7 @@ def test_verify_sees_a_wrong_label_a_wrong_coverage_and_a_wrong_picture(people: 
     assert f"{bare['sample_id']}: rendered again, its bytes differ" in problems
 
 
-def test_a_face_that_carries_no_mask_becomes_a_failed_row(people: Store) -> None:
+def test_a_face_that_cannot_carry_a_mask_becomes_a_failed_row(people: Store) -> None:
     manifest = people.read("drawn@1")
     rows = manifest.table.to_pylist()
     for row in rows:
@@ -158,7 +158,7 @@ def test_a_face_that_carries_no_mask_becomes_a_failed_row(people: Store) -> None
     table = conform(pa.table({n: pa.array([row[n] for row in rows], column.type) for n, column in BY_NAME.items()}))
     broken = people.read(people.write("broken", table, "ingest").ref)
     done = run_plan(people, broken, make_plan(broken.table, SETTINGS, broken.cuts).table, SETTINGS)
-    assert (done.planned, done.failed) == (28, 12)  # e's unmasked looks need no landmarks
+    assert (done.planned, done.failed) == (28, 12)  # e's unmasked images need no landmarks
     failed = [row for row in people.read(done.version.ref).table.to_pylist() if row["status"] == "failed"]
     assert len(failed) == 12
     assert all(row["person_id"] == "e" and row["reason"].startswith("synth: ") for row in failed)
@@ -223,14 +223,14 @@ def test_targets_take_the_place_of_a_stage(people: Store) -> None:
     assert plan.notes == ["age <30, male, mask worn: 3 profiles planned from 2 people"]
 
 
-def test_a_target_counts_what_those_before_it_bring(people: Store) -> None:
+def test_a_target_counts_the_images_of_earlier_targets(people: Store) -> None:
     first = {"age_class": 1, "mask": "incorrect", "pictures": 4}
     plan = _planned(people, targets=[first, {"mask": "worn", "pictures": 21}])
     assert len(plan.table) == 7 * (4 + 1)  # the first brings 20 worn ones
     assert set(plan.table["person_id"].iloc[:28]) == {"d"}
 
 
-def test_a_target_that_cannot_be_reached_says_why(people: Store) -> None:
+def test_a_target_that_cannot_be_reached_has_a_note(people: Store) -> None:
     notes = _planned(people, targets=[{"age_class": 1, "gender": "female", "pictures": 701}]).notes
     assert "age 30-59, female: 12 profiles planned from 1 people; 701 images are requested, 1 exist" in notes[0]
     assert "88 cannot be reached: a person gives at most 12" in notes[0]
@@ -241,7 +241,7 @@ def test_a_target_that_cannot_be_reached_says_why(people: Store) -> None:
     most=st.integers(1, 5),
     targets=st.lists(st.tuples(st.sampled_from([None, 0, 1, 2]), st.integers(1, 60)), max_size=4),
 )
-def test_nobody_gives_more_than_allowed_and_no_profile_twice(
+def test_no_person_exceeds_the_maximum_and_no_profile_repeats(
     people: Store, most: int, targets: list[tuple[int | None, int]]
 ) -> None:
     wanted = [{"age_class": age_class, "pictures": count} for age_class, count in targets]
@@ -251,7 +251,7 @@ def test_nobody_gives_more_than_allowed_and_no_profile_twice(
     assert "f" not in set(plan["person_id"])
 
 
-def test_errors_say_what_is_allowed(people: Store, tmp_path: Path) -> None:
+def test_errors_list_the_allowed_values(people: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"synth.types must be one of \{surgical, .*\}. Got 'scarf' instead"):
         load_settings(SynthSettings, overrides={"types": "[scarf]"})
     with pytest.raises(ConfigError, match=r"synth.placements must be one of \{nose_out, .*\}. Got 'worn' instead"):
@@ -294,7 +294,7 @@ def test_a_painted_background_keeps_its_colour() -> None:
         assert np.abs(natural[300:400, 150:230].astype(int) - portrait.image[300:400, 150:230]).mean() > 1
 
 
-def test_a_mask_of_the_users_own_goes_through_plan_run_and_verify(people: Store, tmp_path: Path) -> None:
+def test_a_users_template_works_in_plan_run_and_verify(people: Store, tmp_path: Path) -> None:
     folder = write_mask(tmp_path / "own", "floral")
     wanted = SynthSettings.model_validate({"templates": str(folder), "types": ["floral", "kf94"], "seed": 3})
     assert wanted.types == ("floral", "kf94_white", "kf94_black", "kf94_colour")

@@ -1,4 +1,4 @@
-"""Masks of users' own: RGBA pictures with key points, as JSON or as the INI files of existing sets."""
+"""Users' own mask templates: RGBA pictures with key points, as JSON or as INI files of existing sets."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_broken_user_pictures(tmp_path: Path) -> None:
         load_templates(tmp_path / "b")
 
 
-def test_the_hash_is_of_everything_that_a_mask_looks_like(tmp_path: Path) -> None:
+def test_the_hash_covers_picture_key_points_and_straps(tmp_path: Path) -> None:
     hashes = {
         load_templates(write_mask(tmp_path / f"{place}", **change))["mine"].sha256
         for place, change in enumerate(({}, {}, {"strap_rgb": [9, 9, 9]}, {"straps": "none"}))

@@ -1,4 +1,4 @@
-"""Ages in a plan, from the settings to the gallery; and the figure of realism."""
+"""Moved ages in a plan, from the settings to the gallery; and the measure of realism."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_moved_rows_have_their_new_age_and_class(moved: Manifest) -> None:
         assert recipe["age"]["distance"] < SAME_PERSON_DISTANCE
 
 
-def test_the_face_is_another_than_the_look_it_was_made_from(store: Store, moved: Manifest) -> None:
+def test_a_moved_face_differs_from_its_variation(store: Store, moved: Manifest) -> None:
     photos = {row["sample_id"]: row for row in moved.table.to_pylist() if not row["is_synthetic"]}
     seen = 0
     for row in moved.table.to_pylist():
@@ -101,8 +101,8 @@ def test_the_face_is_another_than_the_look_it_was_made_from(store: Store, moved:
         photo = photos[row["parent_id"]]
         landmarks = np.reshape(photo["landmarks_xy"], (68, 2))
         picture, made = (load_rgb(store.file_of(one["root"], one["path"])) for one in (photo, row))
-        look, _ = vary(picture, landmarks, np.random.default_rng(recipe["look_seed"]))
-        apart = np.abs(look.astype(int) - made).mean()
+        variation, _ = vary(picture, landmarks, np.random.default_rng(recipe["look_seed"]))
+        apart = np.abs(variation.astype(int) - made).mean()
         assert apart > 1 if "age" in recipe else apart < 1
         seen += 1
     assert seen == 4
@@ -124,7 +124,9 @@ def test_prototypes_are_learned_once(store: Store, plan: pd.DataFrame, moved: Ma
     assert sorted((store.workspace / "ages").iterdir()) == before
 
 
-def test_verify_sees_another_person_a_torn_profile_and_lost_prototypes(store: Store, moved: Manifest) -> None:
+def test_verify_reports_another_identity_an_incomplete_profile_and_missing_prototypes(
+    store: Store, moved: Manifest
+) -> None:
     aged = [row for row in moved.table.to_pylist() if row["is_synthetic"] and "age" in json.loads(row["recipe"])]
     recipe = json.loads(aged[0]["recipe"])
     recipe["age"]["distance"] = 0.7
@@ -158,8 +160,8 @@ def test_the_plan_survives_its_file(
     plan.to_csv(tmp_path / "plan.csv", index=False)
     (tmp_path / "s.yaml").write_text(json.dumps({"synth": SETTINGS.model_dump(mode="json")}))
     files = ["--plan", str(tmp_path / "plan.csv"), "--config", str(tmp_path / "s.yaml")]
-    said = CliRunner().invoke(cli, ["run", "drawn@1", *files, "--jobs", "1"], catch_exceptions=False).output
-    assert "synth: ok 28 (0 made, 28 reused)" in said
+    output = CliRunner().invoke(cli, ["run", "drawn@1", *files, "--jobs", "1"], catch_exceptions=False).output
+    assert "synth: ok 28 (0 made, 28 reused)" in output
 
 
 def test_the_gallery_shows_faces_before_and_after(store: Store, moved: Manifest, tmp_path: Path) -> None:
@@ -187,7 +189,8 @@ def test_realism_needs_pictures(store: Store, moved: Manifest) -> None:
         measure_realism(store, moved.table)
 
 
-def test_realism_sees_masks_that_are_softer_than_real_ones(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_realism_separates_blurred_masks_from_sharp_ones(tmp_path: Path) -> None:
     store = Store(tmp_path / "workspace")
     store.set_root("drawn", tmp_path / "drawn")
     people = draw_people(tmp_path / "drawn", {name: 20 + 5 * i for i, name in enumerate("abcdeghi")}).to_pylist()
@@ -211,6 +214,6 @@ def test_realism_sees_masks_that_are_softer_than_real_ones(tmp_path: Path) -> No
             rows.append(person | label)
     table = conform(pa.table({n: pa.array([row[n] for row in rows], column.type) for n, column in BY_NAME.items()}))
     found = measure_realism(store, table)
-    assert MIN_IMAGES <= min(found.real, found.synthetic) <= 40  # the detector does not see every masked face
+    assert MIN_IMAGES <= min(found.real, found.synthetic) <= 40  # the detector does not find every masked face
     assert found.auc > 0.9
     assert f"{found.synthetic} synthetic from {found.real} real worn masks" in found.line()
