@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._app_server import MEASURE, ROOT, browsing, draw_workspace, memory_mb, processor_s, serving
-from curation_app.annotations.log import path_of
+from curation_app.annotations.log_files import log_path
 from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
 from curation_app.review.cards import card_of
 from curation_app.review.order import number_of
@@ -159,7 +159,7 @@ def _check(workspace: Path, truth: list[dict[str, str]], order: str) -> None:
     """Check that the log, once applied, gives the ground truth; otherwise the errors counted as found are wrong."""
     store = Store(workspace)
     version = store.version("demo@audited")
-    log = read_corrections([path_of(store, version, f"robot-{order}")])
+    log = read_corrections([log_path(store, version, f"robot-{order}")])
     table, report = apply_corrections(store.read(version.ref).table, log, AgeCuts(*version.age_cuts), seed=0)
     assert report.counts["conflict"] == report.counts["unplaced"] == 0, report.counts
     truth_of = {row["path"]: row for row in truth}

@@ -25,7 +25,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_manifests.corrections.apply import apply_corrections
-from data_manifests.corrections.log import read_corrections, to_line
+from data_manifests.corrections.lines import to_line
+from data_manifests.corrections.log import read_corrections
 from data_manifests.corrections.record import COLUMNS
 from data_manifests.inspect.diff import diff
 from data_manifests.schema import conform

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from curation_app import shell
-from curation_app.annotations import AnnotationSet, log
+from curation_app.annotations import AnnotationSet, correction, log_path, value_of
 from curation_app.images import ManifestRows
 from data_manifests.agreement import ADJUDICATION, AnnotatedLabel, conflicts
 from data_manifests.corrections import CHOICES, FIELDS, Correction, append_correction, read_corrections
@@ -71,7 +71,7 @@ def _card(store: Store, version: Version, label: AnnotatedLabel, clicked: dict[s
                 _photos(store, rows)
         with text:
             st.markdown(f"**{label.field.capitalize()}** · {shell.escape_markdown(_owner(label, rows))}")
-            st.html(_values(label, log.value_of(row, label.field) if row else ""))
+            st.html(_values(label, value_of(row, label.field) if row else ""))
             chosen = _adjudication(label, clicked)
             with st.container(horizontal=True, gap="small"):
                 for choice in _choices(label):
@@ -184,7 +184,7 @@ def _adjudicate(
 ) -> None:
     """Write one record to the annotator's own log: an adjudication, or with no choice its undoing."""
     annotator = shell.current_annotator()
-    path = log.path_of(store, version, annotator)
+    path = log_path(store, version, annotator)
     try:
         record = adjudication_record(version, label, row, choice, annotator)
         if not choice:
@@ -214,7 +214,7 @@ def adjudication_record(
         own = label.annotations.get(annotator)
         choice, note = (own.value if own else ""), ""
     if row is not None:
-        return log.correction(version, row, label.field, choice, annotator, person=label.scope == "person", note=note)
+        return correction(version, row, label.field, choice, annotator, person=label.scope == "person", note=note)
     last = label.records[-1]  # this version lacks the photo: name it as the latest record does
     return Correction(
         manifest=last.manifest, sample_id=last.sample_id, person_id=label.person_id, scope=label.scope,

@@ -9,7 +9,7 @@ import streamlit as st
 
 from curation_app import shell
 from curation_app.agreement.conflicts import conflict_list
-from curation_app.annotations import AnnotationSet, log, read_annotation_set
+from curation_app.annotations import AnnotationSet, log_folder, log_path, log_paths, read_annotation_set
 from data_manifests.agreement import RULES, Decision, agreement, decide, to_corrections, write_log
 from data_manifests.corrections import FIELDS
 from data_manifests.taxonomy import AgeCuts
@@ -34,7 +34,7 @@ def page() -> None:
     """Draw the page."""
     store, version = shell.current_store(), shell.current_store().version(shell.chosen_ref())
     st.header(f"Agreement on {shell.escape_markdown(version.name)}")
-    found = read_annotation_set(store, log.paths(store, version), AgeCuts(*version.age_cuts))
+    found = read_annotation_set(store, log_paths(store, version), AgeCuts(*version.age_cuts))
     for problem in found.problems[:_MAX_PROBLEMS]:
         st.warning(shell.escape_markdown(problem), icon=":material/rule:")
     if len(found.problems) > _MAX_PROBLEMS:
@@ -42,7 +42,7 @@ def page() -> None:
     if not found.labels:
         st.info(
             "No annotations of this manifest yet. Corrections and confirmations made on the Review and Grid pages are "
-            f"kept in {shell.escape_markdown(str(log.folder(store, version)))}, one file per annotator."
+            f"kept in {shell.escape_markdown(str(log_folder(store, version)))}, one file per annotator."
         )
         return
     _figures(found)
@@ -146,5 +146,5 @@ def _decide(store: Store, annotations: AnnotationSet, rule: str, adjudicator: st
 
 def consensus_file(store: Store, version: Version, rule: str, adjudicator: str) -> Path:
     """Return the path of a rule's log, outside the folder of the annotators' logs: `*.csv` must not match both."""
-    name = log.path_of(store, version, adjudicator).stem if adjudicator else ""
+    name = log_path(store, version, adjudicator).stem if adjudicator else ""
     return store.workspace / "consensus" / version.name / f"{rule}{'-' if name else ''}{name}.csv"

@@ -1,7 +1,7 @@
 """Annotations in the app: the logs of a manifest, all annotators' labels, and the progress of the review."""
 
 from curation_app.annotations.annotation_set import AnnotationSet, annotators_in, read_annotation_set
-from curation_app.annotations.log import correction, value_of
+from curation_app.annotations.log_files import correction, log_folder, log_path, log_paths, value_of
 from curation_app.annotations.review_progress import ReviewProgress
 
 __all__ = [
@@ -9,6 +9,9 @@ __all__ = [
     "ReviewProgress",
     "annotators_in",
     "correction",
+    "log_folder",
+    "log_path",
+    "log_paths",
     "read_annotation_set",
     "value_of",
 ]

@@ -7,12 +7,13 @@ from typing import Any
 import streamlit as st
 
 from curation_app import shell
-from curation_app.annotations import log
+from curation_app.annotations import log_folder, log_paths
 from curation_app.images import ManifestRows
 from curation_app.review.component import review_component
+from curation_app.review.context import ReviewContext, open_review_context
 from curation_app.review.leases import ALL_ANNOTATORS, read_annotators_per_person, write_annotators_per_person
 from curation_app.review.order import KINDS, Queue, is_ranked
-from curation_app.review.session import ReviewContext, ReviewSession, open_review_context
+from curation_app.review.session import ReviewSession
 from curation_app.shell import AppContext
 from data_manifests.errors import ManifestError
 from data_manifests.taxonomy import class_names
@@ -31,7 +32,7 @@ def page() -> None:
     session = _review_session(context, queue, _choose_annotators_per_person(context))
     session.have = frozenset()  # the page is drawn anew, and the browser may have lost its pictures
     for problem in session.context.progress.problems[:_MAX_PROBLEMS]:
-        folder = log.folder(context.store, context.manifest.version)
+        folder = log_folder(context.store, context.manifest.version)
         text = shell.escape_markdown(f"{problem} It is left out. Repair it in {folder}.")
         st.warning(text, icon=":material/warning:")
     _draw_component()
@@ -40,7 +41,7 @@ def page() -> None:
 def warm(ref: str) -> None:
     """Fill the caches of the page: read a version and its logs."""
     context = _review_context(shell.current_store(), shell.load_rows(ref))
-    context.progress.refresh(log.paths(context.store, context.manifest.version))
+    context.progress.refresh(log_paths(context.store, context.manifest.version))
 
 
 @st.fragment
@@ -102,7 +103,7 @@ def _choose_parameter(manifest: ManifestRows, kind: str, column: Any) -> str:
 
 def _choose_annotators_per_person(context: AppContext) -> int:
     """Draw the setting of the manifest for how many annotators see each person, which holds for all annotators."""
-    folder = log.folder(context.store, context.manifest.version)
+    folder = log_folder(context.store, context.manifest.version)
     current = read_annotators_per_person(folder)
     with st.sidebar.expander("Sharing the work"):
         choices = list(dict.fromkeys([*_ANNOTATORS_PER_PERSON, current]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,44 +9,20 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-import numpy as np
-
 from curation_app import shell
-from curation_app.annotations import ReviewProgress, log_folder, log_path, log_paths
-from curation_app.images import ManifestRows, PersonThumbnails
+from curation_app.annotations import log_path, log_paths
 from curation_app.review.cards import card_of
+from curation_app.review.context import ReviewContext
 from curation_app.review.decisions import review_records
-from curation_app.review.leases import ALL_ANNOTATORS, AssignmentLeases
+from curation_app.review.leases import ALL_ANNOTATORS
 from curation_app.review.order import Queue, is_ranked, order_of, rank_text, ranks
 from data_manifests.corrections import append_corrections
 from data_manifests.errors import CorrectionError, ToolkitError
 from data_manifests.taxonomy import MAX_AGE
-from data_manifests.versions import Store
 
 _PREFETCHED = 5  # people assigned in advance, whose pictures are made
 _SENT = 3  # of them, people whose pictures are sent as soon as they are made
-_MAX_CACHED = 256  # people whose rows are kept
 _HISTORY = 20  # people to whom an annotator can return
-
-
-@dataclass(frozen=True)
-class ReviewContext:
-    """What all review sessions on one version share."""
-
-    store: Store
-    manifest: ManifestRows
-    progress: ReviewProgress
-    pictures: PersonThumbnails
-    leases: AssignmentLeases
-    recent: OrderedDict[int, list[dict[str, Any]]] = field(default_factory=OrderedDict)
-
-    def rows_of(self, person: int) -> list[dict[str, Any]]:
-        """Return a person's rows. The latest are cached: taking seven rows out of a million takes 5 ms."""
-        rows = self.recent.pop(person, None) or self.manifest.records(self.manifest.rows_of(person))
-        self.recent[person] = rows
-        while len(self.recent) > _MAX_CACHED:
-            self.recent.popitem(last=False)
-        return rows
 
 
 @dataclass
@@ -248,10 +223,3 @@ class ReviewSession:
         if progress.seen_by(self.annotator)[person]:
             marks.append("unsure" if changes.get(("", "unsure")) == "true" else "seen by you")
         return card_of(self.context.rows_of(person), changes, [mark for mark in marks if mark])
-
-
-def open_review_context(store: Store, manifest: ManifestRows) -> ReviewContext:
-    """Return the shared state of one version. All versions of the manifest share one set of leases."""
-    leases = AssignmentLeases(log_folder(store, manifest.version))
-    progress, pictures = ReviewProgress(np.asarray(manifest.people)), PersonThumbnails(store, manifest)
-    return ReviewContext(store, manifest, progress, pictures, leases)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from curation_app import shell
-from curation_app.annotations import log
+from curation_app.annotations import log_path
 from curation_app.images import ManifestRows, Thumbnail, load_thumbnails, prefetch_thumbnails
 from curation_app.shell import AppContext
 from curation_app.tiles.actions import Action, Row, action_records, group_action_records, text_of, verdict
@@ -40,7 +40,7 @@ def _labels(_manifest: ManifestRows, workspace: str, ref: str, content_hash: str
 def annotator_log(context: AppContext) -> AnnotatorLog:
     """Return the annotator's log, read up to its end; an empty one without a name."""
     annotator = context.annotator
-    path = log.path_of(context.store, context.manifest.version, annotator) if annotator else Path(".none")
+    path = log_path(context.store, context.manifest.version, annotator) if annotator else Path(".none")
     found = _annotator_log(str(path))
     found.refresh()
     return found

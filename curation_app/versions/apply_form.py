@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import streamlit as st
 
 from curation_app import shell
-from curation_app.annotations import annotators_in, log
+from curation_app.annotations import annotators_in, log_paths
 from data_manifests.corrections import OUTCOMES
 from data_manifests.versions import Store, Version
 
@@ -39,7 +39,7 @@ class ApplyResult:
 
 def draw_apply_form(store: Store, version: Version) -> None:
     """Draw the form, and the result of the last preview."""
-    logs = log.paths(store, version)
+    logs = log_paths(store, version)
     consensus = sorted((store.workspace / "consensus" / version.name).glob("[!.]*.csv"))
     if not logs and not consensus:
         name = shell.escape_markdown(version.name)

@@ -5,12 +5,12 @@ from data_manifests.corrections.annotator_log import AnnotationHistory, Annotato
 from data_manifests.corrections.apply import OUTCOMES, apply_to_store
 from data_manifests.corrections.exclusions import COLUMNS as EXCLUSION_COLUMNS
 from data_manifests.corrections.exclusions import excluded_by, is_excluded_by_correction
+from data_manifests.corrections.lines import to_line
 from data_manifests.corrections.log import (
     LogReader,
     append_correction,
     append_corrections,
     read_corrections,
-    to_line,
 )
 from data_manifests.corrections.record import (
     CHOICES,

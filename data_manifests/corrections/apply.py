@@ -5,7 +5,6 @@ Conflicts and corrections without a row are reported and change nothing. Applyin
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,23 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_manifests.corrections import exclusions
-from data_manifests.corrections.log import read_corrections, to_line
-from data_manifests.corrections.record import FIELDS, UNSURE
-from data_manifests.corrections.resolve import Edits, Resolution, resolve
-from data_manifests.corrections.targets import (
-    AGE,
-    AGE_CLASS,
-    EXCLUDE,
-    NO_LABEL,
-    SAMPLE_COLUMNS,
-    VALUES,
-    EncodedCorrections,
-    encode,
-    find_claims,
-)
+from data_manifests.corrections.edits import write_exclusions, write_labels
+from data_manifests.corrections.encoding import EncodedCorrections, encode
+from data_manifests.corrections.lines import to_line
+from data_manifests.corrections.log import read_corrections
+from data_manifests.corrections.record import UNSURE
+from data_manifests.corrections.resolve import Resolution, resolve
+from data_manifests.corrections.targets import SAMPLE_COLUMNS, find_claims
 from data_manifests.errors import ManifestError
-from data_manifests.taxonomy import N_AGE_CLASSES, AgeCuts, age_class_of, class_id_of
+from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store, Version, file_sha256, write_atomic
 
 OUTCOMES = ("applied", "already", "superseded", "conflict", "unplaced", "noted")
@@ -103,8 +94,8 @@ def apply_corrections(
         encoded = encode(valid)
         claims, unplaced, conflicts = find_claims(table, encoded, origins)
         found = resolve(encoded, claims, cuts)
-        table = _write_labels(table, encoded, found.edits, cuts, seed)
-        table = _write_exclusions(table, encoded, found.edits)
+        table = write_labels(table, encoded, found.edits, cuts, seed)
+        table = write_exclusions(table, encoded, found.edits)
         rows_changed = len(np.unique(found.edits.row))
         reports.append(_outcomes(encoded, unplaced, conflicts, found))
     report = pa.concat_tables(reports).sort_by([("file", "ascending"), ("line", "ascending")])
@@ -138,89 +129,6 @@ def _report(corrections: pa.Table, outcome: list[str], rows: list[int], detail: 
     part = part.append_column("outcome", pa.array(outcome, pa.string()))
     part = part.append_column("rows", pa.array(rows, pa.int64()))
     return part.append_column("detail", pa.array(detail, pa.string()))
-
-
-def _write_labels(table: pa.Table, encoded: EncodedCorrections, edits: Edits, cuts: AgeCuts, seed: int) -> pa.Table:
-    labels = edits.field != EXCLUDE
-    if not labels.any():
-        return table
-    for field, name in enumerate(FIELDS[:EXCLUDE]):
-        here = edits.field == field
-        if not here.any():
-            continue
-        new = _draw_ages(table, edits, here, cuts, seed) if field == AGE else edits.new[here]
-        codes = pa.array(new, mask=new == NO_LABEL)
-        values = codes.cast(pa.int32()) if field == AGE else pa.array(VALUES[field]).take(codes)
-        table = _put(table, name, edits.row[here], values)
-        if field == AGE:
-            table = _put(table, "age_class", edits.row[here], age_class_of(values, cuts))
-    rows, latest = _latest(edits.row[labels], edits.correction[labels])
-    part = table.select(["mask", "gender", "age", "age_class"]).take(rows)
-    age_class = pc.coalesce(age_class_of(part["age"], cuts), part["age_class"])  # some photos have a class but no age
-    table = _put(table, "age_class", rows, age_class)
-    table = _put(table, "class_id", rows, class_id_of(part["mask"], part["gender"], age_class))
-    return _put(table, "label_source", rows, encoded.table["correction_id"].take(latest))
-
-
-def _latest(row: np.ndarray, correction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return distinct rows, rising, each with the latest correction that changed it."""
-    order = np.lexsort((-correction, row))
-    first = np.diff(row[order], prepend=-1) > 0
-    return row[order][first], correction[order][first]
-
-
-def _put(table: pa.Table, name: str, rows: np.ndarray, values: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """Replace a column's values (K,) at distinct rows (K,)."""
-    order = np.argsort(rows, kind="stable")
-    mask = np.zeros(table.num_rows, bool)
-    mask[rows] = True
-    values = values.take(order)
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    column = pc.replace_with_mask(table[name].combine_chunks(), mask, values)
-    return table.set_column(table.schema.get_field_index(name), name, column)
-
-
-def _draw_ages(table: pa.Table, edits: Edits, here: np.ndarray, cuts: AgeCuts, seed: int) -> np.ndarray:
-    """Return the new ages (K,); for `class:k` one is drawn, uniform over the ages of the manifest's photos in it.
-
-    The draw depends on seed, person and class alone, so more corrections or another order change no other age.
-    """
-    new = edits.new[here].copy()
-    classes = np.flatnonzero(new >= AGE_CLASS)
-    if not len(classes):
-        return new
-    ranges = [_observed_range(table, cuts.bounds(k)) for k in range(N_AGE_CLASSES)]
-    people = table["person_id"].take(edits.row[here][classes]).to_pylist()
-    for at, person in zip(classes.tolist(), people, strict=True):
-        k = int(new[at]) - AGE_CLASS
-        low, high = ranges[k]
-        draw = int.from_bytes(hashlib.sha256(f"{seed}\0{person}\0{k}".encode()).digest()[:8])
-        new[at] = low + draw % (high - low + 1)
-    return new
-
-
-def _observed_range(table: pa.Table, bounds: tuple[int, int]) -> tuple[int, int]:
-    """Return the lowest and highest age of the photos within bounds (a data set of adults must not gain babies).
-
-    Without such a photo, the bounds themselves.
-    """
-    age = table["age"]
-    inside = pc.and_(pc.greater_equal(age, bounds[0]), pc.less_equal(age, bounds[1]))
-    found = pc.min_max(age.filter(pc.and_not(inside, table["is_synthetic"]))).as_py()
-    return (found["min"], found["max"]) if found["min"] is not None else bounds
-
-
-def _write_exclusions(table: pa.Table, encoded: EncodedCorrections, edits: Edits) -> pa.Table:
-    here = np.flatnonzero(edits.field == EXCLUDE)
-    if not len(here):
-        return table
-    rows = edits.row[here]
-    annotators = encoded.table["annotator"].take(edits.correction[here]).to_pylist()
-    part = table.select(exclusions.COLUMNS).take(rows)
-    for name, values in exclusions.exclude(part, edits.new[here].tolist(), annotators).items():
-        table = _put(table, name, rows, values)
-    return table
 
 
 def apply_to_store(

@@ -12,17 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_manifests.corrections.annotations import GroupedClaims, claims_by_group
-from data_manifests.corrections.record import CLASS_PREFIX, FIELDS
-from data_manifests.corrections.targets import (
-    AGE,
-    AGE_CLASS,
-    NO_LABEL,
-    VALUES,
-    WITHDRAWN,
-    Claims,
-    EncodedCorrections,
-    matches,
-)
+from data_manifests.corrections.encoding import AGE_CLASS, WITHDRAWN, EncodedCorrections, matches, value_text
+from data_manifests.corrections.record import FIELDS
+from data_manifests.corrections.targets import Claims
 from data_manifests.taxonomy import AgeCuts
 
 
@@ -74,15 +66,6 @@ def resolve(corrections: EncodedCorrections, claims: Claims, cuts: AgeCuts) -> R
     unplaced = {i: "there is nothing to take back." for i in latest if i not in placed and i not in conflicts}
     counts = {i: int(changed[i]) for i in latest if i not in conflicts and i not in unplaced}
     return Resolution(_edits(corrections, claims, grouped, target, in_force & differs), conflicts, unplaced, counts)
-
-
-def value_text(field: int, code: int) -> str:
-    """Return a code as the log writes it."""
-    if code in (NO_LABEL, WITHDRAWN):
-        return "empty"
-    if field != AGE:
-        return VALUES[field][code]
-    return f"{CLASS_PREFIX}{code - AGE_CLASS}" if code >= AGE_CLASS else str(code)
 
 
 def _first_old(corrections: EncodedCorrections, claims: Claims, grouped: GroupedClaims) -> np.ndarray:

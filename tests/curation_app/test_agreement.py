@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from curation_app.annotations import log
+from curation_app.annotations import correction, log_path
 from data_manifests.agreement.labels import ADJUDICATION, annotated_labels
 from data_manifests.corrections.apply import apply_to_store
 from data_manifests.corrections.log import append_corrections, read_corrections
@@ -32,10 +32,10 @@ def annotate(store: Store, folder: Path, said: dict[str, list[str]] = SAID) -> N
     rows = sorted(table.to_pylist(), key=lambda row: row["person_id"])
     for by, words in said.items():
         records = [
-            log.correction(version, row, "gender", word, by, person=True)
+            correction(version, row, "gender", word, by, person=True)
             for row, word in zip(rows, words, strict=False)
         ]
-        append_corrections(log.path_of(store, version, by), records)
+        append_corrections(log_path(store, version, by), records)
 
 
 def metrics(bench: AppTest) -> dict[str, str]:
@@ -62,7 +62,7 @@ def test_one_click_is_a_record_and_another_takes_it_back(
     annotate(store, tmp_path / "photos")
     before = {path: path.read_bytes() for path in (store.workspace / "corrections" / "drawn").iterdir()}
     bench = press(open_page("agreement", store, "drawn@2", monkeypatch, "Dana"), "female")
-    path = log.path_of(store, store.version("drawn@2"), "Dana")
+    path = log_path(store, store.version("drawn@2"), "Dana")
     [record] = read_corrections([path]).to_pylist()
     assert (record["person_id"], record["scope"], record["field"]) == ("p001", "person", "gender")
     assert (record["old"], record["new"], record["annotator"]) == ("male", "female", "Dana")
@@ -130,7 +130,7 @@ def test_files_that_are_no_logs_and_broken_lines_are_told_and_the_rest_counts(
     folder = store.workspace / "corrections" / "drawn"
     (folder / "notes.csv").write_text("a,b\n1,2\n")
     with (folder / "torn.csv").open("w") as file:
-        file.write(log.path_of(store, store.version("drawn@2"), "Ann").read_text() + "x,y\n")
+        file.write(log_path(store, store.version("drawn@2"), "Ann").read_text() + "x,y\n")
     bench = open_page("agreement", store, "drawn@2", monkeypatch)
     told = texts(bench)
     assert "notes\\.csv is not a correction log" in told
@@ -157,7 +157,7 @@ def test_a_photo_that_the_version_lacks_is_named_as_before(
     store.write("drawn", table.filter([name != "p001" for name in table["person_id"].to_pylist()]), "shrink")
     bench = press(open_page("agreement", store, "drawn@3", monkeypatch, "Dana"), "female")
     assert "This version has no such photo" in texts(bench)
-    [record] = read_corrections([log.path_of(store, store.version("drawn@2"), "Dana")]).to_pylist()
+    [record] = read_corrections([log_path(store, store.version("drawn@2"), "Dana")]).to_pylist()
     assert record["manifest"] == store.version("drawn@2").pinned
     assert record["person_id"] == "p001"
 

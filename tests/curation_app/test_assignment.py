@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_app.annotations import log
+from curation_app.annotations import log_paths
 from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
 from curation_app.review.leases import (
     ALL_ANNOTATORS,
@@ -65,7 +65,8 @@ _SERVER = """
 import sys, time
 from curation_app.images.manifest_rows import load_manifest_rows
 from curation_app.review.order import Queue
-from curation_app.review.session import ReviewSession, open_review_context
+from curation_app.review.context import open_review_context
+from curation_app.review.session import ReviewSession
 from data_manifests.versions.store import Store
 from tests.support.review_sessions import press
 workspace, annotator = sys.argv[1:]
@@ -124,7 +125,7 @@ def test_each_person_is_seen_by_the_number_set(
             session._advance() if session.current is None else press(session)
     marks = [one for one in saved_records(store) if one["field"] == "unsure"]
     assert len(marks) == len({(one["annotator"], one["person_id"]) for one in marks}) == expected
-    assert [path.name for path in log.paths(store, rows.version)] == sorted(
+    assert [path.name for path in log_paths(store, rows.version)] == sorted(
         {f"{one['annotator']}.csv" for one in marks}
     )
 

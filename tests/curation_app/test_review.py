@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from curation_app.annotations import log
+from curation_app.annotations import log_folder, log_path
 from curation_app.images.person_thumbnails import picture_of
 from curation_app.review.leases import read_annotators_per_person
 from curation_app.review.session import ReviewSession
@@ -87,13 +87,13 @@ def test_annotators_per_person_is_set_for_all_annotators(store: Store, monkeypat
     version = write_people(store, 3)
     bench = open_page("review", store, "people@1", monkeypatch, "kim")
     bench.sidebar.selectbox[0].set_value(2).run()
-    assert read_annotators_per_person(log.folder(store, version)) == 2
+    assert read_annotators_per_person(log_folder(store, version)) == 2
     assert session(bench).annotators_per_person == 2
 
 
 def test_broken_log_is_reported(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     version = write_people(store, 3)
-    path = log.path_of(store, version, "lee")
+    path = log_path(store, version, "lee")
     path.parent.mkdir(parents=True)
     path.write_text("no log at all\n")
     (path.parent / "review.json").write_text("{")
@@ -157,7 +157,7 @@ def test_signed_in_account_is_the_annotator(store: Store, monkeypatch: pytest.Mo
     monkeypatch.setattr("streamlit.user_info._get_user_info", lambda: {"is_logged_in": True, "name": "(Kim; Minji)"})
     assert session(bench.run()).annotator == "user Kim Minji"  # what a log can carry
     assert (
-        log.path_of(store, store.version("people"), "kim@example.org").parent == store.workspace / "corrections/people"
+        log_path(store, store.version("people"), "kim@example.org").parent == store.workspace / "corrections/people"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation_app.annotations import log
+from curation_app.annotations import correction, log_path
 from curation_app.annotations.review_progress import ReviewProgress
 from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
 from curation_app.review.leases import (
@@ -35,14 +35,14 @@ def test_records_added_by_others_are_read(store: Store, rows: ManifestRows) -> N
     assert own.context.progress.review_counts.sum() == 0
     own.refresh()
     assert own.context.progress.review_counts[4] == 1
-    log.path_of(store, rows.version, "lee").unlink()  # put away: the word goes with it
+    log_path(store, rows.version, "lee").unlink()  # put away: the word goes with it
     own.refresh()
     assert own.context.progress.review_counts.sum() == 0
 
 
 def test_broken_line_is_reported_and_the_rest_counts(store: Store, rows: ManifestRows) -> None:
     press(start_session(store, rows))
-    path = log.path_of(store, rows.version, "kim")
+    path = log_path(store, rows.version, "kim")
     with path.open("a") as file:
         file.write("torn,line\n")
     (path.parent / "notes.csv").write_text("what,ever\n1,2\n")
@@ -58,7 +58,7 @@ def test_broken_line_is_reported_and_the_rest_counts(store: Store, rows: Manifes
 
 def test_incomplete_line_is_read_when_complete(store: Store, rows: ManifestRows) -> None:
     session = press(start_session(store, rows))
-    path = log.path_of(store, rows.version, "kim")
+    path = log_path(store, rows.version, "kim")
     whole = path.read_bytes()
     progress = ReviewProgress(np.asarray(rows.people))
     path.write_bytes(whole[:-30])
@@ -73,7 +73,7 @@ def test_incomplete_line_is_read_when_complete(store: Store, rows: ManifestRows)
 def test_grid_correction_does_not_mark_the_person_as_seen(store: Store, rows: ManifestRows) -> None:
     row = rows.records(rows.rows_of(4))[0]
     append_corrections(
-        log.path_of(store, rows.version, "kim"), [log.correction(rows.version, row, "mask", "worn", "kim")]
+        log_path(store, rows.version, "kim"), [correction(rows.version, row, "mask", "worn", "kim")]
     )
     session = start_session(store, rows)
     assert current(session) == "p004"

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from curation_app.annotations import log
+from curation_app.annotations import log_paths
 from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
 from curation_app.review.order import Queue, order_of
 from data_manifests.corrections.apply import apply_corrections
@@ -68,7 +68,7 @@ def test_changes_are_applied(store: Store, rows: ManifestRows) -> None:
         | {2: {"gender": "male", "age": "63", "mask": "incorrect", "exclude": "true"}},
     )
     table, report = apply_corrections(
-        store.read("people").table, read_corrections(log.paths(store, rows.version)), rows.cuts, seed=0
+        store.read("people").table, read_corrections(log_paths(store, rows.version)), rows.cuts, seed=0
     )
     assert report.counts["conflict"] == report.counts["unplaced"] == 0
     person = [row for row in table.to_pylist() if row["person_id"] == "p004"]
@@ -184,7 +184,7 @@ def test_undo_adds_a_record_and_returns_to_the_person(store: Store, rows: Manife
     assert (view["current"], view["prefetched"][0]) == ("p004", "p001")
     assert {shot["labels"]["gender"] for shot in view["people"]["p004"]["shots"]} == {"female"}
     table, report = apply_corrections(
-        store.read("people").table, read_corrections(log.paths(store, rows.version)), rows.cuts, seed=0
+        store.read("people").table, read_corrections(log_paths(store, rows.version)), rows.cuts, seed=0
     )
     assert table.equals(store.read("people").table)
     assert report.counts["conflict"] == 0
@@ -249,7 +249,7 @@ def test_correction_of_a_crop_reaches_its_photo(store: Store) -> None:
     store.write("people", manifest([crop(first)]), "crop", parents=[store.version("people@1")])
     press(start_session(store, load_manifest_rows(store, "people@2")), edits={0: {"gender": "female"}})
     table, _ = apply_corrections(
-        store.read("people@1").table, read_corrections(log.paths(store, store.version("people"))), AgeCuts(), seed=0,
+        store.read("people@1").table, read_corrections(log_paths(store, store.version("people"))), AgeCuts(), seed=0,
         origins=store.read("people@2").table,
     )  # fmt: skip
     assert table["gender"].to_pylist() == ["female"]

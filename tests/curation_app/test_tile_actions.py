@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation_app.annotations.log import correction
+from curation_app.annotations.log_files import correction
 from curation_app.tiles.actions import (
     EXCLUDE,
     KEEP,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from curation_app.annotations import log
+from curation_app.annotations import correction, log_path
 from data_manifests.agreement.consensus import decide, to_corrections, write_log
 from data_manifests.agreement.labels import annotated_labels
 from data_manifests.corrections.log import append_corrections, read_corrections
@@ -37,9 +37,9 @@ def males(store: Store, folder: Path) -> Version:
 def say(store: Store, version: Version, by: str, *words: str) -> Path:
     """What somebody says of the gender of the first people."""
     rows = sorted(store.read(version.ref).table.to_pylist(), key=lambda row: row["person_id"])
-    path = log.path_of(store, version, by)
+    path = log_path(store, version, by)
     records = [
-        log.correction(version, row, "gender", word, by, person=True) for row, word in zip(rows, words, strict=False)
+        correction(version, row, "gender", word, by, person=True) for row, word in zip(rows, words, strict=False)
     ]
     append_corrections(path, records)
     return path

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_manifests.corrections.apply import apply_corrections, apply_to_store
-from data_manifests.corrections.log import append_correction, to_line
+from data_manifests.corrections.lines import to_line
+from data_manifests.corrections.log import append_correction
 from data_manifests.corrections.record import COLUMNS, Correction
 from data_manifests.versions.store import Store
 from data_manifests.versions.validation import validate

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_manifests.corrections.apply import apply_corrections
-from data_manifests.corrections.log import append_correction, append_corrections, read_corrections, to_line
+from data_manifests.corrections.lines import to_line
+from data_manifests.corrections.log import append_correction, append_corrections, read_corrections
 from data_manifests.corrections.record import COLUMNS
 from data_manifests.errors import CorrectionError
 from tests.support.correction_logs import CUTS, apply, counts, log, said

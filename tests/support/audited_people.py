@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from curation_app.annotations.log import path_of
+from curation_app.annotations.log_files import log_path
 from curation_app.images.manifest_rows import ManifestRows, load_manifest_rows
 from curation_app.tiles.actions import relabel_actions
 from data_manifests.corrections.annotator_log import AnnotatorLog
@@ -27,7 +27,7 @@ def audited_people(store: Store, number: int = 6, **wrong: dict[str, Any]) -> Ma
 
 def annotator_log(store: Store, version_rows: ManifestRows, annotator: str = "Kim") -> AnnotatorLog:
     """Return an annotator's log as a new server reads it."""
-    own = AnnotatorLog(path_of(store, version_rows.version, annotator))
+    own = AnnotatorLog(log_path(store, version_rows.version, annotator))
     own.refresh()
     return own
 

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from data_manifests.corrections.apply import ApplyReport, apply_corrections
-from data_manifests.corrections.log import append_correction, read_corrections, to_line
+from data_manifests.corrections.lines import to_line
+from data_manifests.corrections.log import append_correction, read_corrections
 from data_manifests.corrections.record import COLUMNS, Correction
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.validation import validate

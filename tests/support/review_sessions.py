@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from curation_app.annotations import log
+from curation_app.annotations import log_folder
 from curation_app.images.manifest_rows import ManifestRows
+from curation_app.review.context import open_review_context
 from curation_app.review.leases import AssignmentLeases
 from curation_app.review.order import Queue
-from curation_app.review.session import ReviewSession, open_review_context
+from curation_app.review.session import ReviewSession
 from data_manifests.corrections.log import read_corrections
 from data_manifests.versions.store import Store
 
@@ -27,7 +28,7 @@ def start_session(
     clock: Callable[[], float] = time.time,
 ) -> ReviewSession:
     """Start a session as a new server does, with leases timed by `clock`."""
-    leases = AssignmentLeases(log.folder(store, rows.version), clock)
+    leases = AssignmentLeases(log_folder(store, rows.version), clock)
     context = replace(open_review_context(store, rows), leases=leases)
     return ReviewSession(context, annotator, queue, annotators_per_person)
 

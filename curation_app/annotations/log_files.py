@@ -11,22 +11,22 @@ from data_manifests.corrections import CLASS_PREFIX, UNSURE, Correction, is_excl
 from data_manifests.versions import Store, Version
 
 
-def folder(store: Store, version: Version) -> Path:
+def log_folder(store: Store, version: Version) -> Path:
     """Return the folder of all logs of a manifest; its versions share it."""
     return store.workspace / "corrections" / version.name
 
 
-def path_of(store: Store, version: Version, annotator: str) -> Path:
+def log_path(store: Store, version: Version, annotator: str) -> Path:
     """Return an annotator's own log. Different names never share a file, also on file systems that ignore case."""
     plain = quote(annotator.casefold(), safe=" ")
     if annotator != annotator.casefold():  # "Kim" and "kim" may be two people
         plain += "." + "".join("1" if letter != letter.casefold() else "0" for letter in annotator)
-    return folder(store, version) / f"{plain}.csv"
+    return log_folder(store, version) / f"{plain}.csv"
 
 
-def paths(store: Store, version: Version) -> list[Path]:
+def log_paths(store: Store, version: Version) -> list[Path]:
     """Return all logs of a manifest."""
-    return sorted(folder(store, version).glob("[!.]*.csv"))
+    return sorted(log_folder(store, version).glob("[!.]*.csv"))
 
 
 def value_of(row: Mapping[str, Any], field: str) -> str:
