@@ -158,7 +158,7 @@ def test_evaluate_gives_the_same_scores_again(trained: Store) -> None:
 
 def test_evaluate_refuses_another_taxonomy(trained: Store) -> None:
     write_rows(trained, rows_of(trained, 2, split="val"), "other", AgeCuts(45, 60))
-    with pytest.raises(ManifestError, match=r"ages <30, 30-59, >=60 apart, but other@1 has <45, 45-59, >=60"):
+    with pytest.raises(ManifestError, match=r"age classes <30, 30-59, >=60, but other@1 has <45, 45-59, >=60"):
         run(trained, "evaluate", "drawn-0001", "other")
 
 

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-PAPER, INK, SOFT, GREEN, RED = "#fbfaf8", "#1f2328", "#5d6570", "#2f7a4b", "#b3402f"
+from reporting.theme import LIGHT
+
 FACE_LINE, BACKGROUND_LINE = (255, 255, 255), (120, 200, 255)
 TILE_PX, GAP_PX, MARGIN_PX, LEFT_PX = 190, 10, 28, 128
 
@@ -38,20 +39,22 @@ def contact_sheet(title: str, subtitle: str, tiles: Sequence[Tile], footer: str)
     top = MARGIN_PX + 62
     page_w = max(LEFT_PX + MARGIN_PX + step_x * len(tiles), 880)
     page_h = top + step_y * (1 + len(names)) + 52 + 44
-    page = Image.new("RGB", (page_w, page_h), PAPER)
+    page = Image.new("RGB", (page_w, page_h), LIGHT.paper)
     draw = ImageDraw.Draw(page)
-    draw.text((MARGIN_PX, MARGIN_PX - 6), title, INK, _font(24, bold=True))
-    draw.text((MARGIN_PX, MARGIN_PX + 26), subtitle, SOFT, _font(14))
+    draw.text((MARGIN_PX, MARGIN_PX - 6), title, LIGHT.ink, _font(24, bold=True))
+    draw.text((MARGIN_PX, MARGIN_PX + 26), subtitle, LIGHT.soft, _font(14))
     for row, name in enumerate(["photo", *names]):
-        draw.multiline_text((MARGIN_PX, top + row * step_y + 4), name, SOFT, _font(14), spacing=3)
+        draw.multiline_text((MARGIN_PX, top + row * step_y + 4), name, LIGHT.soft, _font(14), spacing=3)
     for column, tile in enumerate(tiles):
         x = LEFT_PX + column * step_x
         for row, picture in enumerate([tile.picture, *(_overlay(tile, tile.maps[name]) for name in names)]):
             page.paste(Image.fromarray(_resize(picture, tile_w)), (x, top + row * step_y))
         y = top + (1 + len(names)) * step_y - 2
-        draw.text((x, y), _fitting(draw, tile.caption, tile_w, 14), GREEN if tile.is_correct else RED, _font(14))
-        draw.text((x, y + 20), _fitting(draw, tile.below, tile_w, 12), SOFT, _font(12))
-    draw.text((MARGIN_PX, page_h - 34), footer, SOFT, _font(12))
+        draw.text(
+            (x, y), _fitting(draw, tile.caption, tile_w, 14), LIGHT.green if tile.is_correct else LIGHT.red, _font(14)
+        )
+        draw.text((x, y + 20), _fitting(draw, tile.below, tile_w, 12), LIGHT.soft, _font(12))
+    draw.text((MARGIN_PX, page_h - 34), footer, LIGHT.soft, _font(12))
     buffer = io.BytesIO()
     page.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -13,12 +13,10 @@ with a painted background, which have nothing behind the person.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -29,6 +27,7 @@ from tqdm import tqdm
 from data_manifests.errors import StageError
 from data_manifests.versions import Manifest, Store
 from pipeline.runs import find_run
+from reporting.thumbnails import image_url
 from train.data import read_pixels
 from train.evaluation import (
     TASKS,
@@ -88,7 +87,7 @@ def audit_shortcuts(
     run.write_table("shortcuts/shortcuts.parquet", frame)
     run.write_json("shortcuts/shortcuts.json", about)
     people = frame.sample(frac=1, random_state=0).drop_duplicates("person_id").index[:EXAMPLES]
-    examples = {view: [_data_url(shown[row]) for row in people] for view, shown in views.items()}
+    examples = {view: [image_url(shown[row]) for row in people] for view, shown in views.items()}
     run.write("shortcuts/index.html", render("shortcuts.html.j2", about=about, pictures=examples, tasks=TASKS).encode())
     for line in text_lines(lines):
         echo(line)
@@ -213,8 +212,3 @@ def _with_regions(table: pa.Table, manifest: Manifest, finder: RegionFinder) -> 
     faces = np.stack([face_box(regions.shares[..., 0] / 255) for regions in shares])
     behind = [regions.shares[..., 3] * regions.background_known for regions in shares]
     return table.take(pa.array(kept)), faces, np.stack(behind).astype(np.float32) / 255
-
-
-def _data_url(picture: np.ndarray) -> str:
-    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
