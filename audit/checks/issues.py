@@ -58,8 +58,6 @@ def list_issues(data: AuditData) -> pd.DataFrame:
     return pd.DataFrame(records, columns=[*COLUMNS, "person_ids"])
 
 
-def label_reason(subject: str, given: object, predicted: object) -> str:
-    """Return "SUBJECT: labelled X, predicted Y", or "uncertain" where the prediction equals the label or is missing."""
-    if predicted is None or predicted == given:
-        return f"{subject}: labelled {given}, uncertain"
-    return f"{subject}: labelled {given}, predicted {predicted}"
+def label_reason(given: object, predicted: object) -> str:
+    """Return "labelled X, predicted Y", or "labelled X, uncertain" if the prediction equals the label or is missing."""
+    return f"labelled {given}, " + ("uncertain" if predicted in (None, given) else f"predicted {predicted}")

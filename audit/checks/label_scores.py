@@ -76,9 +76,9 @@ def label_issues(field: str, data: AuditData) -> Iterator[Issue]:
         given = int(given) if isinstance(given, float) else given
         if scores.inconsistent[group]:
             values = sorted({_shown(value) for value in data.rows[field].iloc[positions].dropna()})
-            reason, probability = f"{field}: inconsistent within the profile ({', '.join(values)})", 1.0
+            reason, probability = f"inconsistent within the profile ({', '.join(values)})", 1.0
         else:
-            reason, probability = label_reason(field, given, predicted), float(1 - scores.p_correct[group])
+            reason, probability = label_reason(given, predicted), float(1 - scores.p_correct[group])
         predicted = None if predicted == given else predicted
         yield Issue(positions, probability, reason, given, predicted)
 

@@ -85,7 +85,7 @@ def score_masks(
     rare = [state for state in range(len(MASKS)) if 0 < counts[state] < MIN_PHOTOS]
     notes = [f"mask '{MASKS[state]}' has {counts[state]} photos, too few to evaluate" for state in rare]
     if len(states) < 2 or len(np.unique(persons[has_face])) < 3:
-        notes.append("mask states cannot be evaluated: only one is there")
+        notes.append("mask states cannot be evaluated: only one state occurs")
         return MaskScores(p_correct, predicted, probabilities, [], 0.0, notes)
     used = np.flatnonzero(has_face & np.isin(labels, [*states, -1]))
     state_index = np.full(len(MASKS) + 1, -1)
@@ -174,5 +174,5 @@ def issues(data: AuditData) -> Iterator[Issue]:
             continue
         row = rows.iloc[position]
         given, predicted = row["mask"], MASKS[scores.predicted[position]]
-        reason = label_reason(photo_name(row), STATE_TEXT[given], STATE_TEXT[predicted])
+        reason = f"{photo_name(row)}: {label_reason(STATE_TEXT[given], STATE_TEXT[predicted])}"
         yield Issue([position], probability, reason, given, None if predicted == given else predicted)

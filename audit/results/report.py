@@ -102,12 +102,12 @@ def effort_figure(effort: tuple[np.ndarray, np.ndarray], palette: Palette) -> Fi
 
 
 def _cards(data: AuditData, queue: pd.DataFrame, store: Store, people: int) -> Iterator[dict[str, Any]]:
-    """Yield a card per person: the issues, and the photos with the kinds of their issues."""
+    """Yield a card per person: the issues, and the photos with the checks that found an issue."""
     rows_of_person = data.rows.groupby("person_id").indices
-    kinds_of_sample = _marked_samples(queue)
+    labels_of_sample = _marked_samples(queue)
     for person, issues in list(queue.groupby("person_id", sort=False))[:people]:
         rows: list[Any] = data.rows.iloc[rows_of_person[person]].to_dict("records")
-        rows.sort(key=lambda row: (row["sample_id"] not in kinds_of_sample, row["path"]))
+        rows.sort(key=lambda row: (row["sample_id"] not in labels_of_sample, row["path"]))
         shown = sorted(rows[:MAX_PHOTOS], key=lambda row: (_SHOT_ORDER.get(row["shot"], len(_SHOT_ORDER)), row["path"]))
         given = shown[0]["gender"], None if pd.isna(shown[0]["age"]) else int(shown[0]["age"])
         yield {
@@ -120,7 +120,7 @@ def _cards(data: AuditData, queue: pd.DataFrame, store: Store, people: int) -> I
                 {
                     "name": photo_name(row),
                     "mask": _unusual_mask(row),
-                    "kinds": kinds_of_sample.get(row["sample_id"], []),
+                    "labels": labels_of_sample.get(row["sample_id"], []),
                     "src": thumbnail_url(store, row, *THUMBNAIL_PX),
                 }
                 for row in shown
@@ -129,14 +129,15 @@ def _cards(data: AuditData, queue: pd.DataFrame, store: Store, people: int) -> I
 
 
 def _marked_samples(queue: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the kinds of issue of each sample, for the checks that mark photos."""
-    marks = {check.name for check in all_checks() if check.marks_photos}
-    kinds: dict[str, list[str]] = {}
-    for issue in queue[queue["kind"].isin(marks)].to_dict("records"):
+    """Return the labels of the checks that found an issue with each sample, for the checks that mark photos."""
+    label_of = {check.name: check.label for check in all_checks() if check.marks_photos}
+    found: dict[str, list[str]] = {}
+    for issue in queue[queue["kind"].isin(label_of)].to_dict("records"):
+        label = label_of[issue["kind"]]
         for sample in issue["sample_ids"].split():
-            if issue["kind"] not in kinds.setdefault(sample, []):
-                kinds[sample].append(issue["kind"])
-    return kinds
+            if label not in found.setdefault(sample, []):
+                found[sample].append(label)
+    return found
 
 
 def _unusual_mask(row: Mapping[Any, Any]) -> str:

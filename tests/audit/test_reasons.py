@@ -84,5 +84,5 @@ def test_the_likeliest_issue_of_a_photo_comes_first() -> None:
     found = issue_columns(pd.Series(["a", "b", "c"]), queue)
     assert found["issue_types"] == [["mask", "quality"], ["quality"], None]
     assert found["issue_probabilities"] == [[0.9, 0.4], [0.4], None]
-    assert found["audit_reason"][0] == "mask · mask1: labelled … (0.90); photo quality · blurred: mask1 (0.40)"
+    assert found["audit_reason"][0] == "mask · mask1: labelled … (0.90); quality · blurred: mask1 (0.40)"
     assert found["audit_reason"][2] is None
