@@ -106,11 +106,11 @@ def _decode(
     reasons: dict[str, str] = {}
 
     # the steps of `prepare` are in pixels of the full picture; without any, a reduced size can be decoded
-    at_least_px = None if prepare else max(size)
+    min_side_px = None if prepare else max(size)
 
     def read(item: tuple[str, Path]) -> np.ndarray | str:
         try:
-            return prepare_picture(load_rgb(item[1], item[0], at_least_px), prepare, size)
+            return prepare_picture(load_rgb(item[1], item[0], min_side_px), prepare, size)
         except StageError as error:
             return str(error)
 

@@ -182,9 +182,9 @@ def _score_members(members: Sequence[Member], frame: pd.DataFrame, echo: Echo) -
         if "target" in member.table and (changed := int((member.table["target"] != first["target"]).sum())):
             echo(f"  {changed} labels of {member.name} differ from those of {members[0].name}, which are used as truth")
     target = first["target"].to_numpy(np.int64)[labelled]
-    alone = {member.name: member.table["predicted"].to_numpy(np.int64)[labelled] for member in members}
-    f1 = {name: scores_of(confusion_of(target, predicted))["f1"] for name, predicted in alone.items()}
-    by_score = {name: alone[name] for name in sorted(alone, key=lambda name: -f1[name])}
+    by_member = {member.name: member.table["predicted"].to_numpy(np.int64)[labelled] for member in members}
+    f1 = {name: scores_of(confusion_of(target, predicted))["f1"] for name, predicted in by_member.items()}
+    by_score = {name: by_member[name] for name in sorted(by_member, key=lambda name: -f1[name])}
     together = {"ensemble": frame["predicted"].to_numpy(np.int64)[labelled]}
     predictions = {name: values[None] for name, values in (by_score | together).items()}
     persons = first["person_id"].to_numpy()[labelled].tolist()
