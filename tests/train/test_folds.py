@@ -92,7 +92,7 @@ def test_out_of_fold_predictions_join_the_manifest(store: Store) -> None:
     np.testing.assert_array_equal(evidence.known, manifest.index.isin(real.index))
     rows = evidence.take(manifest.index.get_indexer(table["sample_id"]))
     female = [name for number, name in enumerate(PROBABILITIES) if number // 3 % 2 == 1]
-    np.testing.assert_array_equal(rows.people[:, 0] > 0, table[female].sum(axis=1) > 0.5)
+    np.testing.assert_array_equal(rows.gender_age[:, 0] > 0, table[female].sum(axis=1) > 0.5)
     again = cross_validate(store, "drawn", SETTINGS, echo=quiet)  # existing runs are reused
     assert again == folder
     assert len(list((store.workspace / "runs").iterdir())) == 3

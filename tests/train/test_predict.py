@@ -286,7 +286,7 @@ def test_runs_predict_the_source_and_files_replace_runs(trained_store: Store, tm
     assert command(trained_store, "predict", "drawn-0001", "drawn", "--out", str(one), "--probabilities").exit_code == 0
     result = command(trained_store, "ensemble", str(one), "drawn-0002", *test, "--out", str(votes), "--weights", "3,1")
     assert isinstance(result.exception, StageError)  # the file has every picture, the run the 18 of the split
-    assert "drawn-0002 lacks 108. --common votes over the 18" in str(result.exception)
+    assert "drawn-0002 lacks 108. Give --common to vote over the 18" in str(result.exception)
     words = ["ensemble", str(one), "drawn-0002", *test, "--out", str(votes), "--how", "weighted", "--weights", "1,0"]
     result = command(trained_store, *words, "--common")
     assert result.exit_code == 0, result.output

@@ -68,7 +68,7 @@ def test_only_jobs_in_a_fitting_state_are_cancelled_or_retried(store: Store) -> 
     assert "job 1 is waiting" in str(queue_command(store, "", "retry", "1").exception)
     assert queue_command(store, "", "cancel", "1").output == "job 1: cancelled\n"
     assert "job 1 has ended already: cancelled" in str(queue_command(store, "", "cancel", "1").exception)
-    assert queue_command(store, "", "retry", "1").output.startswith("job 1: attempt 2 waits")
+    assert queue_command(store, "", "retry", "1").output.startswith("job 1: attempt 2 is waiting")
     assert job_store.job(1).state == "waiting"
     assert "there is no job 7 (known: 1)" in str(queue_command(store, "", "cancel", "7").exception)
 
