@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -81,7 +81,7 @@ class ReviewProgress:
         """Return the people that an annotator reviewed, latest last."""
         return list(dict.fromkeys(save.person for save in self._review_saves(annotator)))[::-1]
 
-    def _review_saves(self, annotator: str) -> Iterable[ReviewSave]:
+    def _review_saves(self, annotator: str) -> Iterator[ReviewSave]:
         for key, records in self._annotator(annotator).history.saves():
             person = self.number_of(records[-1].person_id)
             if person is not None and any(_is_mark(record) for record in records):

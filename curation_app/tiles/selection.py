@@ -43,7 +43,7 @@ class Labels:
 
     @property
     def is_audited(self) -> bool:
-        """Whether the audit has scored any label."""
+        """True if the audit has scored any label."""
         return not all(np.isnan(score).all() for score in self.scores.values())
 
 
