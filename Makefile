@@ -36,7 +36,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(VENV)/bin/uv pip install --python $(PY) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## render a data set of drawn people and run the whole line on it, up to a report
+demo: setup ## render a demo data set and run all stages on it, up to a report
 	@$(PY) -m synth demo $(WORKSPACE)/photos/demo --persons $(PERSONS) --seed 1
 	@$(PY) -m data_manifests ingest $(WORKSPACE)/photos/demo --layout profiles --name demo
 	@$(PY) -m data_manifests split demo@photos
@@ -50,7 +50,7 @@ demo: setup ## render a data set of drawn people and run the whole line on it, u
 		--config configs/train/embedding.yaml --seeds 3 --leak demo@preprocessed
 
 # Versions 1 to 3 of `worth` are those of its first three commands, also when it is run again.
-worth: setup ## what each step is worth by itself: the demo's people, a network from scratch on each version (half an hour)
+worth: setup ## compare the steps one by one: a network from scratch on each version of the demo's people (half an hour)
 	@$(PY) -m synth demo $(WORKSPACE)/photos/demo --persons $(PERSONS) --seed 1
 	@$(PY) -m data_manifests ingest $(WORKSPACE)/photos/demo --layout profiles --name worth
 	@$(PY) -m data_manifests split worth@1
@@ -67,27 +67,27 @@ worth: setup ## what each step is worth by itself: the demo's people, a network 
 	@$(PY) -m train compare $(addprefix worth@,original relabelled ages-removed cropped background both stage1 stage2) \
 		--val worth@relabelled --config configs/train/demo.yaml --seeds 3
 
-app: setup ## the review desk in the browser, on localhost
+app: setup ## open the review app on localhost
 	$(VENV)/bin/streamlit run curation_app
 
-audit: setup ## score every label of DATASET's photos, write queue and page (the tag `photos` moves to the scored version)
+audit: setup ## score every label of DATASET's photos, write queue and report (moves the tag `photos`)
 	@$(PY) -m audit run $(DATASET)@photos --tag photos
 
-preprocess: setup ## detect, landmarks, crop, background, drop-ages on DATASET (tags the result `preprocessed`)
+preprocess: setup ## run detect, landmarks, crop, background, drop-ages on DATASET (tags the result `preprocessed`)
 	@$(PY) -m preprocess run $(DATASET)@photos --config $(CONFIG) --tag preprocessed
 
 synth: setup ## rebalance DATASET with synthetic profiles (tags the result `balanced`)
 	@$(PY) -m synth run $(DATASET)@preprocessed --config $(CONFIG) --tag balanced
 
-train: setup ## train on DATASET@balanced; the last line says where the report is
+train: setup ## train on DATASET@balanced; print the path of the report
 	@$(PY) -m train fit $(DATASET)@balanced --config $(TRAIN_CONFIG) --once
 
-test: setup check pytest ## lint, types and the whole test suite, with its coverage
+test: setup check pytest ## run lint, types and all tests, with coverage
 
-test-fast: setup ## the tests that need no browser, no Redis and no worker processes: the quick answer while you edit
+test-fast: setup ## run the tests that need no browser, no Redis and no worker processes
 	$(PY) -m pytest -n auto --dist loadscope -m "not browser and not redis and not workers and not slow"
 
-check: lint types javascript ## lint, types and JavaScript only
+check: lint types javascript ## run lint, types and JavaScript checks only
 
 lint: setup
 	$(VENV)/bin/ruff check --quiet .
@@ -103,15 +103,15 @@ javascript: setup
 pytest: setup
 	$(PY) -m pytest -n auto --dist loadscope --cov
 
-format: setup ## write Python, JavaScript and CSS as `make check` wants them
+format: setup ## format Python, JavaScript and CSS as `make check` requires
 	$(VENV)/bin/ruff check --quiet --fix .
 	$(VENV)/bin/ruff format --quiet .
 	$(VENV)/bin/oxfmt $(BROWSER_FILES)
 
-bench: setup ## every benchmark, its figures as JSON on the last line of each
+bench: setup ## run every benchmark; each prints its figures as JSON on the last line
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) -m $$(echo $${file%.py} | tr / .) --json; done
 
-docs: setup ## write the pages that are made from the code
+docs: setup ## write the pages that are generated from the code
 	$(PY) docs/make.py
 
 lock: ## pin requirements*.in again (for Linux, macOS, Windows; Python 3.11 to 3.13); UPGRADE= keeps what still fits
