@@ -75,7 +75,8 @@ def _layers(counts: Sequence[Sequence[int]], names: Sequence[str], palette: Pale
     import altair as alt
 
     is_large = len(names) > _LARGE
-    axis: dict[str, Any] = {"labelLimit": 200, "labelPadding": 6, "titlePadding": 20}  # the font of the reader may be wider than the one measured
+    # the wide padding of titles allows for a reader's font that is wider than the one measured
+    axis: dict[str, Any] = {"labelLimit": 200, "labelPadding": 6, "titlePadding": 20}
     top = quiet_axis(orient="top", labelAngle=-90 if is_large else 0, **axis)
     x = alt.X("predicted:N", title="predicted", axis=top).scale(domain=list(names))
     y = alt.Y("labelled:N", title="labelled", axis=quiet_axis(**axis)).scale(domain=list(names))

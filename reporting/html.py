@@ -22,7 +22,7 @@ _NO_BREAK = "\u2060"  # word joiner
 
 
 def render(template: Path, **values: Any) -> str:
-    """Return the page of a template file. A value that the template names and nobody gives is an error.
+    """Return the page of a template file. A value that the template names but `values` lacks is an error.
 
     Filters: `count`, `score`, `share`, `signed` and `value` as in `reporting.tables`, and `label` for a class name.
     """

@@ -90,9 +90,9 @@ def pyramid_figure(census: Census, palette: Palette) -> Figure | None:
             count = int(of_gender[_BIN_YEARS * k : _BIN_YEARS * (k + 1)].sum())
             row = {"age": name, "gender": gender, "profiles": count, "x": sign * count, "text": f"{count:,}"}
             rows.append(row | {"description": f"{gender}, {name} years: {count:,}"})
-    most = max(row["profiles"] for row in rows) * 1.2
+    widest = max(row["profiles"] for row in rows) * 1.2
     y = alt.Y("age:N", title=None, sort=names, axis=quiet_axis(labelPadding=8))
-    x = alt.X("x:Q", title=None, axis=None).scale(domain=[-most, most], nice=False)
+    x = alt.X("x:Q", title=None, axis=None).scale(domain=[-widest, widest], nice=False)
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
     colour = alt.Color("gender:N", legend=None).scale(domain=list(GENDERS), range=[palette.blue, palette.green])
     bars = base.mark_bar(height={"band": 0.82}, aria=True).encode(
@@ -107,7 +107,7 @@ def pyramid_figure(census: Census, palette: Palette) -> Figure | None:
     heads = alt.Chart(
         alt.Data(
             values=[
-                {"x": sign * most / 2, "text": f"{gender} {count:,}"}
+                {"x": sign * widest / 2, "text": f"{gender} {count:,}"}
                 for gender, sign, count in zip(GENDERS, (-1, 1), by_gender.tolist(), strict=True)
             ]
         )

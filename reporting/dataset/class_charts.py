@@ -84,10 +84,10 @@ def mask_figure(census: Mapping[str, Census], palette: Palette) -> Figure | None
     )
     shares = base.mark_text(color=palette.card, fontSize=12, fontWeight=600).encode(x="middle:Q", text="text:N")
     total = census[EVERYTHING].masks.sum(1)
-    least = [mask for mask, count in zip(MASKS, total, strict=True) if count == total.min()]
+    rarest = [mask for mask, count in zip(MASKS, total, strict=True) if count == total.min()]
     share = percent(int(total.min()), int(total.sum()))
-    title = f"Masks: {' and '.join(f'“{mask}”' for mask in least)} "
-    title += f"is the rarest with {share} of the images" if len(least) == 1 else f"are the rarest, {share} each"
+    title = f"Masks: {' and '.join(f'“{mask}”' for mask in rarest)} "
+    title += f"is the rarest with {share} of the images" if len(rarest) == 1 else f"are the rarest, {share} each"
     return Figure("masks", title, finish(alt.layer(bars, shares), palette, 34 * len(census)))
 
 
@@ -157,10 +157,10 @@ def _rarest(names: Sequence[str], counts: np.ndarray, group: str, unit: str) -> 
     if empty:
         groups = "classes" if group == "class" else "strata"
         return f"{len(empty)} of {len(names)} {groups} are empty: {_first_names(empty)}"
-    least, most = int(counts.argmin()), int(counts.argmax())
-    number = f"{counts[least]:,} {unit if counts[least] != 1 else unit.removesuffix('s')}"
-    ratio = f"“{names[most]}” has {counts[most] / counts[least]:.1f} times as many"
-    return f"“{names[least]}” is the rarest {group}: {number}; {ratio}"
+    smallest, largest = int(counts.argmin()), int(counts.argmax())
+    number = f"{counts[smallest]:,} {unit if counts[smallest] != 1 else unit.removesuffix('s')}"
+    ratio = f"“{names[largest]}” has {counts[largest] / counts[smallest]:.1f} times as many"
+    return f"“{names[smallest]}” is the rarest {group}: {number}; {ratio}"
 
 
 def _first_names(names: Sequence[str], limit: int = 3) -> str:
