@@ -47,11 +47,11 @@ def _environment(folder: Path) -> Environment:
 
 
 def _label(name: str) -> str:
-    """A class name that does not break at its dash."""
+    """Return a class name that does not break at its dash."""
     return class_label(name).replace("–", f"{_NO_BREAK}–{_NO_BREAK}")
 
 
-def drawn(figure: Figure, width_px: int, part: str = "page") -> dict[str, str]:
+def draw_figure(figure: Figure, width_px: int, part: str = "page") -> dict[str, str]:
     """Return the title, the SVG and the note of a figure, for the macro `figure_card`.
 
     `part` names the part of the page that shows it, if the same figure occurs in several.

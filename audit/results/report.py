@@ -15,7 +15,7 @@ from audit.scoring import photo_name
 from data_manifests.taxonomy import SHOT_MASK, SHOTS
 from data_manifests.versions import Store, Version, write_atomic
 from reporting.charts import Figure, finish
-from reporting.html import drawn, render
+from reporting.html import draw_figure, render
 from reporting.theme import PAGE, Palette
 from reporting.thumbnails import thumbnail_url
 
@@ -49,7 +49,7 @@ def write_report(
         counts=count_issues(queue),
         probes=[_probe_row(name, quality) for name, quality in data.probes.items()],
         fairness=flagged_by_group(data, data.cuts).to_dict("records"),
-        effort_figure=drawn(effort_figure(effort, PAGE), _CHART_PX),
+        effort_figure=draw_figure(effort_figure(effort, PAGE), _CHART_PX),
         readings=[(percent, float(np.interp(percent / 100, *effort))) for percent in _DEPTHS],
         cards=list(_cards(data, queue, store, people)),
     )

@@ -12,7 +12,7 @@ from data_manifests.versions import Manifest, Store, write_atomic
 from reporting.dataset.census import COLUMNS, EVERYTHING, Census, take_census
 from reporting.dataset.class_charts import census_figures, version_figure
 from reporting.dataset.colour_charts import colour_figure
-from reporting.html import drawn, render
+from reporting.html import draw_figure, render
 from reporting.mean_images import COLUMNS as IMAGE_COLUMNS
 from reporting.mean_images import ImageStatistics, measure_images
 from reporting.tables import class_label
@@ -36,7 +36,7 @@ def write_report(store: Store, ref: str, out: Path) -> Manifest:
         tags=[tag for tag, number in store.tags(version.name).items() if number == version.number],
         statuses=STATUSES,
         panels=[_panel(store, manifest, census, name) for name in census],
-        history=drawn(history, _WIDE_PX) if history else None,
+        history=draw_figure(history, _WIDE_PX) if history else None,
     )
     write_atomic(out, page.encode())
     return manifest
@@ -46,14 +46,14 @@ def _panel(store: Store, manifest: Manifest, census: Mapping[str, Census], name:
     """Return the values of the page for one split, or for `EVERYTHING`."""
     split = "" if name == EVERYTHING else name
     figures = {
-        figure.key: drawn(figure, _NARROW_PX, name) for figure in census_figures(census, name, manifest.cuts, PAGE)
+        figure.key: draw_figure(figure, _NARROW_PX, name) for figure in census_figures(census, name, manifest.cuts, PAGE)
     }
     panel: dict[str, Any] = {"name": name, "census": census[name], "figures": figures, "overall": None, "mean_grid": []}
     statistics = measure_images(store, manifest.version, manifest.table, split)
     if statistics is None:
         return panel | {"note": "There is no usable image with a class."}
     if statistics.read.sum():
-        figures["colours"] = drawn(colour_figure(statistics, PAGE), _NARROW_PX, name)
+        figures["colours"] = draw_figure(colour_figure(statistics, PAGE), _NARROW_PX, name)
         panel |= {"overall": image_url(statistics.overall), "mean_grid": mean_grid(statistics, manifest.cuts)}
     return panel | {"note": f"{statistics.note()} {statistics.problem()}".strip()}
 
