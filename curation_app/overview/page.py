@@ -44,21 +44,21 @@ def page() -> None:
     cuts = AgeCuts(*version.age_cuts)
     _draw_counts(census[split])
     with st.spinner("Drawing …"):  # the first time, while the chart library is imported
-        drawn = {figure.key: figure for figure in census_figures(census, split, cuts, palette)}
-    if not drawn:
+        figures = {figure.key: figure for figure in census_figures(census, split, cuts, palette)}
+    if not figures:
         st.info(
             "No usable row here: all rows failed or are excluded. "
             f"List the reasons: `python -m data_manifests show {version.ref} --status failed`"
         )
         return
-    _beside(drawn, ["classes"], ["strata", "masks"])
-    _beside(drawn, ["ages"], ["pyramid"])
+    _draw_columns(figures, ["classes"], ["strata", "masks"])
+    _draw_columns(figures, ["ages"], ["pyramid"])
     with shell.show_errors():
-        _draw_images(store, version, "" if split == EVERYTHING else split, census[split], drawn, palette)
+        _draw_images(store, version, "" if split == EVERYTHING else split, census[split], figures, palette)
     if history := version_figure(store.readable(version.name)[0], palette):
-        _draw(history)
+        _draw_figure(history)
     with shell.show_errors():
-        _offer_report(store, version)
+        _draw_report_buttons(store, version)
 
 
 def warm(ref: str) -> None:
@@ -103,17 +103,17 @@ def _draw_counts(census: Census) -> None:
         column.metric(name, value, below, delta_color="off", delta_arrow="off", border=True)
 
 
-def _beside(drawn: Mapping[str, Figure], *columns: list[str]) -> None:
+def _draw_columns(figures: Mapping[str, Figure], *columns: list[str]) -> None:
     """Draw columns of charts, without those that are missing."""
-    wanted = [[drawn[key] for key in keys if key in drawn] for keys in columns]
+    wanted = [[figures[key] for key in keys if key in figures] for keys in columns]
     wanted = [shown for shown in wanted if shown]
     for column, shown in zip(st.columns(len(wanted)) if wanted else [], wanted, strict=True):
         with column:
             for figure in shown:
-                _draw(figure)
+                _draw_figure(figure)
 
 
-def _draw(figure: Figure) -> None:
+def _draw_figure(figure: Figure) -> None:
     with st.container(border=True):
         st.markdown(f"**{shell.escape_markdown(figure.title)}**")
         st.altair_chart(figure.chart, theme=None, width="stretch")
@@ -125,20 +125,20 @@ def _draw(figure: Figure) -> None:
 
 
 def _draw_images(
-    store: Store, version: Version, split: str, census: Census, drawn: Mapping[str, Figure], palette: Palette
+    store: Store, version: Version, split: str, census: Census, figures: Mapping[str, Figure], palette: Palette
 ) -> None:
     """Draw mean images and colours once they are measured; before, a button that starts it."""
     key = f"pictures {version.content_hash} {split}"
     found: ImageStatistics | None = st.session_state.get(key)
-    sizes = {"sizes": drawn["sizes"]} if "sizes" in drawn else {}
-    if found is None and (is_measured(store, version, split) or _asked_to_measure(census)):
+    sizes = {"sizes": figures["sizes"]} if "sizes" in figures else {}
+    if found is None and (is_measured(store, version, split) or _draw_measure_button(census)):
         found = st.session_state[key] = _measure(store, version, split)
     if found is None:
-        _beside(sizes, ["sizes"])
+        _draw_columns(sizes, ["sizes"])
         return
     if found.unreadable:
         st.warning(
-            f"{len(found.unreadable):,} of {found.drawn.sum():,} images could not be read. Put them back; "
+            f"{len(found.unreadable):,} of {found.figures.sum():,} images could not be read. Put them back; "
             f"`python -m data_manifests verify {version.ref}` lists all files that are missing or changed.",
             icon=":material/broken_image:",
         )
@@ -150,10 +150,11 @@ def _draw_images(
         st.markdown("**Mean image of each class, and of all images**")
         st.html(_mean_images_html(found, AgeCuts(*version.age_cuts)))
         st.caption(found.note())
-    _beside({**sizes, "colours": colour_figure(found, palette)}, ["colours"], ["sizes"])
+    _draw_columns({**sizes, "colours": colour_figure(found, palette)}, ["colours"], ["sizes"])
 
 
-def _asked_to_measure(census: Census) -> bool:
+def _draw_measure_button(census: Census) -> bool:
+    """Return True once the button is pressed."""
     count = int(census.classes.sum(1).clip(max=PER_CLASS).sum())
     with st.container(border=True):
         st.markdown("**Mean images and colours**")
@@ -210,7 +211,7 @@ _STYLE = """<style>
 # -- the report -------------------------------------------------------------------------------------------------
 
 
-def _offer_report(store: Store, version: Version) -> None:
+def _draw_report_buttons(store: Store, version: Version) -> None:
     """Draw a button that writes the report to the workspace, then one that saves it from the browser."""
     file = store.workspace / "reports" / f"{version.name}-{version.number}-{version.content_hash[:8]}.html"
     with st.container(border=True, horizontal=True, vertical_alignment="center"):

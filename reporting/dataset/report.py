@@ -46,7 +46,8 @@ def _panel(store: Store, manifest: Manifest, census: Mapping[str, Census], name:
     """Return the values of the page for one split, or for `EVERYTHING`."""
     split = "" if name == EVERYTHING else name
     figures = {
-        figure.key: draw_figure(figure, _NARROW_PX, name) for figure in census_figures(census, name, manifest.cuts, PAGE)
+        figure.key: draw_figure(figure, _NARROW_PX, name)
+        for figure in census_figures(census, name, manifest.cuts, PAGE)
     }
     panel: dict[str, Any] = {"name": name, "census": census[name], "figures": figures, "overall": None, "mean_grid": []}
     statistics = measure_images(store, manifest.version, manifest.table, split)
