@@ -68,8 +68,12 @@ def _draw_history(store: Store, version: Version, versions: Sequence[Version]) -
     left, right = st.columns(2)
     with left.container(border=True):
         st.markdown(f"**Origin of {shell.escape_markdown(version.ref)}**")
-        origin = {"operation": version.operation, "seed": version.seed, "parents": list(version.parents)}
-        origin["parameters"] = dict(version.parameters)
+        origin = {
+            "operation": version.operation,
+            "seed": version.seed,
+            "parents": list(version.parents),
+            "parameters": dict(version.parameters),
+        }
         st.code(json.dumps(origin, indent=2, ensure_ascii=False), "json", height=300)
     with right.container(border=True):
         st.markdown(f"**Tag {shell.escape_markdown(version.ref)}**")
