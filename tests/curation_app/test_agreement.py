@@ -1,4 +1,4 @@
-"""The Agreement page: figures, conflicts settled by a click, one log out of all, and files that are none."""
+"""The Agreement page: figures, adjudication, consensus, and files that are not logs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from data_manifests.versions.store import Store
 from tests.conftest import write_photos
 from tests.support.app_pages import open_page, press, texts
 
-SAID = {  # by annotator: gender of each of the first people
+GENDERS_BY_ANNOTATOR = {  # of the first people
     "Ann": ["male", "female", "male"],
     "Bob": ["male", "male", "male", "female"],
 }
 
 
-def annotate(store: Store, folder: Path, said: dict[str, list[str]] = SAID) -> None:
-    """Photos of 5 people as `drawn`, all filed as male, and what was said about the first ones."""
+def annotate(store: Store, folder: Path, genders: dict[str, list[str]] = GENDERS_BY_ANNOTATOR) -> None:
+    """Write photos of 5 people as `drawn`, all labelled male, and annotations of the first ones."""
     import pyarrow as pa
 
     version = write_photos(store, folder, 5)
@@ -30,10 +30,9 @@ def annotate(store: Store, folder: Path, said: dict[str, list[str]] = SAID) -> N
     table = table.set_column(table.schema.get_field_index("gender"), "gender", pa.array(["male"] * 5))
     version = store.write("drawn", table, "relabel", parents=[version])
     rows = sorted(table.to_pylist(), key=lambda row: row["person_id"])
-    for by, words in said.items():
+    for by, values in genders.items():
         records = [
-            correction(version, row, "gender", word, by, person=True)
-            for row, word in zip(rows, words, strict=False)
+            correction(version, row, "gender", value, by, person=True) for row, value in zip(rows, values, strict=False)
         ]
         append_corrections(log_path(store, version, by), records)
 
@@ -56,7 +55,7 @@ def test_figures(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert all(one.disabled for one in bench.button if one.label in ("male", "female"))
 
 
-def test_one_click_is_a_record_and_another_takes_it_back(
+def test_one_click_adjudicates_and_another_undoes_it(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     annotate(store, tmp_path / "photos")
@@ -73,10 +72,10 @@ def test_one_click_is_a_record_and_another_takes_it_back(
     assert "1 label in conflict, 0 adjudicated" in texts(bench)
     assert [row["new"] for row in read_corrections([path]).to_pylist()] == ["female", ""]
     for file, bytes_ in before.items():
-        assert file.read_bytes() == bytes_  # nobody's log is written by another
+        assert file.read_bytes() == bytes_  # no annotator's log is changed by another
 
 
-def test_an_annotator_who_takes_a_ruling_back_keeps_their_own_word(
+def test_undoing_an_adjudication_restores_the_own_annotation(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     annotate(store, tmp_path / "photos")
@@ -84,7 +83,7 @@ def test_an_annotator_who_takes_a_ruling_back_keeps_their_own_word(
     press(bench, "Undo")
     folder = store.workspace / "corrections" / "drawn"
     labels = {label.person_id: label for label in annotated_labels(read_corrections(sorted(folder.glob("*.csv"))))}
-    assert {name: word.value for name, word in labels["p001"].annotations.items()} == {"Ann": "female", "Bob": "male"}
+    assert {name: value.value for name, value in labels["p001"].annotations.items()} == {"Ann": "female", "Bob": "male"}
     assert not labels["p001"].adjudications
 
 
@@ -105,7 +104,7 @@ def test_a_consensus_is_written_and_applies(store: Store, tmp_path: Path, monkey
     assert (genders["p001"], genders["p003"]) == ("female", "female")
 
 
-def test_what_stays_open_is_listed(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_labels_are_listed(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     annotate(store, tmp_path / "photos")
     bench = open_page("agreement", store, "drawn@2", monkeypatch)
     assert "1 label stays open" in texts(bench)
@@ -114,7 +113,7 @@ def test_what_stays_open_is_listed(store: Store, tmp_path: Path, monkeypatch: py
     ]
 
 
-def test_cleanlab_without_an_audit_says_what_to_run(
+def test_cleanlab_without_an_audit_names_the_command_to_run(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     annotate(store, tmp_path / "photos")
@@ -123,7 +122,7 @@ def test_cleanlab_without_an_audit_says_what_to_run(
     assert "python \\-m audit run REF" in texts(rule.set_value("cleanlab").run())
 
 
-def test_files_that_are_no_logs_and_broken_lines_are_told_and_the_rest_counts(
+def test_other_files_are_rejecteds_and_broken_lines_are_told_and_the_rest_counts(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     annotate(store, tmp_path / "photos")
@@ -132,14 +131,14 @@ def test_files_that_are_no_logs_and_broken_lines_are_told_and_the_rest_counts(
     with (folder / "torn.csv").open("w") as file:
         file.write(log_path(store, store.version("drawn@2"), "Ann").read_text() + "x,y\n")
     bench = open_page("agreement", store, "drawn@2", monkeypatch)
-    told = texts(bench)
-    assert "notes\\.csv is not a correction log" in told
-    assert "or move it out of" in told
-    assert "torn\\.csv line 5\\: must have 14 cells" in told
+    output = texts(bench)
+    assert "notes\\.csv is not a correction log" in output
+    assert "or move it out of" in output
+    assert "torn\\.csv line 5\\: must have 14 cells" in output
     assert metrics(bench)["Annotated labels"] == "4"
 
 
-def test_a_deleted_picture_is_told_and_can_be_settled_all_the_same(
+def test_a_missing_picture_is_reported_and_its_label_can_be_adjudicated(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     annotate(store, tmp_path / "photos")
@@ -149,7 +148,7 @@ def test_a_deleted_picture_is_told_and_can_be_settled_all_the_same(
     assert "in conflict, 1 adjudicated" in texts(press(bench, "male"))
 
 
-def test_a_photo_that_the_version_lacks_is_named_as_before(
+def test_a_photo_that_the_version_lacks_is_named_as_in_the_log(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     annotate(store, tmp_path / "photos")
@@ -162,10 +161,12 @@ def test_a_photo_that_the_version_lacks_is_named_as_before(
     assert record["person_id"] == "p001"
 
 
-def test_nothing_said_yet_and_names_are_escaped(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_annotations_yet_and_names_are_escaped(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     annotate(store, tmp_path / "photos", {})
     assert "No annotations of this manifest" in texts(open_page("agreement", store, "drawn@2", monkeypatch))
     annotate(store, tmp_path / "more", {"A<b>x": ["male"], "Bob *bold*": ["female"]})
-    told = texts(open_page("agreement", store, "drawn@2", monkeypatch))
-    assert "A<b>" not in told
-    assert "A&lt;b&gt;x" in told
+    output = texts(open_page("agreement", store, "drawn@2", monkeypatch))
+    assert "A<b>" not in output
+    assert "A&lt;b&gt;x" in output

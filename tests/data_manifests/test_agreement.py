@@ -16,7 +16,7 @@ from data_manifests.corrections.log import read_corrections
 from data_manifests.errors import CorrectionError
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.store import Store
-from tests.support.annotator_logs import CUTS, labels_of, log, said, words
+from tests.support.annotator_logs import CUTS, event, labels_of, log, values_of
 from tests.support.manifest_tables import crop, manifest, photo, synthetic
 
 # Fleiss (1971), Psychological Bulletin 76, table 1: six psychiatrists on 30 patients, five diagnoses.
@@ -44,7 +44,7 @@ def test_cohen_published_example() -> None:
     assert cohen_kappa(a, b) == pytest.approx(0.492, abs=5e-4)
 
 
-def test_kappas_where_chance_agrees_fully_are_not_defined() -> None:
+def test_kappas_are_not_defined_where_agreement_by_chance_is_complete() -> None:
     assert np.isnan(fleiss_kappa(np.array([[0, 3], [0, 2]])))
     assert np.isnan(cohen_kappa(np.array([1, 1]), np.array([1, 1])))
     assert np.isnan(cohen_kappa(np.array([], int), np.array([], int)))
@@ -53,7 +53,7 @@ def test_kappas_where_chance_agrees_fully_are_not_defined() -> None:
 
 @settings(deadline=None)  # scikit-learn takes its time to load
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
-def test_cohen_is_the_one_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+def test_cohen_equals_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     from sklearn.metrics import cohen_kappa_score
 
     a, b = np.array(pairs).T
@@ -77,54 +77,57 @@ def test_kappas_are_one_exactly_where_all_agree(pairs: list[tuple[int, int]]) ->
 # -- labels ------------------------------------------------------------------------------------------------------
 
 
-def test_an_accepted_label_is_a_word_and_unsure_is_none(tmp_path: Path) -> None:
+def test_a_confirmed_label_is_an_annotation_and_unsure_is_not(tmp_path: Path) -> None:
     row = photo("p")
     [label] = labels_of(
         tmp_path,
-        said(row, "mask", "none", "none", "ann"),
-        said(row, "mask", "none", "worn", "bob"),
-        said(row, "unsure", "false", "true", "cid"),
+        event(row, "mask", "none", "none", "ann"),
+        event(row, "mask", "none", "worn", "bob"),
+        event(row, "unsure", "false", "true", "cid"),
     )
-    assert (label.field, label.scope, label.sample_id, words(label)) == (
+    assert (label.field, label.scope, label.sample_id, values_of(label)) == (
         "mask", "sample", row["sample_id"], {"ann": "none", "bob": "worn"},
     )  # fmt: skip
     assert conflicts([label], CUTS) == [label]
 
 
-def test_the_latest_word_counts_and_an_empty_one_takes_it_back(tmp_path: Path) -> None:
+def test_the_latest_annotation_counts_and_an_empty_one_withdraws_it(tmp_path: Path) -> None:
     row = photo("p")
     [label] = labels_of(
         tmp_path,
-        said(row, "gender", "male", "female", "ann", 2, scope="person"),
-        said(row, "gender", "male", "male", "ann", 3, scope="person"),
-        said(row, "gender", "male", "female", "bob", 1, scope="person"),
-        said(row, "gender", "male", "", "bob", 4, scope="person"),
+        event(row, "gender", "male", "female", "ann", 2, scope="person"),
+        event(row, "gender", "male", "male", "ann", 3, scope="person"),
+        event(row, "gender", "male", "female", "bob", 1, scope="person"),
+        event(row, "gender", "male", "", "bob", 4, scope="person"),
     )
-    assert words(label) == {"ann": "male"}
+    assert values_of(label) == {"ann": "male"}
 
 
-def test_a_word_about_a_person_counts_on_each_picture_that_was_named(tmp_path: Path) -> None:
+def test_an_annotation_of_a_person_counts_for_each_picture_with_records(tmp_path: Path) -> None:
     a, b = photo("p"), photo("p", "mask1")
     of_person, of_photo = labels_of(
         tmp_path,
-        said(a, "gender", "male", "female", "ann", 1, scope="person"),
-        said(b, "gender", "male", "male", "bob", 2),
-        said(b, "gender", "male", "male", "cid", 1),
-        said(b, "gender", "male", "female", "cid", 3, scope="person"),
+        event(a, "gender", "male", "female", "ann", 1, scope="person"),
+        event(b, "gender", "male", "male", "bob", 2),
+        event(b, "gender", "male", "male", "cid", 1),
+        event(b, "gender", "male", "female", "cid", 3, scope="person"),
     )
-    assert (of_person.scope, words(of_person)) == ("person", {"ann": "female", "cid": "female"})
-    assert (of_photo.sample_id, words(of_photo)) == (b["sample_id"], {"ann": "female", "bob": "male", "cid": "female"})
+    assert (of_person.scope, values_of(of_person)) == ("person", {"ann": "female", "cid": "female"})
+    assert (of_photo.sample_id, values_of(of_photo)) == (
+        b["sample_id"],
+        {"ann": "female", "bob": "male", "cid": "female"},
+    )
 
 
-def test_words_about_a_photo_and_its_crop_meet_but_a_synthetic_picture_has_its_own(store: Store) -> None:
+def test_annotations_of_a_photo_and_its_crop_meet_but_a_synthetic_picture_has_its_own(store: Store) -> None:
     a = photo("p")
     version = store.write("faces", manifest([a, crop(a), synthetic(a)]), "test")
     pinned = {"manifest": version.pinned}
     path = store.workspace / "log.csv"
     records = [
-        said(a, "mask", "none", "worn", "ann", **pinned),
-        said(crop(a), "mask", "none", "none", "bob", **pinned),
-        said(synthetic(a), "mask", "worn", "incorrect", "bob", **pinned),
+        event(a, "mask", "none", "worn", "ann", **pinned),
+        event(crop(a), "mask", "none", "none", "bob", **pinned),
+        event(synthetic(a), "mask", "worn", "incorrect", "bob", **pinned),
     ]
     corrections = read_corrections([log(path, *records)])
     sources, cuts = read_sources(store, corrections)
@@ -138,7 +141,7 @@ def test_versions_with_other_age_cuts_cannot_be_compared(store: Store) -> None:
     pins = []
     for name, cuts in (("a", CUTS), ("b", AgeCuts(45, 60))):
         pins.append(store.write(name, manifest([photo("p")], cuts), "test", cuts=cuts).pinned)
-    records = [said(photo("p"), "age", "25", "25", "ann", manifest=pin) for pin in pins]
+    records = [event(photo("p"), "age", "25", "25", "ann", manifest=pin) for pin in pins]
     with pytest.raises(CorrectionError, match=r"30,60 in a@1, 45,60 in b@1"):
         read_sources(store, read_corrections([log(store.workspace / "log.csv", *records)]))
 
@@ -147,9 +150,9 @@ def test_agreement_counts(tmp_path: Path) -> None:
     rows = [photo(f"p{i}") for i in range(4)]
     labels = labels_of(
         tmp_path,
-        *(said(row, "age", "25", age, "ann") for row, age in zip(rows, ["25", "29", "61", "40"], strict=True)),
-        *(said(row, "age", "25", age, "bob") for row, age in zip(rows, ["26", "31", "class:2"], strict=False)),
-        said(rows[0], "age", "25", "60", "cid"),
+        *(event(row, "age", "25", age, "ann") for row, age in zip(rows, ["25", "29", "61", "40"], strict=True)),
+        *(event(row, "age", "25", age, "bob") for row, age in zip(rows, ["26", "31", "class:2"], strict=False)),
+        event(rows[0], "age", "25", "60", "cid"),
     )
     found = agreement(labels, "age", CUTS)
     assert (found.labels, found.shared, found.same) == (4, 3, 1)  # p2: 61 is class:2
@@ -164,16 +167,16 @@ def test_agreement_counts(tmp_path: Path) -> None:
     assert found.fleiss == pytest.approx((4 / 9 - chance) / (1 - chance))
 
 
-def test_an_adjudication_is_no_independent_word(tmp_path: Path) -> None:
+def test_an_adjudication_is_not_an_independent_annotation(tmp_path: Path) -> None:
     row = photo("p")
     records = [
-        said(row, "mask", "none", "worn", "ann"),
-        said(row, "mask", "none", "none", "bob"),
-        said(row, "mask", "none", "none", "ann", 2, note=f"{ADJUDICATION} ann: worn; bob: none"),
+        event(row, "mask", "none", "worn", "ann"),
+        event(row, "mask", "none", "none", "bob"),
+        event(row, "mask", "none", "none", "ann", 2, note=f"{ADJUDICATION} ann: worn; bob: none"),
     ]
     [label] = labels_of(tmp_path, *records)
-    assert words(label) == {"ann": "worn", "bob": "none"}
+    assert values_of(label) == {"ann": "worn", "bob": "none"}
     assert label.adjudications["ann"].value == "none"
     assert agreement([label], "mask", CUTS).same == 0
-    [label] = labels_of(tmp_path / "again", *records, said(row, "mask", "none", "", "ann", 3))
-    assert (words(label), label.adjudications) == ({"bob": "none"}, {})
+    [label] = labels_of(tmp_path / "again", *records, event(row, "mask", "none", "", "ann", 3))
+    assert (values_of(label), label.adjudications) == ({"bob": "none"}, {})

@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation_app.annotations import ReviewProgress, log_path, log_paths
+from curation_app.images.manifest_rows import load_manifest_rows
+from curation_app.review.leases import ALL_ANNOTATORS
 from data_manifests.agreement import annotated_labels, conflicts, decide, read_sources, to_corrections
 from data_manifests.agreement.kappa import agreement
 from data_manifests.corrections import exclusions
@@ -35,8 +37,10 @@ from data_manifests.errors import CorrectionError
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.content_hash import table_sha256
 from data_manifests.versions.store import Store
-from tests.support.correction_logs import CUTS, counts, family, said
+from tests.support.app_server import write_people
+from tests.support.correction_logs import CUTS, counts, event, family
 from tests.support.manifest_tables import manifest, photo
+from tests.support.review_sessions import press, saved_records, start_session
 
 Row = dict[str, Any]
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "workspace_0_1"
@@ -129,7 +133,7 @@ def test_all_readers_give_the_same_latest_annotations(
         row = PEOPLE[at]
         scope = "person" if person and field != "mask" else "sample"
         new = "" if withdraws else VALUES[field][choice % len(VALUES[field])]
-        records.append(said(row, field, str(row[field]), new, day=day, scope=scope, correction_id=f"event-{number}"))
+        records.append(event(row, field, str(row[field]), new, day=day, scope=scope, correction_id=f"event-{number}"))
     path = tmp_path / "ann.csv"
     path.unlink(missing_ok=True)
     if is_legacy:
@@ -206,7 +210,7 @@ def to_legacy(path: Path) -> None:
 
 
 def test_old_conventions_become_typed_events() -> None:
-    record = said(photo("p"), "mask", "none", "worn")
+    record = event(photo("p"), "mask", "none", "worn")
     assert from_legacy(record) == record
     saved = from_legacy(replace(record, correction_id="g76db225fbafacdb7-2"))
     assert (saved.save_id, saved.undoes) == ("g76db225fbafacdb7", "")
@@ -221,7 +225,7 @@ def test_old_conventions_become_typed_events() -> None:
 def test_undo_of_one_event_and_of_a_save(tmp_path: Path) -> None:
     row, other = photo("p"), photo("q")
     path = tmp_path / "ann.csv"
-    append_correction(path, said(row, "mask", "none", "incorrect", day=1, correction_id="single"))
+    append_correction(path, event(row, "mask", "none", "incorrect", day=1, correction_id="single"))
     own = grid_log(path)
     own.save("gsave0001", [of_row(row, "mask", "worn"), of_row(other, "mask", "worn")])
     assert (own.latest_of(row, "mask"), own.latest_of(other, "mask")) == ("worn", "worn")
@@ -278,7 +282,23 @@ def test_annotators_who_exclude_different_photos_of_a_person_are_in_conflict(tmp
     assert after["status"].to_pylist() == ["ok"] * 3
 
 
-def test_a_kept_photo_says_nothing_about_its_synthetic_pictures(tmp_path: Path) -> None:
+def test_the_review_page_records_kept_photos_where_another_is_excluded(store: Store) -> None:
+    write_people(store, 2)
+    rows = load_manifest_rows(store, "people")
+    for name, excluded in (("ann", 0), ("bob", 1)):
+        session = start_session(store, rows, name, annotators_per_person=ALL_ANNOTATORS)
+        press(session, edits={excluded: {"exclude": "true"}})
+        press(session)
+    records = [row for row in saved_records(store) if row["field"] == "exclude"]
+    assert [(row["annotator"], row["new"]) for row in records] == [("ann", str(at == 0).lower()) for at in range(7)] + [
+        ("bob", str(at == 1).lower()) for at in range(7)
+    ], "nothing is recorded of a person without an exclusion"
+    assert len({row["save_id"] for row in saved_records(store)}) == 4
+    _, report = apply_to_store(store, "people", log_paths(store, rows.version))
+    assert (report.counts["conflict"], report.rows_changed) == (4, 0)
+
+
+def test_a_kept_photo_does_not_affect_its_synthetic_pictures(tmp_path: Path) -> None:
     rows, path = family(), tmp_path / "log.csv"
     append_corrections(path, [
         of_row(rows["masked"], "exclude", "true", annotator="bob"), of_row(rows["normal"], "exclude", "false"),
@@ -326,7 +346,7 @@ def test_the_column_is_not_hashed(store: Store) -> None:
 
 def test_appending_to_an_old_log_adds_the_columns_and_loses_nothing(tmp_path: Path) -> None:
     row = photo("p")
-    records = [said(row, "mask", "none", "worn", day=day, note='a, "b"\nc') for day in (1, 2)]
+    records = [event(row, "mask", "none", "worn", day=day, note='a, "b"\nc') for day in (1, 2)]
     path = write_legacy(tmp_path / "ann.csv", records)
     torn = legacy_line(records[0])[:40]
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n" + torn.encode())
@@ -334,7 +354,7 @@ def test_appending_to_an_old_log_adds_the_columns_and_loses_nothing(tmp_path: Pa
     before = read_corrections([path])
     reader = LogReader(path)
     assert len(reader.read_new([])) == 2
-    third = said(row, "mask", "none", "incorrect", day=3, save_id="gsave0001")
+    third = event(row, "mask", "none", "incorrect", day=3, save_id="gsave0001")
     append_correction(path, third)
     after = read_corrections([path])
     assert path.read_bytes().startswith(b"\xef\xbb\xbf" + ",".join(COLUMNS).encode())
@@ -344,13 +364,13 @@ def test_appending_to_an_old_log_adds_the_columns_and_loses_nothing(tmp_path: Pa
     assert after["save_id"].to_pylist()[-1] == "gsave0001"
     assert reader.has_restarted()
     assert len(LogReader(path).read_new([])) == 3
-    append_correction(path, said(row, "mask", "none", "none", day=4))
+    append_correction(path, event(row, "mask", "none", "none", day=4))
     assert read_corrections([path]).num_rows == 5
     assert [entry.name for entry in tmp_path.iterdir() if not entry.name.startswith(".")] == ["ann.csv"]
 
 
 def test_old_and_new_logs_of_the_same_events_count_once(tmp_path: Path) -> None:
-    record = said(photo("p"), "mask", "none", "worn")
+    record = event(photo("p"), "mask", "none", "worn")
     old, new = write_legacy(tmp_path / "old.csv", [record]), tmp_path / "new.csv"
     append_correction(new, record)
     assert read_corrections([old, new]).num_rows == 1
@@ -358,7 +378,7 @@ def test_old_and_new_logs_of_the_same_events_count_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ADDED_COLUMNS)
 def test_ids_of_saves_are_checked(tmp_path: Path, name: str) -> None:
-    bad = replace(said(photo("p"), "mask", "none", "worn"), **{name: "two words"})
+    bad = replace(event(photo("p"), "mask", "none", "worn"), **{name: "two words"})
     assert f"{name} must be 1 to 120 characters without spaces" in problem_of(bad)
     with pytest.raises(CorrectionError, match=name):
         append_correction(tmp_path / "log.csv", bad)

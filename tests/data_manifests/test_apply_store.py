@@ -1,4 +1,4 @@
-"""Corrections applied: ages drawn within a class, versions in a store, and any log at all."""
+"""Applying corrections: ages drawn within a class, versions in a store, and arbitrary logs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from data_manifests.corrections.log import append_correction
 from data_manifests.corrections.record import COLUMNS, Correction
 from data_manifests.versions.store import Store
 from data_manifests.versions.validation import validate
-from tests.support.correction_logs import CUTS, apply, counts, family, log, outcome, said
+from tests.support.correction_logs import CUTS, apply, counts, event, family, log, outcome
 from tests.support.manifest_tables import crop, manifest, photo, synthetic
 
 # -- ages drawn within a class ----------------------------------------------------------------------------------
 
 
-def test_an_age_class_becomes_an_age_of_the_manifest_in_it(tmp_path: Path) -> None:
+def test_an_age_class_becomes_an_age_that_the_manifest_has(tmp_path: Path) -> None:
     people = [photo(f"p{i}", age=25) for i in range(40)]
     others = [photo("a", age=60), photo("b", age=63), photo("c", age=30), synthetic(photo("p0"), age=99)]
-    records = [said(row, "age", "25", "class:2", day=1 + i % 28) for i, row in enumerate(people)]
+    records = [event(row, "age", "25", "class:2", day=1 + i % 28) for i, row in enumerate(people)]
     after, report = apply(tmp_path, people + others, *records, seed=5)
     drawn = after["age"].to_pylist()[:40]
     assert set(drawn) == {60, 61, 62, 63}
@@ -39,14 +39,14 @@ def test_an_age_class_becomes_an_age_of_the_manifest_in_it(tmp_path: Path) -> No
 
 def test_a_person_keeps_one_age_when_the_class_is_corrected_photo_by_photo(tmp_path: Path) -> None:
     rows = [photo("p", shot, age=25) for shot in ("normal", "mask1", "mask2", "mask3")] + [photo("q", age=116)]
-    after, _ = apply(tmp_path, rows, *(said(row, "age", "class:0", "class:2") for row in rows[:4]))
+    after, _ = apply(tmp_path, rows, *(event(row, "age", "class:0", "class:2") for row in rows[:4]))
     assert len(set(after["age"].to_pylist()[:4])) == 1
     assert after["age"][0].as_py() >= 60
 
 
-def test_an_age_that_lies_in_the_class_already_stays(tmp_path: Path) -> None:
+def test_an_age_in_the_class_is_kept(tmp_path: Path) -> None:
     row = photo("p", age=64)
-    after, report = apply(tmp_path, [row], said(row, "age", "64", "class:2"))
+    after, report = apply(tmp_path, [row], event(row, "age", "64", "class:2"))
     assert (after["age"].to_pylist(), outcome(report)) == ([64], ["already"])
 
 
@@ -56,7 +56,7 @@ def test_photos_with_a_class_and_no_age(tmp_path: Path) -> None:
     p = photo("p")
     after, report = apply_corrections(
         table,
-        log(tmp_path, said(p, "age", "class:0", "class:1"), said(photo("q"), "gender", "male", "female")),
+        log(tmp_path, event(p, "age", "class:0", "class:1"), event(photo("q"), "gender", "male", "female")),
         CUTS,
         seed=0,
     )
@@ -73,7 +73,7 @@ def test_apply_to_store_twice_is_one_version(store: Store, tmp_path: Path) -> No
     rows = list(family().values())
     base = store.write("faces", manifest(rows), "ingest")
     path = tmp_path / "ann.csv"
-    append_correction(path, replace(said(rows[0], "gender", "male", "female"), manifest=base.pinned))
+    append_correction(path, replace(event(rows[0], "gender", "male", "female"), manifest=base.pinned))
     tried, forecast = apply_to_store(store, "faces", [path], dry_run=True)
     assert tried == base
     assert len(store.log("faces")) == 1
@@ -100,7 +100,7 @@ def test_a_correction_of_a_crop_that_is_gone_reaches_the_photo(store: Store, tmp
     newer = [crop(one, path="crop2/p.png", sample_id="1" * 16), crop(two, path="crop2/q.png", sample_id="2" * 16)]
     newest = store.write("faces", manifest(newer), "crop", parents=[photos], parameters={"margin": 2})
     path, elsewhere = tmp_path / "ann.csv", tmp_path / "bob.csv"
-    record = said(crop(one), "mask", "none", "worn")
+    record = event(crop(one), "mask", "none", "worn")
     append_correction(path, replace(record, manifest=reviewed.pinned))
     for base in (photos, newest):
         version, report = apply_to_store(store, base.ref, [path])
@@ -127,7 +127,7 @@ def test_an_empty_log_changes_nothing(store: Store, tmp_path: Path) -> None:
 
 # -- any log ----------------------------------------------------------------------------------------------------
 
-WORDS = {"mask": ["none", "worn", "incorrect"], "gender": ["male", "female"], "exclude": ["false", "true"],
+VALUES = {"mask": ["none", "worn", "incorrect"], "gender": ["male", "female"], "exclude": ["false", "true"],
          "age": ["25", "64", "class:1", "class:2"]}  # fmt: skip
 
 
@@ -136,11 +136,11 @@ def records(draw: st.DrawFn) -> list[Correction]:
     rows = list(family().values())
     made = []
     for day in range(1, draw(st.integers(0, 8)) + 1):
-        what = draw(st.sampled_from(sorted(WORDS)))
-        old, new = draw(st.sampled_from(WORDS[what])), draw(st.sampled_from([*WORDS[what], ""]))
+        what = draw(st.sampled_from(sorted(VALUES)))
+        old, new = draw(st.sampled_from(VALUES[what])), draw(st.sampled_from([*VALUES[what], ""]))
         by = draw(st.sampled_from(["ann", "bob"]))
         scope = draw(st.sampled_from(["sample"] if what == "mask" else ["sample", "person"]))
-        made.append(said(draw(st.sampled_from(rows)), what, old, new, by, day=day, scope=scope))
+        made.append(event(draw(st.sampled_from(rows)), what, old, new, by, day=day, scope=scope))
     return made
 
 
@@ -160,7 +160,7 @@ def test_any_log_applies_in_any_order_to_any_order_of_rows(
     again, third = apply_corrections(after, log(tmp_path, *made), CUTS, seed=1)
     assert again.to_pylist() == after.to_pylist()
     assert third.rows_changed == 0
-    # every changed row carries a value that somebody in the log asked for
+    # every changed row has a value that the log contains
     asked = {record.correction_id for record in made}
     for before, now in zip(manifest(rows).to_pylist(), after.to_pylist(), strict=True):
         labels = [name for name in ("mask", "gender", "age") if before[name] != now[name]]

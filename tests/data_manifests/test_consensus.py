@@ -21,25 +21,25 @@ from data_manifests.corrections.log import read_corrections
 from data_manifests.corrections.record import Correction, problem_of
 from data_manifests.errors import ConfigError, CorrectionError
 from data_manifests.versions.store import Store
-from tests.support.annotator_logs import CUTS, Row, labels_of, log, said
+from tests.support.annotator_logs import CUTS, Row, event, labels_of, log
 from tests.support.manifest_tables import column, manifest, photo
 
 # -- consensus --------------------------------------------------------------------------------------------------
 
 
-def said_by_three(row: Row, what: str, old: str, *new: str, **values: str) -> list[Correction]:
-    return [said(row, what, old, word, by, **values) for word, by in zip(new, ("ann", "bob", "cid"), strict=False)]
+def by_three(row: Row, what: str, old: str, *new: str, **values: str) -> list[Correction]:
+    return [event(row, what, old, value, by, **values) for value, by in zip(new, ("ann", "bob", "cid"), strict=False)]
 
 
 def test_rules(tmp_path: Path) -> None:
     rows = [photo(f"p{i}") for i in range(4)]
     labels = labels_of(
         tmp_path,
-        *said_by_three(rows[0], "mask", "none", "worn", "worn", "worn"),
-        *said_by_three(rows[1], "mask", "none", "worn", "worn", "none"),
-        *said_by_three(rows[2], "mask", "none", "worn", "incorrect", "none"),
-        *said_by_three(rows[3], "mask", "none", "worn", "none"),
-        said(rows[3], "mask", "none", "none", "dan", 2, note=f"{ADJUDICATION} x"),
+        *by_three(rows[0], "mask", "none", "worn", "worn", "worn"),
+        *by_three(rows[1], "mask", "none", "worn", "worn", "none"),
+        *by_three(rows[2], "mask", "none", "worn", "incorrect", "none"),
+        *by_three(rows[3], "mask", "none", "worn", "none"),
+        event(rows[3], "mask", "none", "none", "dan", 2, note=f"{ADJUDICATION} x"),
     )
     values = {
         rule: [one.value for one in decide(labels, rule, CUTS, adjudicator="dan" if rule == "adjudicator" else "")]
@@ -71,14 +71,14 @@ def test_rules(tmp_path: Path) -> None:
     ],
 )
 def test_ages_in_one_class_agree(tmp_path: Path, new: list[str], value: str) -> None:
-    labels = labels_of(tmp_path, *said_by_three(photo("p"), "age", "25", *new, scope="person"))
+    labels = labels_of(tmp_path, *by_three(photo("p"), "age", "25", *new, scope="person"))
     assert [one.value for one in decide(labels, "unanimous", CUTS)] == [value]
 
 
 def apply_consensus(
     store: Store, ref: str, labels: list[AnnotatedLabel], rule: str, adjudicator: str = ""
 ) -> tuple[pa.Table, dict[str, int]]:
-    """Write the consensus and apply it alone; the table after it and what became of its records."""
+    """Write the consensus and apply it alone; return the table and the outcomes."""
     path = store.workspace / "consensus.csv"
     write_log(path, to_corrections(decide(labels, rule, CUTS, adjudicator=adjudicator), rule, adjudicator))
     version, report = apply_to_store(store, ref, [path], seed=0)
@@ -90,9 +90,9 @@ def test_the_consensus_is_a_log_that_apply_takes(store: Store) -> None:
     pinned = store.write("faces", manifest(rows), "test").pinned
     logs = store.workspace / "log.csv"
     records = [
-        *said_by_three(rows[0], "mask", "none", "worn", "worn", "none", manifest=pinned),
-        *said_by_three(rows[1], "gender", "male", "female", "male", manifest=pinned, scope="person"),
-        *said_by_three(rows[2], "age", "25", "25", "25", manifest=pinned, scope="person"),
+        *by_three(rows[0], "mask", "none", "worn", "worn", "none", manifest=pinned),
+        *by_three(rows[1], "gender", "male", "female", "male", manifest=pinned, scope="person"),
+        *by_three(rows[2], "age", "25", "25", "25", manifest=pinned, scope="person"),
     ]
     corrections = read_corrections([log(logs, *records)])
     assert apply_to_store(store, "faces", [logs], seed=0)[1].counts["conflict"] == 5
@@ -114,29 +114,29 @@ def test_a_person_waits_for_a_picture_that_is_open_and_follows_one_that_is_settl
     a, b = photo("p"), photo("p", "mask1")
     pinned = store.write("faces", manifest([a, b]), "test").pinned
     records = [
-        said(a, "gender", "male", "female", "ann", 1, scope="person", manifest=pinned),
-        said(b, "gender", "male", "male", "bob", 2, manifest=pinned),
+        event(a, "gender", "male", "female", "ann", 1, scope="person", manifest=pinned),
+        event(b, "gender", "male", "male", "bob", 2, manifest=pinned),
     ]
     corrections = read_corrections([log(store.workspace / "a.csv", *records)])
     labels = annotated_labels(corrections)
     assert [(one.value, one.reason) for one in decide(labels, "unanimous", CUTS)] == [
         ("", f"waits for gender of {b['sample_id']}"), ("", "annotations differ"),
     ]  # fmt: skip
-    ruling = said(b, "gender", "male", "male", "dan", 3, note=f"{ADJUDICATION} x", manifest=pinned)
+    ruling = event(b, "gender", "male", "male", "dan", 3, note=f"{ADJUDICATION} x", manifest=pinned)
     corrections = read_corrections([log(store.workspace / "a.csv", ruling)])
     table, counts = apply_consensus(store, "faces", annotated_labels(corrections), "adjudicator", "dan")
     assert counts == {"applied": 1, "already": 1}
     assert column(table, "gender") == {a["sample_id"]: "female", b["sample_id"]: "male"}
 
 
-def test_the_consensus_applies_to_the_version_that_they_began_with_and_to_a_later_one(store: Store) -> None:
+def test_the_consensus_applies_to_the_version_of_the_annotators_and_to_a_later_one(store: Store) -> None:
     row = photo("p")
     first = store.write("faces", manifest([row]), "test")
-    one = said(row, "mask", "none", "worn", "ann", 1, manifest=first.pinned)
+    one = event(row, "mask", "none", "worn", "ann", 1, manifest=first.pinned)
     second, _ = apply_to_store(store, "faces", [log(store.workspace / "ann.csv", one)], seed=0)
     two = [
-        said(row, "mask", "worn", "incorrect", "bob", 2, manifest=second.pinned),
-        said(row, "mask", "worn", "incorrect", "dan", 3, manifest=second.pinned, note=f"{ADJUDICATION} x"),
+        event(row, "mask", "worn", "incorrect", "bob", 2, manifest=second.pinned),
+        event(row, "mask", "worn", "incorrect", "dan", 3, manifest=second.pinned, note=f"{ADJUDICATION} x"),
     ]
     log(store.workspace / "bob.csv", *two)
     corrections = read_corrections([store.workspace / "ann.csv", store.workspace / "bob.csv"])
@@ -147,12 +147,12 @@ def test_the_consensus_applies_to_the_version_that_they_began_with_and_to_a_late
         assert table["mask"].to_pylist() == ["incorrect"]
 
 
-WORDS = st.lists(
+VALUES = st.lists(
     st.tuples(
         st.sampled_from(["ann", "bob", "cid", "dan"]),
         st.integers(0, 3),  # photo
         st.sampled_from(["gender", "mask", "exclude"]),
-        st.integers(0, 2),  # which value, the first taking back
+        st.integers(0, 2),  # number of the value, 0 withdraws
         st.booleans(),  # scope person
         st.integers(1, 9),
     ),
@@ -161,8 +161,8 @@ WORDS = st.lists(
 
 
 @settings(deadline=None, max_examples=40)
-@given(WORDS)
-def test_a_consensus_never_conflicts_and_writes_what_was_decided(
+@given(VALUES)
+def test_a_consensus_has_no_conflicts_and_writes_the_decisions(
     drawn: list[tuple[str, int, str, int, bool, int]],
 ) -> None:
     rows = [photo("p"), photo("p", "mask1"), photo("q"), photo("q", "mask1")]
@@ -172,11 +172,11 @@ def test_a_consensus_never_conflicts_and_writes_what_was_decided(
         store = Store(Path(folder))
         version = store.write("faces", manifest(rows), "test")
         records = [
-            said(
-                rows[i], what, old.get(what) or rows[i]["mask"], values[what][word], by, day,
+            event(
+                rows[i], what, old.get(what) or rows[i]["mask"], values[what][value], by, day,
                 scope="person" if wide and what != "mask" else "sample", manifest=version.pinned,
             )
-            for by, i, what, word, wide, day in drawn
+            for by, i, what, value, wide, day in drawn
         ]  # fmt: skip
         if not records:
             return
@@ -192,17 +192,17 @@ def test_a_consensus_never_conflicts_and_writes_what_was_decided(
         for one in decisions:
             if one.value and one.label.scope == "sample" and one.label.field != "exclude":
                 assert column(table, one.label.field)[one.label.sample_id] == one.value
-        silent = {row["sample_id"] for row in rows} - {one.label.sample_id for one in decisions if one.value}
+        undecided = {row["sample_id"] for row in rows} - {one.label.sample_id for one in decisions if one.value}
         people = {one.label.person_id for one in decisions if one.value and one.label.scope == "person"}
         before = manifest(rows)
         for row in rows:
-            if row["sample_id"] in silent and row["person_id"] not in people:
+            if row["sample_id"] in undecided and row["person_id"] not in people:
                 for name in ("gender", "mask", "status"):
                     assert column(table, name)[row["sample_id"]] == column(before, name)[row["sample_id"]]
 
 
-def test_nobodys_log_is_written_over(tmp_path: Path) -> None:
-    mine = log(tmp_path / "ann.csv", said(photo("p"), "mask", "none", "worn", "ann"))
+def test_an_annotators_log_is_not_overwritten(tmp_path: Path) -> None:
+    mine = log(tmp_path / "ann.csv", event(photo("p"), "mask", "none", "worn", "ann"))
     before = mine.read_bytes()
     with pytest.raises(CorrectionError, match="is an annotator's log, not a consensus"):
         write_log(mine, [])
@@ -212,7 +212,7 @@ def test_nobodys_log_is_written_over(tmp_path: Path) -> None:
 # -- cleanlab ---------------------------------------------------------------------------------------------------
 
 
-def test_cleanlab_weighs_annotators_and_the_audit(store: Store) -> None:
+def test_cleanlab_weights_annotators_and_the_audit(store: Store) -> None:
     """Ann is right, bob guesses: where they differ and audit doubts bob's label, hers is taken."""
     rng = np.random.default_rng(0)
     truth = ["male", "female"] * 20
@@ -222,11 +222,11 @@ def test_cleanlab_weighs_annotators_and_the_audit(store: Store) -> None:
         for i in range(40)
     ]  # fmt: skip
     pinned = store.write("faces", manifest(rows), "test").pinned
-    bob = [str(word) for word in rng.choice(["male", "female"], 40)]
+    bob = [str(value) for value in rng.choice(["male", "female"], 40)]
     records = [
-        said(row, "gender", "male", word, by, scope="person", manifest=pinned)
-        for by, said_words in (("ann", truth), ("bob", bob))
-        for row, word in zip(rows, said_words, strict=True)
+        event(row, "gender", "male", value, by, scope="person", manifest=pinned)
+        for by, values in (("ann", truth), ("bob", bob))
+        for row, value in zip(rows, values, strict=True)
     ]
     labels = annotated_labels(read_corrections([log(store.workspace / "log.csv", *records)]))
     assert len(conflicts(labels, CUTS)) > 10
@@ -235,9 +235,9 @@ def test_cleanlab_weighs_annotators_and_the_audit(store: Store) -> None:
     assert [one.value for one in decide(labels, "cleanlab", CUTS, most_likely=answers)] == truth
 
 
-def test_cleanlab_without_scores_says_what_to_run(store: Store) -> None:
+def test_cleanlab_without_scores_names_the_command_to_run(store: Store) -> None:
     pinned = store.write("faces", manifest([photo("p")]), "test").pinned
-    records = said_by_three(photo("p"), "gender", "male", "male", "female", manifest=pinned)
+    records = by_three(photo("p"), "gender", "male", "male", "female", manifest=pinned)
     labels = annotated_labels(read_corrections([log(store.workspace / "log.csv", *records)]))
     with pytest.raises(CorrectionError, match="python -m audit run REF"):
         most_likely(store, labels, CUTS)
@@ -252,17 +252,17 @@ def test_commands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     pinned = store.write("faces", manifest(rows), "test").pinned
     files = []
     for by, new in (("ann", ["worn", "none", "none"]), ("bob", ["worn", "worn", "none"])):
-        records = [said(row, "mask", "none", word, by, manifest=pinned) for row, word in zip(rows, new, strict=True)]
+        records = [event(row, "mask", "none", value, by, manifest=pinned) for row, value in zip(rows, new, strict=True)]
         files.append(str(log(store.workspace / f"{by}.csv", *records)))
-    told = CliRunner().invoke(cli, ["agreement", *files], catch_exceptions=False).output
-    assert "3 labels annotated, 3 by two or more: 2 agree (66.7 %)" in told
-    assert "ann and bob: 2 of 3 agree (66.7 %), Cohen's kappa 0.400" in told
-    assert f"mask of {rows[1]['sample_id']}: ann: none; bob: worn" in told
-    assert told.endswith("3 labels annotated, 1 conflicts, 0 of them adjudicated\n")
+    output = CliRunner().invoke(cli, ["agreement", *files], catch_exceptions=False).output
+    assert "3 labels annotated, 3 by two or more: 2 agree (66.7 %)" in output
+    assert "ann and bob: 2 of 3 agree (66.7 %), Cohen's kappa 0.400" in output
+    assert f"mask of {rows[1]['sample_id']}: ann: none; bob: worn" in output
+    assert output.endswith("3 labels annotated, 1 conflicts, 0 of them adjudicated\n")
     out = store.workspace / "consensus.csv"
-    told = CliRunner().invoke(cli, ["consensus", *files, "--rule", "unanimous", "--out", str(out)]).output
-    assert told.endswith("consensus.csv: 2 labels decided (unanimous), 1 open\n")
-    assert f"open: mask of {rows[1]['sample_id']}: ann: none; bob: worn (annotations differ)" in told
+    output = CliRunner().invoke(cli, ["consensus", *files, "--rule", "unanimous", "--out", str(out)]).output
+    assert output.endswith("consensus.csv: 2 labels decided (unanimous), 1 open\n")
+    assert f"open: mask of {rows[1]['sample_id']}: ann: none; bob: worn (annotations differ)" in output
     _, report = apply_to_store(store, "faces", [out], seed=0)
     assert (report.counts["applied"], report.counts["already"]) == (1, 1)
     failed = CliRunner().invoke(cli, ["agreement", str(out)])
@@ -270,11 +270,11 @@ def test_commands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "is a consensus log; leave it out." in str(failed.exception)
 
 
-def test_a_broken_line_is_told_and_the_rest_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_line_is_reported_and_the_rest_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKSPACE", str(store.workspace))
-    path = log(store.workspace / "ann.csv", said(photo("p"), "mask", "none", "worn", "ann"))
+    path = log(store.workspace / "ann.csv", event(photo("p"), "mask", "none", "worn", "ann"))
     path.write_text(path.read_text() + "torn")
-    told = CliRunner().invoke(cli, ["agreement", str(path)], catch_exceptions=False).output
-    assert "ann.csv line 3 is left out: must have 14 cells" in told
-    assert "no version that the logs name; using the default age cuts 30,60" in told
-    assert told.endswith("1 labels annotated, 0 conflicts, 0 of them adjudicated\n")
+    output = CliRunner().invoke(cli, ["agreement", str(path)], catch_exceptions=False).output
+    assert "ann.csv line 3 is left out: must have 14 cells" in output
+    assert "no version that the logs name; using the default age cuts 30,60" in output
+    assert output.endswith("1 labels annotated, 0 conflicts, 0 of them adjudicated\n")

@@ -1,4 +1,4 @@
-"""The correction log: any text survives, a broken record harms no other, many may write."""
+"""The correction log: it keeps any text, a broken record does not affect others, and many may write to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from data_manifests.corrections.lines import to_line
 from data_manifests.corrections.log import append_correction, append_corrections, read_corrections
 from data_manifests.corrections.record import COLUMNS
 from data_manifests.errors import CorrectionError
-from tests.support.correction_logs import CUTS, apply, counts, log, said
+from tests.support.correction_logs import CUTS, apply, counts, event, log
 from tests.support.manifest_tables import manifest, photo
 
 ODD = st.text(st.sampled_from("'=+-@\t\r\n\\\",;nr \0aé\u2028\x85"), max_size=8) | st.text(max_size=20)
@@ -29,9 +29,9 @@ ODD = st.text(st.sampled_from("'=+-@\t\r\n\\\",;nr \0aé\u2028\x85"), max_size=8
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(notes=st.lists(st.tuples(ODD, ODD), min_size=1, max_size=4), bom=st.booleans(), crlf=st.booleans())
-def test_any_text_survives_the_log(tmp_path: Path, notes: list[tuple[str, str]], bom: bool, crlf: bool) -> None:
+def test_the_log_keeps_any_text(tmp_path: Path, notes: list[tuple[str, str]], bom: bool, crlf: bool) -> None:
     records = [
-        replace(said(photo("p"), "mask", "none", "worn", day=i + 1), note=note, sample_id=name + "x")
+        replace(event(photo("p"), "mask", "none", "worn", day=i + 1), note=note, sample_id=name + "x")
         for i, (note, name) in enumerate(notes)
     ]
     read = log(tmp_path, *records)
@@ -47,8 +47,8 @@ def test_any_text_survives_the_log(tmp_path: Path, notes: list[tuple[str, str]],
     assert read_corrections([path]).equals(read)
 
 
-def test_a_spreadsheet_may_have_moved_columns_and_added_some(tmp_path: Path) -> None:
-    record = said(photo("p"), "mask", "none", "worn")
+def test_columns_may_be_reordered_and_added(tmp_path: Path) -> None:
+    record = event(photo("p"), "mask", "none", "worn")
     names = [*reversed(COLUMNS), "remark"]
     path = tmp_path / "sheet.csv"
     path.write_text(to_line(names) + to_line([*(asdict(record)[name] for name in reversed(COLUMNS)), "!"]) + "\n\r\n")
@@ -75,11 +75,11 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "value", "message"), BAD)
-def test_a_broken_record_is_not_written_and_if_read_is_reported(
+def test_a_broken_record_is_not_written_and_is_reported_when_read(
     tmp_path: Path, name: str, value: str, message: str
 ) -> None:
-    good, row = said(photo("p"), "mask", "none", "worn", day=2), photo("p")
-    bad = replace(said(row, "mask", "none", "worn"), **{name: value})
+    good, row = event(photo("p"), "mask", "none", "worn", day=2), photo("p")
+    bad = replace(event(row, "mask", "none", "worn"), **{name: value})
     with pytest.raises(CorrectionError, match=message):
         append_correction(tmp_path / "log.csv", bad)
     assert not (tmp_path / "log.csv").exists()
@@ -95,13 +95,13 @@ def test_a_broken_record_is_not_written_and_if_read_is_reported(
 
 
 @pytest.mark.parametrize("value", ["117", "-1", "3.5", "class:3", "class:", "old", "٣٣"])
-def test_ages_that_are_none(tmp_path: Path, value: str) -> None:
+def test_invalid_ages_are_rejected(tmp_path: Path, value: str) -> None:
     message = r"new of age must be one of \{0 to 116, class:0, class:1, class:2\}"
     with pytest.raises(CorrectionError, match=message):
-        append_correction(tmp_path / "log.csv", said(photo("p"), "age", "25", value))
+        append_correction(tmp_path / "log.csv", event(photo("p"), "age", "25", value))
 
 
-def test_files_that_are_no_log(tmp_path: Path) -> None:
+def test_other_files_are_rejected(tmp_path: Path) -> None:
     other, binary, empty = tmp_path / "train.csv", tmp_path / "photo.csv", tmp_path / "empty.csv"
     other.write_text("id,gender,race,age,path\n1,male,a,20,x\n")
     binary.write_bytes(to_line(COLUMNS).encode() + b"\xff\xd8\xff")
@@ -115,14 +115,14 @@ def test_files_that_are_no_log(tmp_path: Path) -> None:
     with pytest.raises(CorrectionError, match=r"none\.csv cannot be read: No such file"):
         read_corrections([tmp_path / "none.csv"])
     with pytest.raises(CorrectionError, match=r"train\.csv is not a correction log in this toolkit's order"):
-        append_correction(other, said(photo("p"), "mask", "none", "worn"))
+        append_correction(other, event(photo("p"), "mask", "none", "worn"))
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(1, 120))
-def test_a_torn_record_harms_no_other(tmp_path: Path, cut: int) -> None:
+def test_an_incomplete_record_does_not_affect_others(tmp_path: Path, cut: int) -> None:
     """The power fails while the second of three records is written; the quoted note is the hard case."""
-    records = [said(photo("p"), "mask", "none", "worn", day=day, note='a, "b", c\nd') for day in (1, 2, 3)]
+    records = [event(photo("p"), "mask", "none", "worn", day=day, note='a, "b", c\nd') for day in (1, 2, 3)]
     log(tmp_path, *records[:2])
     path = tmp_path / "log.csv"
     data = path.read_bytes()
@@ -135,10 +135,10 @@ def test_a_torn_record_harms_no_other(tmp_path: Path, cut: int) -> None:
     assert not read[-1]["problem"]
 
 
-def test_a_record_in_two_files_counts_once_and_two_records_under_one_id_do_not_count(tmp_path: Path) -> None:
-    one = said(photo("p"), "mask", "none", "worn")
-    twin = said(photo("q"), "mask", "none", "worn", correction_id=one.correction_id)
-    for name, record in (("a.csv", one), ("b.csv", one), ("c.csv", twin)):
+def test_a_record_in_two_files_counts_once_and_records_that_differ_under_one_id_are_rejected(tmp_path: Path) -> None:
+    one = event(photo("p"), "mask", "none", "worn")
+    clashing = event(photo("q"), "mask", "none", "worn", correction_id=one.correction_id)
+    for name, record in (("a.csv", one), ("b.csv", one), ("c.csv", clashing)):
         append_correction(tmp_path / name, record)
     files = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]
     assert read_corrections(files[:2]).num_rows == 1
@@ -149,10 +149,10 @@ def test_a_record_in_two_files_counts_once_and_two_records_under_one_id_do_not_c
 
 def _append_some(path: Path, annotator: str) -> None:
     for day in range(1, 11):
-        append_correction(path, said(photo("p"), "mask", "none", "worn", annotator, day=day, note="n" * 500))
+        append_correction(path, event(photo("p"), "mask", "none", "worn", annotator, day=day, note="n" * 500))
 
 
-def test_many_writers_of_one_log(tmp_path: Path) -> None:
+def test_several_processes_write_to_one_log(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
         for result in [pool.submit(_append_some, path, name) for name in ("ann", "bob", "cy")]:
@@ -163,23 +163,23 @@ def test_many_writers_of_one_log(tmp_path: Path) -> None:
     assert path.read_text().count("correction_id") == 1
 
 
-def test_lock_files_hide_beside_the_log(tmp_path: Path) -> None:
-    append_correction(tmp_path / "ann.csv", said(photo("p"), "mask", "none", "worn"))
+def test_lock_files_are_hidden(tmp_path: Path) -> None:
+    append_correction(tmp_path / "ann.csv", event(photo("p"), "mask", "none", "worn"))
     assert [name for name in os.listdir(tmp_path) if not name.startswith(".")] == ["ann.csv"]
 
 
 def test_unsure_is_noted_and_changes_nothing(tmp_path: Path) -> None:
     row = photo("p", mask="none")
-    after, report = apply(tmp_path, [row], said(row, "unsure", "false", "true"), said(row, "mask", "none", "worn"))
+    after, report = apply(tmp_path, [row], event(row, "unsure", "false", "true"), event(row, "mask", "none", "worn"))
     assert counts(report) == {"noted": 1, "applied": 1}
     assert after["mask"].to_pylist() == ["worn"]
 
 
 def test_records_are_appended_together_or_not_at_all(tmp_path: Path) -> None:
     row, path = photo("p", mask="none"), tmp_path / "log.csv"
-    good, bad = said(row, "mask", "none", "worn"), said(row, "gender", "male", "robot")
+    good, bad = event(row, "mask", "none", "worn"), event(row, "gender", "male", "robot")
     with pytest.raises(CorrectionError, match="robot"):
         append_corrections(path, [good, bad])
     assert not path.exists()
-    append_corrections(path, [good, said(row, "gender", "male", "female", day=2)])
+    append_corrections(path, [good, event(row, "gender", "male", "female", day=2)])
     assert read_corrections([path])["field"].to_pylist() == ["mask", "gender"]

@@ -1,4 +1,4 @@
-"""What several annotators said of a few photos: shared by tests of agreement and consensus."""
+"""Logs of several annotators, for tests of agreement and consensus."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CUTS = AgeCuts()
 Row = dict[str, Any]
 
 
-def said(row: Row, what: str, old: str, new: str, by: str, day: int = 1, **values: str) -> Correction:
-    """A record about a photo's row, or with scope="person" about its person."""
+def event(row: Row, what: str, old: str, new: str, by: str, day: int = 1, **values: str) -> Correction:
+    """Return a record about a photo's row, or with scope="person" about its person."""
     made = {"scope": "sample", "manifest": "faces@1#00000000", "time": f"2026-11-{day:02d}T12:00:00+00:00"}
     return Correction(
         sample_id=row["sample_id"], person_id=row["person_id"], field=what, old=old, new=new, annotator=by,
@@ -32,5 +32,5 @@ def labels_of(tmp_path: Path, *records: Correction) -> list[AnnotatedLabel]:
     return annotated_labels(read_corrections([log(tmp_path / "log.csv", *records)]))
 
 
-def words(label: AnnotatedLabel) -> dict[str, str]:
-    return {name: word.value for name, word in label.annotations.items()}
+def values_of(label: AnnotatedLabel) -> dict[str, str]:
+    return {name: value.value for name, value in label.annotations.items()}

@@ -1,4 +1,4 @@
-"""Corrections as an annotator writes them, and what comes of applying them: shared by tests."""
+"""Corrections as an annotator writes them, and the result of applying them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Row = dict[str, Any]
 CUTS = AgeCuts()
 
 
-def said(row: Row, what: str, old: str, new: str, by: str = "ann", *, day: int = 1, **values: str) -> Correction:
-    """A correction of a row, made on a day of November."""
+def event(row: Row, what: str, old: str, new: str, by: str = "ann", *, day: int = 1, **values: str) -> Correction:
+    """Return a correction of a row, made on a day of November."""
     name = f"{by}-{day}-{row['sample_id'][:4]}-{what}"
     made = {
         "correction_id": name,
@@ -43,7 +43,7 @@ def log(tmp_path: Path, *records: Correction, name: str = "log.csv") -> pa.Table
 
 
 def apply(tmp_path: Path, rows: list[Row], *records: Correction, seed: int = 0) -> tuple[pa.Table, ApplyReport]:
-    """Apply to a manifest of these rows; and check that applying again changes nothing."""
+    """Apply records to a manifest of these rows, and check that applying them again changes nothing."""
     table = manifest(rows)
     corrections = log(tmp_path, *records)
     after, report = apply_corrections(table, corrections, CUTS, seed=seed)
@@ -65,7 +65,7 @@ def outcome(report: ApplyReport) -> list[str]:
 
 
 def family() -> dict[str, Row]:
-    """Two photos of a person, a crop of each, two synthetic shots (one with its crop, one aged), another person."""
+    """Return two photos of a person, their crops, two synthetic shots (one cropped, one aged), and another person."""
     normal, worn = photo("p", age=25), photo("p", "mask1", age=25)
     masked = synthetic(normal, 1, "mask1")
     return {
