@@ -29,7 +29,9 @@ from audit.cli import cli
 from audit.run import run_audit
 from audit.settings import AuditSettings
 from data_manifests.errors import ConfigError
+from data_manifests.export import export
 from data_manifests.versions import Store
+from data_manifests.versions.content_hash import table_sha256
 from tests.conftest import write_photos
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
@@ -185,3 +187,19 @@ def test_an_issue_column_survives_the_file(store: Store, audited: dict[str, obje
     table_ = store.read(str(audited["ref"])).table
     assert table_.schema.field("issue_types").type == pa.list_(pa.string())
     assert table_.schema.field("issue_probabilities").type == pa.list_(pa.float32())
+
+
+def test_list_columns_are_hashed_by_value_and_exported_as_text(
+    store: Store, audited: dict[str, object], tmp_path: Path
+) -> None:
+    audited_version = store.read(str(audited["ref"]))
+    whole = audited_version.table
+    shuffled = pa.concat_tables([whole.slice(2), whole.slice(0, 2)])
+    assert table_sha256(shuffled) == table_sha256(whole)
+    for name, other in {"issue_types": ["mask"], "issue_probabilities": [0.5], "issue_reasons": None}.items():
+        at = whole.column_names.index(name)
+        values = pa.array([other, *whole[name].to_pylist()[1:]], whole[name].type)
+        assert table_sha256(whole.set_column(at, name, values)) != table_sha256(whole)
+    export(store, str(audited["ref"]), "csv", tmp_path / "csv")
+    labels = pd.read_csv(tmp_path / "csv" / "labels.csv")
+    assert set(labels["issue_types"]) <= {"quality; resolution", "resolution; quality"}
