@@ -15,7 +15,7 @@ from curation_app import shell
 from curation_app.annotations import AnnotationSet, correction, log_path, value_of
 from curation_app.images import ManifestRows
 from data_manifests.agreement import ADJUDICATION, AnnotatedLabel, conflicts
-from data_manifests.corrections import CHOICES, FIELDS, Correction, append_correction, read_corrections
+from data_manifests.corrections import CHOICES, FIELDS, Correction, LogReader, append_correction
 from data_manifests.errors import ToolkitError
 from data_manifests.versions import Store, Version
 from reporting.thumbnails import thumbnail
@@ -199,10 +199,11 @@ def _adjudicate(
 
 def _latest_adjudication(path: Path, record: Correction) -> str:
     """Return the value for `undoes` of the latest adjudication of a record's label in a log; empty if there is none."""
-    found = [row for row in read_corrections([path]).to_pylist() if row["note"].startswith(ADJUDICATION)]
-    found = [row for row in found if (row["field"], row["scope"]) == (record.field, record.scope)]
-    owner = f"{record.scope}_id"
-    return next((row["correction_id"] for row in reversed(found) if row[owner] == getattr(record, owner)), "")
+    if not path.exists():
+        return ""
+    records = (one for _, one in LogReader(path).read_new([]))
+    found = [one for one in records if one.label == record.label and one.note.startswith(ADJUDICATION)]
+    return found[-1].undo_key if found else ""
 
 
 def adjudication_record(

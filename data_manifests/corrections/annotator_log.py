@@ -53,7 +53,8 @@ class AnnotationHistory:
             undo = save
             before = self._latest(person, key, without_undo=undo)
             save = before.save if before and before.value == record.new else ""
-            self._restated.setdefault(save, []).append((person, key))
+            if save:
+                self._restated.setdefault(save, []).append((person, key))
         else:
             if save not in self._saves:
                 self._keep(save)

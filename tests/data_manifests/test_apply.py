@@ -11,7 +11,7 @@ from data_manifests.corrections.apply import apply_corrections
 from tests.support.correction_logs import CUTS, apply, counts, event, family, log, outcome
 from tests.support.manifest_tables import column, manifest, photo
 
-# -- rows -------------------------------------------------------------------------------------------------
+# -- rows -------------------------------------------------------------------------------------------------------------
 
 
 EVERY_P = {"normal", "worn", "normal_crop", "worn_crop", "masked", "masked_crop", "aged"}
@@ -93,7 +93,7 @@ def test_a_picture_of_another_person_is_unplaced(tmp_path: Path) -> None:
     assert "is a picture of person 'p', not 'q'" in report.table["detail"][0].as_py()
 
 
-# -- several corrections ------------------------------------------------------------------------------------------------
+# -- several corrections ----------------------------------------------------------------------------------------------
 
 
 def test_an_annotators_latest_annotation_counts(tmp_path: Path) -> None:
