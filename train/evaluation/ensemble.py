@@ -70,13 +70,8 @@ def ensemble_to_csv(
     that; without one their validation predictions are used. Returns the values of the JSON written beside the CSV.
     Raises StageError, ConfigError or ManifestError for members that cannot be combined.
     """
-    if len(set(names)) < 2:
-        raise StageError(f"an ensemble needs at least two members. Got {', '.join(names) or 'none'} instead.")
     reasons: dict[str, str] = {}
-    loaded = [_load_member(store, name, source, split, tta, reasons) for name in names]
-    if len({cuts for _, cuts in loaded if cuts}) > 1:
-        raise ManifestError("the members have different age classes. Train them on manifests with the same age cuts.")
-    members = join([member for member, _ in loaded], common)
+    members = join(_load_members(store, names, source, split, tta, reasons), common)
     if how in PROBABILISTIC and not all(member.has_probabilities for member in members):
         lacking = next(member.name for member in members if not member.has_probabilities)
         raise StageError(f"{lacking} has no probabilities: predict with --probabilities, or use --how hard.")
@@ -151,6 +146,23 @@ def join(members: Sequence[Member], common: bool = False) -> list[Member]:
             f"{len(shared)} that all have."
         )
     return [replace(member, table=member.table.loc[shared]) for member in members]
+
+
+def _load_members(
+    store: Store,
+    names: Sequence[str],
+    source: str | None,
+    split: str | None,
+    tta: Sequence[str],
+    reasons: dict[str, str],
+) -> list[Member]:
+    """Load the members; add the unreadable pictures to `reasons`. Raises ManifestError for different age cuts."""
+    if len(set(names)) < 2:
+        raise StageError(f"an ensemble needs at least two members. Got {', '.join(names) or 'none'} instead.")
+    loaded = [_load_member(store, name, source, split, tta, reasons) for name in names]
+    if len({cuts for _, cuts in loaded if cuts}) > 1:
+        raise ManifestError("the members have different age classes. Train them on manifests with the same age cuts.")
+    return [member for member, _ in loaded]
 
 
 def _load_member(

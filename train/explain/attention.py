@@ -58,20 +58,19 @@ def show_attention(
     pixels = read_pixels(rows, store, trained.settings.data, manifest.version.ref).take(np.arange(len(predictions)))
     maps = _maps(attention, pixels, predictions["predicted"].tolist())
     table, regions = _measure(manifest, predictions, maps, finder)
-    folder = run.path / "attention"
-    names, sheets = class_names(manifest.cuts), {}
+    folder, names = run.path / "attention", class_names(manifest.cuts)
+    sheets = {}
     for class_id in tqdm(range(N_CLASSES), "sheets", unit="class", leave=False):
+        part = table[table["target"] == class_id]
         shown = np.flatnonzero(predictions["target"] == class_id)[:per_class]
         if len(shown):
-            sheets[class_id] = f"{class_id:02d}-{_file_name(names[class_id])}.png"
             tiles = [
                 _tile(attention, pixels[row], maps[row], regions[row], table.iloc[row], names, rng) for row in shown
             ]
-            part = table[table["target"] == class_id]
+            sheets[class_id] = f"{class_id:02d}-{_file_name(names[class_id])}.png"
             subtitle = f"{len(shown)} of {len(part)} photos measured. {_sentence(part)}"
-            run.write(
-                f"attention/{sheets[class_id]}", contact_sheet(class_label(names[class_id]), subtitle, tiles, _FOOTER)
-            )
+            png = contact_sheet(class_label(names[class_id]), subtitle, tiles, _FOOTER)
+            run.write(f"attention/{sheets[class_id]}", png)
     about = {
         "run": run.name,
         "manifest": manifest.version.ref,

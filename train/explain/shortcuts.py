@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from data_manifests.errors import StageError
 from data_manifests.versions import Manifest, Store
-from pipeline.runs import find_run
+from pipeline.runs import Run, find_run
 from reporting.thumbnails import image_url
 from train.data import read_pixels
 from train.evaluation import (
@@ -72,8 +72,7 @@ def audit_shortcuts(
         frame[view] = predicted_classes(trained, pictures, view)
         known = np.ones(len(frame), bool) if view != BACKGROUND_ONLY else backgrounds.any((1, 2))
         lines.append(score_view(view, frame[known]))
-    found = shortcuts_in(lines)
-    about = {
+    about: dict[str, Any] = {
         "run": run.name,
         "manifest": manifest.version.ref,
         "split": split,
@@ -82,20 +81,25 @@ def audit_shortcuts(
         "people": int(frame["person_id"].nunique()),
         "own_paint": own_paint,
         "lines": lines,
-        "shortcuts": found,
+        "shortcuts": shortcuts_in(lines),
     }
+    page = _write_results(run, about, frame, views)
+    for line in text_lines(lines):
+        echo(line)
+    for sentence in about["shortcuts"] or ["Without the face, no label is predicted better than chance."]:
+        echo(f"  {sentence}")
+    echo(f"{run.name} on {len(frame)} photos of {manifest.version.ref}, {split}: wrote {page}")
+    return page
+
+
+def _write_results(run: Run, about: dict[str, Any], frame: pd.DataFrame, views: Mapping[str, np.ndarray]) -> Path:
+    """Write predictions, figures and the page into the run's folder; return the page."""
     run.write_table("shortcuts/shortcuts.parquet", frame)
     run.write_json("shortcuts/shortcuts.json", about)
     people = frame.sample(frac=1, random_state=0).drop_duplicates("person_id").index[:EXAMPLES]
     examples = {view: [image_url(shown[row]) for row in people] for view, shown in views.items()}
     run.write("shortcuts/index.html", render("shortcuts.html.j2", about=about, pictures=examples, tasks=TASKS).encode())
-    for line in text_lines(lines):
-        echo(line)
-    for sentence in found or ["Without the face, no label is predicted better than chance."]:
-        echo(f"  {sentence}")
-    page = run.path / "shortcuts" / "index.html"
-    echo(f"{run.name} on {len(frame)} photos of {manifest.version.ref}, {split}: wrote {page}")
-    return page
+    return run.path / "shortcuts" / "index.html"
 
 
 def part_views(
