@@ -70,7 +70,7 @@ def make_optimizer(settings: OptimSettings, model: torch.nn.Module) -> torch.opt
 
 def _groups(network: torch.nn.Module, settings: OptimSettings) -> list[dict[str, Any]]:
     """Return the parameters of one network grouped by weight decay and, with `layer_decay`, by layer."""
-    without_decay = getattr(network, "no_weight_decay", set)()  # position embeddings and the like
+    without_decay: set[str] = getattr(network, "no_weight_decay", set)()  # position embeddings and the like
     if settings.layer_decay == 1:
         return param_groups_weight_decay(network, settings.weight_decay, no_weight_decay_list=without_decay)
     return param_groups_layer_decay(
