@@ -101,8 +101,8 @@ def learning_curve(
     last = max(row["epoch"] for row in rows)
     is_f1 = all(column.endswith("f1") for column in columns.values())
     highest = 1.0 if is_f1 else max(row["value"] for row in rows) * 1.08 or 1.0
-    ticks = {"values": [0, 0.2, 0.4, 0.6, 0.8, 1]} if is_f1 else {"tickCount": 5}
-    y_scale = {"domain": [0, highest], "nice": False}
+    ticks: dict[str, Any] = {"values": [0, 0.2, 0.4, 0.6, 0.8, 1]} if is_f1 else {"tickCount": 5}
+    y_scale: dict[str, Any] = {"domain": [0, highest], "nice": False}
     y = alt.Y("value:Q", title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=6, **ticks)).scale(**y_scale)
     whole = alt.Axis(grid=False, format="d", tickMinStep=1, tickCount=min(last, 6), labelFlush=False)
     x = alt.X("epoch:Q", title="epoch", axis=whole).scale(domain=[min(1, last - 1), max(last, 2)], nice=False)

@@ -22,6 +22,8 @@ from reporting.theme import DARK, LIGHT, Palette
 
 _STATE_COLOURS = {"finished": "green", "running": "blue", "failed": "red"}
 _REFRESH_S = 10.0  # of a run in progress
+_CURVE_AXES_PX = 45  # added to the height of a chart: Streamlit fits the axes into it
+_CONFUSION_AXES_PX = {"class": 160, "mask": 84, "gender": 84, "age": 84}
 
 
 def page() -> None:
@@ -122,7 +124,7 @@ def _draw_curves(run: Run, about: Mapping[str, Any], palette: Palette) -> None:
         if chart is not None:
             with column, st.container(border=True):
                 st.markdown(f"**{title}**")
-                st.altair_chart(chart, theme=None, width="stretch")
+                _draw_chart(chart, _CURVE_AXES_PX)
 
 
 def _draw_confusion(scores: Mapping[str, Any], cuts: AgeCuts, palette: Palette) -> None:
@@ -135,7 +137,11 @@ def _draw_confusion(scores: Mapping[str, Any], cuts: AgeCuts, palette: Palette) 
             if isinstance(counts, list) and len(counts) == len(names):
                 with whole if task == "class" else parts:
                     st.caption(title)
-                    st.altair_chart(confusion_chart(counts, names, palette), theme=None, width="stretch")
+                    _draw_chart(confusion_chart(counts, names, palette), _CONFUSION_AXES_PX[task])
+
+
+def _draw_chart(chart: Any, axes_px: int) -> None:
+    st.altair_chart(chart.properties(height=chart.height + axes_px), theme=None, width="stretch")
 
 
 def _age_cuts(about: Mapping[str, Any]) -> AgeCuts:
