@@ -7,20 +7,18 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 import cv2
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from data_manifests.command_line import echo_json, ledger_line, open_store, parse_settings
 from data_manifests.corrections import append_corrections, read_corrections
-from data_manifests.errors import ConfigError, StageError
+from data_manifests.errors import ConfigError
 from data_manifests.versions import write_atomic
 from pipeline.settings import load_settings
-from synth.plan import PLAN_COLUMNS, Plan, make_plan, run_plan
+from synth.plan import Plan, make_plan, read_plan, run_plan
 from synth.settings import SynthSettings
 
 _config = click.option("--config", type=click.Path(path_type=Path), help="Read the section `synth` of a YAML file.")
@@ -29,8 +27,6 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 _jobs = click.option(
     "--jobs", type=click.IntRange(min=1), help="Set the number of worker processes; default: one per core."
 )
-_TEXT_COLUMNS = ("profile_id", "person_id", "parent_id", "shot", "mask_type", "wear")
-_PLAN_TYPES: dict[str, Any] = dict.fromkeys(_TEXT_COLUMNS, str) | dict.fromkeys(("from_age", "to_age"), "Int64")
 
 
 @click.group()
@@ -107,7 +103,7 @@ def run(
     """Make the synthetic profiles that balance REF and write the next version."""
     synth_settings = load_settings(SynthSettings, config, parse_settings(settings), "synth")
     store = open_store()
-    given = Plan(_read_plan(plan_file), [f"plan read from {plan_file}"]) if plan_file else None
+    given = Plan(read_plan(plan_file), [f"plan read from {plan_file}"]) if plan_file else None
     planned = given or _plan(ref, synth_settings)
     for note in planned.notes:
         click.echo(note)
@@ -159,12 +155,12 @@ def age_report(ref: str, config: Path | None, people: int | None, folds: int, se
     """
     from pipeline.backends import load_backend
     from synth.ages import age_report as report
-    from synth.ages import known_faces
+    from synth.ages import labelled_faces
 
     synth_settings = load_settings(SynthSettings, config, parse_settings(settings), "synth")
     store = open_store()
     manifest = store.read(ref)
-    faces = known_faces(manifest.table, store)
+    faces = labelled_faces(manifest.table, store)
     if people is not None:
         chosen = np.random.default_rng(synth_settings.seed).permutation(len(faces))[:people]
         faces = [faces[index] for index in sorted(chosen)]
@@ -237,16 +233,3 @@ def images(
 def _plan(ref: str, settings: SynthSettings) -> Plan:
     manifest = open_store().read(ref)
     return make_plan(manifest.table, settings, manifest.cuts)
-
-
-def _read_plan(file: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(file, dtype=_PLAN_TYPES, keep_default_na=False, na_values={"from_age": "", "to_age": ""})
-    except (OSError, ValueError) as error:
-        raise StageError(f"plan {file} cannot be read: {error}") from None
-    missing = [name for name in PLAN_COLUMNS if name not in table.columns]
-    if missing:
-        raise StageError(
-            f"plan {file} lacks the columns {', '.join(missing)}. Make one with: python -m synth plan REF --out {file}"
-        )
-    return table

@@ -4,7 +4,7 @@ from synth.ages.age_mover import AgeMover, make_age_mover
 from synth.ages.frame import F64, mean_shape
 from synth.ages.move import VERSION
 from synth.ages.prototype_store import ensure_prototypes, load_kept_prototypes
-from synth.ages.report import age_report, known_faces, texture_features
+from synth.ages.report import age_report, labelled_faces, texture_features
 from synth.ages.settings import AgeSettings, sample_target_age
 from synth.ages.user_network import require_file
 
@@ -15,7 +15,7 @@ __all__ = [
     "AgeSettings",
     "age_report",
     "ensure_prototypes",
-    "known_faces",
+    "labelled_faces",
     "load_kept_prototypes",
     "make_age_mover",
     "mean_shape",

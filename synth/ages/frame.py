@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.masks import MIRROR_INDEX
+
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
@@ -21,11 +23,6 @@ JAW_PX = 192.0  # width of a frontal jaw in a 384 × 512 portrait
 _NO_SECOND_MAP = np.empty(0, np.float32)
 _STEP_PX = 8  # warps are smooth, so they are computed on this grid and interpolated
 _ARC = np.linspace(0, np.pi, 11)[1:-1]
-# iBUG 300-W points after a left-right mirror: the new point i is the old point MIRROR_INDEX[i].
-MIRROR_INDEX = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46,
-     39, 38, 37, 36, 41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
-)  # fmt: skip
 
 
 def similarity(source_xy: NDArray[np.floating], target_xy: NDArray[np.floating]) -> F64:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from data_manifests.errors import StageError
 from data_manifests.taxonomy import GENDERS, MAX_AGE, MIN_AGE
 from synth.ages.frame import F32, F64, FRAME_WH, mean_shape, mirrored, similarity, to_frame, transform_points
-from synth.ages.prototypes import DETAIL_STEP, Prototypes, index_of
+from synth.ages.prototypes import DETAIL_STEP, Prototypes, gender_index
 from synth.ages.texture import LOG_FLOOR, N_DETAIL, amplitudes, split_bands
-from synth.ages.zones import U8, Zones, skin_color_score, skin_tone, to_lab, zones_of
+from synth.ages.zones import U8, Zones, face_zones, skin_color_score, skin_tone, to_lab
 
 Picture = tuple[U8, NDArray[np.float32], str, int]
 
@@ -96,14 +96,14 @@ def learn_prototypes(
 
 def _measure(picture: Picture, mean_xy: F64, starts: NDArray[np.int64]) -> _Face:
     image, landmarks_xy, gender, age = picture
-    zones = zones_of(mean_xy)
+    zones = face_zones(mean_xy)
     lab = to_lab(to_frame(image, landmarks_xy, mean_xy))
     tone = skin_tone(lab, zones)
     bands, _ = split_bands(lab[..., 0])
     bare = skin_color_score(lab, tone)
     on_skin = bare * zones.lines
     return _Face(
-        cell=(index_of(gender), int(np.searchsorted(starts, age, side="right") - 1)),
+        cell=(gender_index(gender), int(np.searchsorted(starts, age, side="right") - 1)),
         age=age,
         shape=transform_points(similarity(landmarks_xy, mean_xy), np.asarray(landmarks_xy, np.float64)),
         colour=lab - tone,

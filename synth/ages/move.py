@@ -30,7 +30,7 @@ from synth.ages.frame import (
 )
 from synth.ages.prototypes import DETAIL_STEP, Prototypes
 from synth.ages.texture import TextureChange, aged_lightness, amplitudes
-from synth.ages.zones import U8, Zones, skin_color_score, skin_tone, to_lab, zones_of
+from synth.ages.zones import U8, Zones, face_zones, skin_color_score, skin_tone, to_lab
 from synth.masks import measure_face
 
 VERSION = "1"
@@ -86,10 +86,10 @@ def move_age(
     """
     if not 0 <= strength <= MAX_STRENGTH:
         raise StageError(f"strength must be within 0 to {MAX_STRENGTH}. Got {strength} instead.")
-    source, target = prototypes.band_of(from_age), prototypes.band_of(to_age)
+    source, target = prototypes.band_index(from_age), prototypes.band_index(to_age)
     if source == target:
         raise StageError(
-            f"ages {from_age} and {to_age} both lie in the age band {prototypes.name_of(source)}: nothing to move."
+            f"ages {from_age} and {to_age} both lie in the age band {prototypes.band_name(source)}: nothing to move."
         )
     measure_face(landmarks_xy, (image.shape[0], image.shape[1]))
     points, mean_xy = np.asarray(landmarks_xy, np.float64), prototypes.mean_xy
@@ -97,12 +97,12 @@ def move_age(
     to_mean = similarity(points, mean_xy)
     moved = points + strength * change.shape @ invert_affine(to_mean)[:, :2].T
     choice = _nearest(transform_points(to_mean, points), change.detail_shapes)
-    delta = frame_delta(to_frame(image, points, mean_xy), change, choice, zones_of(mean_xy), strength)
+    delta = frame_delta(to_frame(image, points, mean_xy), change, choice, face_zones(mean_xy), strength)
     return MovedFace(
         _apply_to_photo(image, delta, points, moved, mean_xy),
         moved.astype(np.float32),
-        prototypes.name_of(source),
-        prototypes.name_of(target),
+        prototypes.band_name(source),
+        prototypes.band_name(target),
         prototypes.is_pooled(gender, source, target),
     )
 

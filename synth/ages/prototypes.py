@@ -48,20 +48,20 @@ class Prototypes:
     details: NDArray[np.int8]
     detail_shapes: F32
 
-    def band_of(self, age: float) -> int:
+    def band_index(self, age: float) -> int:
         """Return the index of the age band of an age in years. Raises StageError for an invalid age."""
         if not MIN_AGE <= age <= MAX_AGE:
             raise StageError(f"age must be within {MIN_AGE} to {MAX_AGE}. Got {age} instead.")
         return int(np.searchsorted(self.starts, age, side="right") - 1)
 
-    def name_of(self, band: int) -> str:
+    def band_name(self, band: int) -> str:
         """Return the name of an age band, such as "45-59"."""
         last = self.starts[band + 1] - 1 if band + 1 < len(self.starts) else MAX_AGE
         return f"{self.starts[band]}-{last}"
 
     def is_pooled(self, gender: str, source: int, target: int) -> bool:
         """Return whether this gender has too few people in one of the two bands, so that both genders are used."""
-        return bool(self.counts[index_of(gender), [source, target]].min() < self.min_people)
+        return bool(self.counts[gender_index(gender), [source, target]].min() < self.min_people)
 
     def weights(self, gender: str, source: int, target: int) -> F64:
         """Return (G,) weights of each gender's own difference between the bands; they sum to 1.
@@ -71,13 +71,13 @@ class Prototypes:
         """
         own = np.zeros(len(GENDERS))
         if not self.is_pooled(gender, source, target):
-            own[index_of(gender)] = 1.0
+            own[gender_index(gender)] = 1.0
             return own
         pairs = self.counts[:, [source, target]].min(axis=1).astype(np.float64)
         if pairs.sum() < self.min_people:
             raise StageError(
-                f"ages {self.name_of(source)} and {self.name_of(target)} have {int(pairs.sum())} pairs of people of "
-                f"one gender; at least {int(self.min_people)} are needed. Choose wider bands or add people."
+                f"ages {self.band_name(source)} and {self.band_name(target)} have {int(pairs.sum())} pairs of people "
+                f"of one gender; at least {int(self.min_people)} are needed. Choose wider bands or add people."
             )
         return np.asarray(pairs / pairs.sum(), np.float64)
 
@@ -85,8 +85,8 @@ class Prototypes:
         """Return text for a terminal: people per gender and age band, and where both genders are pooled."""
         lines = []
         for gender, counts in zip(GENDERS, self.counts.tolist(), strict=True):
-            named = ", ".join(f"{self.name_of(band)}: {count}" for band, count in enumerate(counts))
-            few = [self.name_of(band) for band, count in enumerate(counts) if count < self.min_people]
+            named = ", ".join(f"{self.band_name(band)}: {count}" for band, count in enumerate(counts))
+            few = [self.band_name(band) for band, count in enumerate(counts) if count < self.min_people]
             pooled = f"; too few of {', '.join(few)}: both genders' difference is used there" if few else ""
             lines.append(f"{gender} people {named}{pooled}")
         return lines
@@ -120,7 +120,7 @@ def load_prototypes(path: Path, sha256: str | None = None) -> Prototypes:
         raise StageError(f"{path.name} is not a file of age prototypes: {' '.join(str(error).split())}") from None
 
 
-def index_of(gender: str) -> int:
+def gender_index(gender: str) -> int:
     """Return the index of a gender in GENDERS. Raises StageError for an unknown one."""
     if gender not in GENDERS:
         raise StageError(must_be_one_of("gender", GENDERS, gender))

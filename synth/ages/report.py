@@ -34,7 +34,7 @@ KINDS = ("embedding", "texture")
 
 
 @dataclass(frozen=True)
-class KnownFace:
+class LabelledFace:
     """A real, unmasked face of a person of known age. `load` reads the image (H, W, 3) uint8 RGB when it is needed."""
 
     load: Callable[[], U8]
@@ -44,11 +44,11 @@ class KnownFace:
     person_id: str
 
 
-def known_faces(table: pa.Table, store: Store) -> list[KnownFace]:
+def labelled_faces(table: pa.Table, store: Store) -> list[LabelledFace]:
     """Return one unmasked face of known age per train person and age class. Raises StageError if there is none."""
     rows = unmasked_faces(table.filter(pc.is_valid(table["age"]))).to_pylist()
     return [
-        KnownFace(
+        LabelledFace(
             partial(load_rgb, store.file_of(row["root"], row["path"]), row["sha256"]),
             np.asarray(row["landmarks_xy"], np.float32).reshape(68, 2), row["gender"], row["age"], row["person_id"],
         )
@@ -59,7 +59,7 @@ def known_faces(table: pa.Table, store: Store) -> list[KnownFace]:
 class _FaceImages:
     """Faces as `learn_prototypes` iterates them."""
 
-    def __init__(self, faces: Sequence[KnownFace]) -> None:
+    def __init__(self, faces: Sequence[LabelledFace]) -> None:
         self.faces = faces
 
     def __iter__(self) -> Iterator[Picture]:
@@ -110,7 +110,7 @@ class AgeReport:
 
 
 def age_report(
-    faces: Sequence[KnownFace],
+    faces: Sequence[LabelledFace],
     band_starts: Sequence[int],
     embed: Embedder,
     *,
@@ -164,7 +164,7 @@ class _Moved:
 
 
 def _moves(
-    face: KnownFace,
+    face: LabelledFace,
     prototypes: Prototypes,
     predictors: dict[str, Predictor],
     before: dict[str, float],
@@ -173,11 +173,11 @@ def _moves(
     mean_xy: F64,
     strength: float,
 ) -> Iterator[_Moved]:
-    source, image = prototypes.band_of(face.age), face.load()
+    source, image = prototypes.band_index(face.age), face.load()
     for target, start in enumerate(prototypes.starts.tolist()):
         if target == source:
             continue
-        names = prototypes.name_of(source), prototypes.name_of(target)
+        names = prototypes.band_name(source), prototypes.band_name(target)
         try:
             moved = move_age(image, face.landmarks_xy, face.gender, face.age, start, prototypes, strength=strength)
         except StageError:

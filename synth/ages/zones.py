@@ -48,7 +48,7 @@ class Zones:
         self.quarters = [_only(_only(self.lines, half), level) for half in halves for level in levels]
 
 
-def zones_of(mean_xy: F64) -> Zones:
+def face_zones(mean_xy: F64) -> Zones:
     """Return the zones of a mean shape (68, 2), computed once."""
     return _cached_zones(np.ascontiguousarray(mean_xy, np.float64).tobytes())
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from data_manifests.errors import ManifestError
+from data_manifests.errors import ManifestError, StageError
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
 from synth.ages import sample_target_age
 from synth.masks import sample_placement
@@ -26,6 +27,8 @@ from synth.settings import SynthSettings
 PLAN_COLUMNS = ("profile_id", "person_id", "parent_id", "shot", "mask_type", "wear", "from_age", "to_age", "look_seed",
                 "seed")  # fmt: skip
 """Columns of a plan; `wear` is the placement, `look_seed` the seed of the variation of the photo."""
+_TEXT_COLUMNS = ("profile_id", "person_id", "parent_id", "shot", "mask_type", "wear")
+_COLUMN_TYPES: dict[str, Any] = dict.fromkeys(_TEXT_COLUMNS, str) | dict.fromkeys(("from_age", "to_age"), "Int64")
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,20 @@ def make_plan(table: pa.Table, settings: SynthSettings, cuts: AgeCuts) -> Plan:
             rows.extend(_rows(profile, goal, ages, settings, cuts))
     plan = pd.DataFrame(rows, columns=list(PLAN_COLUMNS)).astype({"from_age": "Int64", "to_age": "Int64"})
     return Plan(plan, [goal.note() for goal in goals], goals)
+
+
+def read_plan(file: Path) -> pd.DataFrame:
+    """Read a plan from CSV. Raises StageError if it cannot be read or lacks columns."""
+    try:
+        table = pd.read_csv(file, dtype=_COLUMN_TYPES, keep_default_na=False, na_values={"from_age": "", "to_age": ""})
+    except (OSError, ValueError) as error:
+        raise StageError(f"plan {file} cannot be read: {error}") from None
+    missing = [name for name in PLAN_COLUMNS if name not in table.columns]
+    if missing:
+        raise StageError(
+            f"plan {file} lacks the columns {', '.join(missing)}. Make one with: python -m synth plan REF --out {file}"
+        )
+    return table
 
 
 def _sources(table: pa.Table) -> pd.DataFrame:

@@ -93,8 +93,8 @@ def test_bands_sum_up_to_the_picture(seed: int) -> None:
 def test_prototypes_count_people_per_band(prototypes: Prototypes) -> None:
     assert prototypes.counts.tolist() == [[5, 5], [5, 6]]
     assert prototypes.ages.tolist() == [[YOUNG, OLD], [YOUNG, OLD]]
-    assert [prototypes.band_of(age) for age in (0, 44, 45, 116)] == [0, 0, 1, 1]
-    assert prototypes.name_of(0) == "0-44"
+    assert [prototypes.band_index(age) for age in (0, 44, 45, 116)] == [0, 0, 1, 1]
+    assert prototypes.band_name(0) == "0-44"
     assert not prototypes.is_pooled("female", 0, 1)
     assert prototypes.notes()[1] == "female people 0-44: 5, 45-116: 6"
 
@@ -172,7 +172,7 @@ def test_a_move_goes_from_source_to_target(
     got = texture_of(moved.image, moved.landmarks_xy, prototypes) - texture_of(image, landmarks, prototypes)
     face = (slice(None), slice(None), slice(35, 70), slice(20, 52))  # between the brows and the mouth
     assert np.corrcoef(wanted[face].ravel(), got[face].ravel())[0, 1] > 0.2
-    assert (moved.source_band, moved.target_band) == (prototypes.name_of(s), prototypes.name_of(t))
+    assert (moved.source_band, moved.target_band) == (prototypes.band_name(s), prototypes.band_name(t))
     assert not moved.pooled
 
 

@@ -32,7 +32,7 @@ from synth.ages.learn import Picture
 from synth.ages.move import move_age
 from synth.ages.prototype_store import ensure_prototypes, load_kept_prototypes
 from synth.ages.prototypes import Prototypes
-from synth.ages.report import KnownFace, age_report
+from synth.ages.report import LabelledFace, age_report
 from synth.ages.settings import AgeSettings, sample_target_age
 from synth.ages.user_network import age_by_network, ffhq_square
 from synth.cli import cli
@@ -276,7 +276,7 @@ def test_a_mover_without_its_file(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_report_uses_independent_people(pictures: list[Picture]) -> None:
     faces = [
-        KnownFace(lambda image=image: image, landmarks, gender, age, f"p{i}")  # type: ignore[misc]
+        LabelledFace(lambda image=image: image, landmarks, gender, age, f"p{i}")  # type: ignore[misc]
         for i, (image, landmarks, gender, age) in enumerate(pictures)
     ]
 

@@ -22,7 +22,7 @@ def as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 
 
 def test_side_light_stays_on_the_mask() -> None:
-    """Light from the picture's right leaves the right half of a white mask brighter, mirrored or not."""
+    """Light from the image's right leaves the right half of a white mask brighter, mirrored or not."""
     for sign, flipped in product((1, -1), (False, True)):
         photo = make_photo(side_light=sign * 0.9)
         scene = measure_scene(photo, MARKS)

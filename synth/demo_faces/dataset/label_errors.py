@@ -55,7 +55,7 @@ class PlantedError:
 
 
 def error_counts(persons: int) -> dict[str, int]:
-    """Return the number of people per kind: the rounded share, at least one from MIN_PERSONS_FOR_ALL_KINDS people on."""
+    """Return the people per kind: the rounded share, and at least one from MIN_PERSONS_FOR_ALL_KINDS people on."""
     minimum = 1 if persons >= MIN_PERSONS_FOR_ALL_KINDS else 0
     return {kind: max(minimum, round(share * persons)) for kind, share in SHARES.items()}
 

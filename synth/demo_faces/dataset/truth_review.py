@@ -38,11 +38,11 @@ def review(manifest: Manifest, truth: Path) -> list[Correction]:
         record
         for row in rows
         if row["path"] in truth_rows
-        for record in _corrections_of(row, truth_rows[row["path"]], manifest)
+        for record in _corrections(row, truth_rows[row["path"]], manifest)
     ]
 
 
-def _corrections_of(row: dict[str, Any], true: dict[str, str], manifest: Manifest) -> Iterator[Correction]:
+def _corrections(row: dict[str, Any], true: dict[str, str], manifest: Manifest) -> Iterator[Correction]:
     wrong = {name: (str(row[name]), true[name]) for name in ("mask", "gender", "age") if str(row[name]) != true[name]}
     if true["error"] in _EXCLUDED:
         wrong = {"exclude": ("false", "true")}

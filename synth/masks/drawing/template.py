@@ -104,9 +104,7 @@ def mean_colour(rgba: NDArray[np.uint8]) -> tuple[float, float, float]:
 def _colour(mask_type: str, variant: int, s: F32, y: F32, size: tuple[int, int], rng: np.random.Generator) -> F32:
     """Return (h, w, 3) albedo in [0, 1]: base colour, printed pattern, weave."""
     kind = MASK_TYPES[mask_type]
-    base = (
-        np.array(kind.colours[variant % len(kind.colours)], np.float32) / 255
-    )  # every colour gets some of the drawings
+    base = np.array(kind.colours[variant % len(kind.colours)], np.float32) / 255  # variants cycle through the colours
     colour: F32 = np.broadcast_to(base, (*size, 3)).astype(np.float32)
     if kind.patterned:
         colour = textures.PATTERNS[variant % len(textures.PATTERNS)](s, y, base, rng)

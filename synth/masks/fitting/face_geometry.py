@@ -47,7 +47,7 @@ class FaceGeometry:
     centre_xy: Array  # (2,) pivot of the rotation, the same in both frames
     scale_px: float  # width of a frontal jaw
     roll_deg: float
-    yaw_deg: float  # positive: the nose points to the picture's right
+    yaw_deg: float  # positive: the nose points to the image's right
 
     @cached_property
     def stations_xy(self) -> Array:

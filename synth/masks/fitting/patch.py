@@ -104,9 +104,8 @@ def _u_edges(mid: Array, corners: Array, a: Array) -> Array:
 def fit_hanging_patch(face: FaceGeometry, hang: HangingGeometry, ear_xy: Array) -> Array:
     """Return (5, 9, 2) upright px of a mask that hangs from the ear at `ear_xy`, its long axis pointing down."""
     scale = face.scale_px
-    down = np.deg2rad(
-        90.0 + hang.side * hang.sway_deg - 0.9 * face.roll_deg
-    )  # it hangs vertically while the head is tilted
+    # The mask hangs vertically while the head is tilted.
+    down = np.deg2rad(90.0 + hang.side * hang.sway_deg - 0.9 * face.roll_deg)
     axis = np.array([np.cos(down), np.sin(down)])
     across = np.array([-axis[1], axis[0]]) * hang.side  # from the chin edge to the nose edge
     start = ear_xy + scale * (hang.drop * axis + hang.away * np.array([hang.side, 0.0]))

@@ -44,9 +44,8 @@ def measure_jpeg(image: U8, box_xyxy: Roi, mirrored: bool) -> Jpeg | None:
     grey = cv2.flip(grey, 1) if mirrored else grey
     luminance = np.asarray(grey, np.float32)
     best, found = _COMB, None
-    for origin in sorted(
-        {(x, y) for x in (0, w % 8) for y in (0, h % 8)}
-    ):  # rotated or mirrored since: the opposite border
+    # After a rotation or mirroring the grid starts at the opposite border.
+    for origin in sorted({(x, y) for x in (0, w % 8) for y in (0, h % 8)}):
         skip_x, skip_y = (origin[0] - x0) % 8, (origin[1] - y0) % 8
         quality, score = _quality(luminance[skip_y:, skip_x:])
         if score >= best:  # a grid that is wrong in one direction only fits partly
