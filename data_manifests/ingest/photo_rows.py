@@ -187,6 +187,10 @@ def _sample_ids(photos: Iterable[Photo], found: Iterable[ImageInfo]) -> list[str
 
 
 def _reason(photo: Photo) -> str | None:
+    """Return problems and remarks as one text.
+
+    The text is part of the content hash: with another wording, an unchanged folder would become a new version.
+    """
     return "; ".join(f"ingest: {text}" for text in photo.problems + photo.remarks) or None
 
 
