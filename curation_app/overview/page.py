@@ -138,7 +138,7 @@ def _draw_images(
         return
     if found.unreadable:
         st.warning(
-            f"{len(found.unreadable):,} of {found.figures.sum():,} images could not be read. Put them back; "
+            f"{len(found.unreadable):,} of {found.drawn.sum():,} images could not be read. Put them back; "
             f"`python -m data_manifests verify {version.ref}` lists all files that are missing or changed.",
             icon=":material/broken_image:",
         )

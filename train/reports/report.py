@@ -83,7 +83,7 @@ def _task(task: str, summary: Summary, cuts: AgeCuts) -> dict[str, Any]:
 
 
 def _curves(history: Mapping[str, Sequence[float]], best: int) -> list[dict[str, str]]:
-    curves = []
+    curves: list[dict[str, str]] = []
     for title, columns in LEARNING_CURVES.items():
         chart = learning_curve(history, columns, PAGE, best)
         if chart is not None:
