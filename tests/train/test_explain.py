@@ -128,6 +128,7 @@ def test_unknown_backgrounds_are_not_shown_alone(leaking: Store) -> None:
         find_regions(leaking, leaking.read("leaky@2"), DataSettings(), leaking.read("leaky@2"))
 
 
+@pytest.mark.slow
 def test_sheets_and_shares_of_every_class(leaking: Store) -> None:
     messages: list[str] = []
     page = show_attention(

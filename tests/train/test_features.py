@@ -54,6 +54,7 @@ def test_vectors_are_those_of_the_describer_and_are_cached(store: Store, monkeyp
     np.testing.assert_array_equal(embed_rows(table, store, "dlib", "drawn@1"), vectors)
 
 
+@pytest.mark.slow
 def test_a_head_on_vectors_learns_and_loads_from_disk(store: Store) -> None:
     torch.set_num_threads(1)
     manifest = store.read("drawn")

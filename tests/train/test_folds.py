@@ -64,6 +64,7 @@ def test_a_fold_validates_on_its_people_and_trains_on_the_others(store: Store) -
         select_rows(manifest, tiny_settings(data={"fold": 3}).data)
 
 
+@pytest.mark.slow
 def test_out_of_fold_predictions_join_the_manifest(store: Store) -> None:
     with_folds(store)
     messages: list[str] = []
@@ -117,6 +118,7 @@ def test_the_error_without_folds_names_the_command(store: Store) -> None:
         cross_validate(store, "drawn", SETTINGS, echo=quiet)
 
 
+@pytest.mark.slow
 def test_refit_trains_on_all_people_up_to_the_best_epoch(store: Store) -> None:
     write_people(store, train=12, val=6)
     first = train_and_report(store, "drawn", tiny_settings(optim={"epochs": 4}), once=False, echo=quiet)

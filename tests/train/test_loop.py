@@ -48,6 +48,7 @@ def metrics_of(run: Run) -> list[dict[str, str]]:
 
 
 # -- learning -------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_it_learns_the_labels(store: Store) -> None:
     write_people(store, train=48, val=12)
     run, progress = train(store, tiny_settings(optim={"lr": 0.004, "epochs": 14}))

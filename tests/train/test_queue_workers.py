@@ -29,7 +29,7 @@ from train.queue.job_store import Job, open_job_store
 from train.queue.supervisor import end_tree
 from train.queue.worker import LeaseMonitor, command_of
 
-pytestmark = pytest.mark.workers
+pytestmark = [pytest.mark.workers, pytest.mark.slow]
 
 
 def test_the_job_of_a_killed_worker_is_resumed(store: Store, url: str) -> None:
