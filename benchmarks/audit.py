@@ -71,15 +71,20 @@ def score_order(suspicion: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
 
 def plain_cleanlab(identity: np.ndarray, labels: np.ndarray, persons: np.ndarray) -> np.ndarray:
     """Return the baseline: suspicion (P,) from five folds by person and self-confidence."""
-    seen = np.isfinite(identity[:, 0])
+    has_face = np.isfinite(identity[:, 0])
     suspicion = np.full(len(labels), np.nan)
-    classes, codes = np.unique(labels[seen], return_inverse=True)
-    folds = GroupKFold(min(5, len(np.unique(persons[seen]))), shuffle=True, random_state=0)
+    classes, codes = np.unique(labels[has_face], return_inverse=True)
+    folds = GroupKFold(min(5, len(np.unique(persons[has_face]))), shuffle=True, random_state=0)
     probabilities = cross_val_predict(
-        LogisticRegression(max_iter=1000), identity[seen], codes, groups=persons[seen], cv=folds, method="predict_proba"
+        LogisticRegression(max_iter=1000),
+        identity[has_face],
+        codes,
+        groups=persons[has_face],
+        cv=folds,
+        method="predict_proba",
     )
     assert probabilities.shape[1] == len(classes)
-    suspicion[seen] = 1 - get_label_quality_scores(codes, probabilities, method="self_confidence")
+    suspicion[has_face] = 1 - get_label_quality_scores(codes, probabilities, method="self_confidence")
     return suspicion
 
 

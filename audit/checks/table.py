@@ -119,7 +119,7 @@ def load_checks() -> list[LoadedCheck]:
 
 def _validate_row(check: Check, names: Iterable[str]) -> None:
     if list(names).count(check.name) > 1:
-        refuse_row(check, "stands there twice; give each check a name of its own")
+        refuse_row(check, "occurs twice; give each check a different name")
     if not check.label:
         refuse_row(check, "has no label; add the name shown in the report and in the app")
     if check.weight is None or check.weight < 0:

@@ -122,7 +122,7 @@ INCOMPLETE = {
     "unknown column": (replace(ROW, columns=("resolution_score",)), "column 'resolution_score' is not in the manifest"),
     "column of another": (replace(ROW, columns=("blur_score",)), "which belongs to check 'quality'"),
     "no module": (replace(ROW, module="audit.checks.resolution"), "'audit.checks.resolution', which does not exist"),
-    "same name": (replace(ROW, name="age"), "stands there twice"),
+    "same name": (replace(ROW, name="age"), "occurs twice"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Gender and age: planted errors come first, rare classes are no suspects for being rare."""
+"""Gender and age scores: planted errors come first, and rare classes are not suspect for being rare."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_far_age_errors_come_first(faces: tuple[np.ndarray, np.ndarray, np.ndarr
     assert np.abs(found.predicted_years - ages).mean() < 8
 
 
-def test_the_old_are_no_suspects_for_being_few(faces: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+def test_a_rare_age_is_not_suspect(faces: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     features, persons, ages = faces
     found = score_ages(features, persons, ages, AgeCuts())
     assert (found.p_correct[:24] > 0.5).all()
@@ -74,7 +74,7 @@ def test_right_given_follows_the_evidence_and_stays_a_probability() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.06])
-def test_posterior_counts_the_errors_it_cannot_see(share: float) -> None:
+def test_posterior_estimates_the_number_of_errors(share: float) -> None:
     rng = np.random.default_rng(8)
     true = rng.integers(0, 2, 2000)
     outputs = (true * 2.0 - 1 + rng.standard_normal(2000) * 0.45)[:, None]

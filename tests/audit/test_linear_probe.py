@@ -1,4 +1,4 @@
-"""The probe that never sees the person it judges."""
+"""Ridge regression with held-out predictions by person."""
 
 from __future__ import annotations
 

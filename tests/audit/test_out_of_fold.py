@@ -38,7 +38,7 @@ def test_log_odds_sum_over_the_classes() -> None:
     np.testing.assert_allclose(log_odds(np.full((1, 18), 1 / 18))[0], [[0, np.log(2), -np.log(2)]], atol=1e-6)
 
 
-def test_what_the_probes_cannot_see_the_network_can(tmp_path: Path) -> None:
+def test_predictions_supply_what_the_vectors_lack(tmp_path: Path) -> None:
     rows, features = draw_photos(np.random.default_rng(5))
     features = replace(  # nothing of gender, age or mask is left in the vectors
         features,
@@ -60,7 +60,7 @@ def test_what_the_probes_cannot_see_the_network_can(tmp_path: Path) -> None:
     assert helped.probes["gender"]["accuracy"] > 0.9 > alone.probes["gender"]["accuracy"]
 
 
-def test_a_network_that_knows_nothing_does_little_harm(tmp_path: Path) -> None:
+def test_random_predictions_do_little_harm(tmp_path: Path) -> None:
     rows, features = draw_photos(np.random.default_rng(6))
     predict(rows, 0).to_csv(tmp_path / "p.csv", index=False)
     odds = read_predictions(tmp_path / "p.csv", rows["sample_id"].tolist())
@@ -70,7 +70,7 @@ def test_a_network_that_knows_nothing_does_little_harm(tmp_path: Path) -> None:
     assert beside.probes["age"][error] <= alone.probes["age"][error] * 1.4  # of 40 people
 
 
-def test_photos_without_a_line_are_counted_and_judged_by_the_rest(tmp_path: Path) -> None:
+def test_photos_without_a_line_are_counted_and_scored_by_the_rest(tmp_path: Path) -> None:
     rows, features = draw_photos(np.random.default_rng(7))
     predict(rows, 4).iloc[10:].to_parquet(tmp_path / "p.parquet")
     odds = read_predictions(tmp_path / "p.parquet", rows["sample_id"].tolist())
@@ -92,13 +92,13 @@ def test_photos_without_a_line_are_counted_and_judged_by_the_rest(tmp_path: Path
         (lambda t: t.assign(p_03=-0.1), "no probabilities"),
     ],
 )
-def test_a_table_that_is_none_is_told(spoil: object, message: str, tmp_path: Path) -> None:
+def test_a_table_of_another_form_is_refused(spoil: object, message: str, tmp_path: Path) -> None:
     rows, _ = draw_photos(np.random.default_rng(8))
     spoil(predict(rows, 3)).to_csv(tmp_path / "p.csv", index=False)  # type: ignore[operator]
     with pytest.raises(ConfigError, match=message):
         read_predictions(tmp_path / "p.csv", rows["sample_id"].tolist())
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"must be a \.parquet or \.csv file"):
         read_predictions(tmp_path / "absent.parquet", ["a"])

@@ -1,4 +1,4 @@
-"""Quality measures: what they say must follow what was done to a picture."""
+"""Quality measures follow the changes made to a picture."""
 
 from __future__ import annotations
 
