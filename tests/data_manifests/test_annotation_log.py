@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,16 +9,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curation_app.annotations import ReviewProgress, log_path, log_paths
+from curation_app.annotations import ReviewProgress, log_paths
 from curation_app.images.manifest_rows import load_manifest_rows
 from curation_app.review.leases import ALL_ANNOTATORS
-from data_manifests.agreement import annotated_labels, conflicts, decide, read_sources, to_corrections
-from data_manifests.agreement.kappa import agreement
+from data_manifests.agreement import annotated_labels, conflicts
 from data_manifests.corrections import exclusions
 from data_manifests.corrections.annotator_log import AnnotatorLog
 from data_manifests.corrections.apply import apply_corrections, apply_to_store
@@ -34,7 +30,6 @@ from data_manifests.corrections.record import (
     problem_of,
 )
 from data_manifests.errors import CorrectionError
-from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.content_hash import table_sha256
 from data_manifests.versions.store import Store
 from tests.support.app_server import write_people
@@ -43,7 +38,6 @@ from tests.support.manifest_tables import manifest, photo
 from tests.support.review_sessions import press, saved_records, start_session
 
 Row = dict[str, Any]
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "workspace_0_1"
 
 
 def legacy_line(record: Correction) -> str:
@@ -412,118 +406,3 @@ def test_events_are_read_as_they_were_written(tmp_path: Path, records: list[Corr
     rows = read_corrections([path]).to_pylist()
     assert [Correction(**{name: row[name] for name in COLUMNS}) for row in rows] == records
     assert [record for _, record in LogReader(path).read_new([])] == records
-
-
-# -- a workspace of version 0.1 ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def old_store(tmp_path: Path) -> Store:
-    shutil.copytree(FIXTURE, tmp_path / "workspace")
-    for path in (tmp_path / "workspace").rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    return Store(tmp_path / "workspace")
-
-
-@pytest.fixture(scope="module")
-def expected() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((FIXTURE / "expected.json").read_text())
-    return found
-
-
-def test_old_logs_give_the_grid_the_same_values(old_store: Store, expected: dict[str, Any]) -> None:
-    version = old_store.version("faces")
-    for name, found in expected["words"].items():
-        own = grid_log(log_path(old_store, version, name))
-        for ref, values in found["of"].items():
-            rows = old_store.read(ref, ["sample_id", "person_id"]).table.to_pylist()
-            fields = (*FIELDS, "exclude")
-            latest = {row["sample_id"]: {field: own.latest_of(row, field) for field in fields} for row in rows}
-            latest = {key: {field: value for field, value in one.items() if value} for key, one in latest.items()}
-            assert {key: one for key, one in latest.items() if one} == values
-        for field, (samples, people) in found["about"].items():
-            assert [sorted(part) for part in own.history.labelled(field)] == [samples, people]
-        for kind in "gds":
-            save_id, records = own.last_save(kind)
-            assert [save_id, len(records)] == found["last_save"][kind]
-    name, undo = expected["take_back_on_a_copy"]["annotator"], expected["take_back_on_a_copy"]
-    own = grid_log(log_path(old_store, version, name))
-    assert own.undo(undo["save"]) == undo["labels"]
-    assert grid_log(own.path).last_save("s")[0] == undo["next_last_save"]
-
-
-def test_old_logs_give_the_review_the_same_progress(old_store: Store, expected: dict[str, Any]) -> None:
-    paths = log_paths(old_store, old_store.version("faces"))
-    for found in expected["progress"].values():
-        progress = ReviewProgress(np.array(found["people"], object))
-        progress.refresh(paths)
-        assert progress.review_counts.tolist() == found["looks"]
-        assert progress.problems == found["problems"]
-        for name, own in found["by"].items():
-            assert progress.people[progress.seen_by(name)].tolist() == own["seen"]
-            assert [progress.people[person] for person in progress.history(name)] == own["trail"]
-            changes = {
-                person: {"|".join(key): value for key, value in progress.changes(name, at).items()}
-                for at, person in enumerate(found["people"])
-            }
-            assert {person: values for person, values in changes.items() if values} == own["words"]
-            save, undo = progress.last_save(name), own["undo_would_take_back"]
-            assert save is not None
-            assert progress.people[save.person] == undo["person"]
-            assert [record.correction_id for record in save.records] == undo["records"]
-
-
-def test_old_logs_give_the_same_agreement_and_consensus(old_store: Store, expected: dict[str, Any]) -> None:
-    corrections = read_corrections(log_paths(old_store, old_store.version("faces")))
-    sources, cuts = read_sources(old_store, corrections)
-    assert cuts is not None
-    labels = annotated_labels(corrections, sources)
-    assert [
-        {
-            "name": one.name, "field": one.field, "scope": one.scope, "person_id": one.person_id,
-            "sample_id": one.sample_id, "records": len(one.records),
-            "words": {name: annotation.value for name, annotation in one.annotations.items()},
-            "decisions": {name: annotation.value for name, annotation in one.adjudications.items()},
-        }
-        for one in labels
-    ] == [{key: one[key] for key in one} for one in expected["units"]]  # fmt: skip
-    for field, found in expected["agreement"].items():
-        now = agreement(labels, field, cuts)
-        assert (now.labels, now.shared, now.same, now.annotated) == (
-            found["units"], found["shared"], found["same"], found["words"],
-        )  # fmt: skip
-        assert now.fleiss == pytest.approx(found["fleiss"], nan_ok=True) or found["fleiss"] is None
-    assert [one.name for one in conflicts(labels, cuts)] == [one["name"] for one in expected["conflicts"]]
-    for rule in ("unanimous", "majority", "adjudicator"):
-        adjudicator = "cléo" if rule == "adjudicator" else ""
-        decisions = decide(labels, rule, cuts, adjudicator=adjudicator)
-        assert {one.label.name: one.value for one in decisions if one.value} == expected["consensus"][rule]["values"]
-        records = to_corrections(decisions, rule, adjudicator)
-        lines = "".join([to_line(FIRST_COLUMNS), *map(legacy_line, records)])
-        assert len(records) == expected["consensus"][rule]["records"]
-        stored = {"majority": "majority.csv", "adjudicator": "adjudicator-cl%C3%A9o.csv"}.get(rule)
-        if stored:
-            assert lines == (old_store.workspace / "consensus" / "faces" / stored).read_text()
-
-
-def test_old_logs_are_applied_as_before(old_store: Store, expected: dict[str, Any]) -> None:
-    for found in expected["apply"]:
-        paths = [old_store.workspace / name for name in found["logs"]]
-        version, report = apply_to_store(old_store, found["ref"], paths, seed=found["seed"])
-        assert report.counts == found["counts"]
-        assert report.rows_changed == found["rows_changed"]
-        assert (version.is_new, version.content_hash) == (found["result"]["is_new"], found["result"]["content_hash"])
-        assert dict(version.ledger) == found["result"]["ledger"]
-        if found["ref"] == "faces@original" and version.is_new:  # where no version of 0.1 excluded a row
-            table = old_store.read(version.ref).table
-            assert table["excluded_by"].equals(exclusions.excluded_by(table))
-
-
-def test_old_versions_keep_their_hashes(old_store: Store, expected: dict[str, Any]) -> None:
-    for ref, about in expected["versions"].items():
-        table = old_store.read(ref).table
-        assert table_sha256(table) == about["content_hash"]
-        part = table.filter(pc.not_equal(table["status"], "ok"))
-        found = {row["sample_id"]: exclusions.is_excluded_by_correction(row) for row in part.to_pylist()}
-        assert found == {row["sample_id"]: row["by_a_correction"] for row in about["left_out"]}
-        assert AgeCuts(*old_store.version(ref).age_cuts) == AgeCuts(*about["age_cuts"])
