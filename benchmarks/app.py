@@ -46,7 +46,7 @@ from data_manifests.versions.store import Store
 
 LOOK_S = 0.3
 DEPTHS = (0.05, 0.10, 0.20, 1.0)
-_PAGES = {"grid": re.compile(r"of [\d,]+ photos"), "overview": re.compile("All of this as one file")}  # drawn last
+_PAGES = {"grid": re.compile(r"of [\d,]+ photos"), "overview": re.compile("Dataset report")}  # drawn last
 _AGE_KEYS = list(LABEL_KEYS["age"].values())
 _OTHER_PERSON = ("stranger", "duplicate")  # errors of pictures that show another person
 
