@@ -203,7 +203,7 @@ def gallery(ref: str, out: Path | None) -> None:
 @click.option(
     "--templates",
     type=click.Path(path_type=Path),
-    help="Read your own mask templates from a folder (docs/synthesis.md).",
+    help="Read your own mask templates from a folder (docs/how-to/add-your-own-masks.md).",
 )
 @_jobs
 def images(

@@ -1,6 +1,7 @@
 """A correction: one typed event of an annotator about one label, and the rules for its values.
 
-`docs/corrections.md` describes the columns of the CSV files that hold corrections; `log.py` reads and writes them.
+`docs/reference/corrections.md` describes the columns of the CSV files that hold corrections; `log.py` reads and writes
+them.
 """
 
 from __future__ import annotations

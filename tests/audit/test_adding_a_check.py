@@ -34,7 +34,7 @@ from data_manifests.versions import Store
 from data_manifests.versions.content_hash import table_sha256
 from tests.conftest import write_photos
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "audit.md"
 
 
 # -- the module of the check -----------------------------------------------------------------------------------------

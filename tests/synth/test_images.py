@@ -243,7 +243,7 @@ def test_the_command(tmp_path: Path, face: np.ndarray) -> None:
 
 
 def test_the_page_names_every_placement_group_and_setting() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "synthesis.md").read_text("utf8")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "explanation" / "synthesis.md").read_text("utf8")
     groups = {word for word, members in mask_type_choices().items() if len(members) > 1}
     ages = {f"ages.{name}" for name in ("method", "moves", "share", "strength")}
     for word in (*PLACEMENTS, *groups - {"cup"}, "incorrect", *SynthSettings.model_fields.keys() - {"ages"}, *ages):
