@@ -144,7 +144,8 @@ def table_lines(jobs: list[Job], progress: dict[int, dict[str, Any]], now: float
     rows = [("job", "state", "for", "try", "run", "last score", "command")]
     for job in jobs:
         about = progress[job.id]
-        score = f"epoch {about['epoch']}/{about['epochs']} F1 {about['val_f1']:.3f}" if "epoch" in about else ""
+        score = f"epoch {about['epoch']}/{about['epochs']}" if "epoch" in about else ""
+        score += f" F1 {about['val_f1']:.3f}" if "val_f1" in about else ""
         run = Path(about["run"]).name + (f" +{about['runs'] - 1}" if about["runs"] > 1 else "") if about["runs"] else ""
         tries, reason = f"{job.attempt}/{max(job.tries, job.attempt)}", f"  [{job.reason}]" if job.reason else ""
         is_quiet = job.state == "running" and now - job.seen > QUIET_SECONDS

@@ -33,7 +33,8 @@ def progress_of(store: Store, job_id: int) -> dict[str, Any]:
         return progress
     last = {name: values[-1] for name, values in newest.history().items()}
     epochs = newest.settings()["optim"]["epochs"]
-    return progress | {"epoch": int(last["epoch"]), "epochs": epochs, "val_f1": last["val_f1"]}
+    progress |= {"epoch": int(last["epoch"]), "epochs": epochs}
+    return progress | {"val_f1": last["val_f1"]} if "val_f1" in last else progress  # a run on all rows has no score
 
 
 def log_of(store: Store, job_id: int) -> Path:
