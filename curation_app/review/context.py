@@ -18,7 +18,7 @@ _MAX_CACHED = 256  # people whose rows are kept
 
 @dataclass(frozen=True)
 class ReviewContext:
-    """What all review sessions on one version share."""
+    """The state shared by all review sessions on one version."""
 
     store: Store
     manifest: ManifestRows
