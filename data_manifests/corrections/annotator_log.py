@@ -6,7 +6,7 @@ import re
 import threading
 from bisect import insort
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -51,7 +51,7 @@ class AnnotationHistory:
         if record.undoes:
             self._remove(self._save_named(record.undoes))
             undo = save
-            before = self._latest(person, key, without_undo=undo)
+            before = self._latest_without(save, person, key)
             save = before.save if before and before.value == record.new else ""
             if save:
                 self._restated.setdefault(save, []).append((person, key))
@@ -95,19 +95,24 @@ class AnnotationHistory:
         return found.value if found else ""
 
     def _latest(
-        self, person: str, key: LabelKey, without_save: str | None = None, without_undo: str | None = None
+        self, person: str, key: LabelKey, counts: Callable[[Annotation], bool] = lambda _: True
     ) -> Annotation | None:
-        """Return the latest event of a label, not counting those of a save and those of an undo."""
+        """Return the latest event of a label among those that count."""
         sample, field = key
         labels = self._labels.get(person, {})
         lists = [labels.get(key, ())]
         if sample:
             lists += [labels.get(("", field), ()), self._labels.get("", {}).get(key, ()) if person else ()]
-        found = (
-            next((one for one in reversed(events) if one.save != without_save and one.undo != without_undo), None)
-            for events in lists
-        )
+        found = (next((one for one in reversed(events) if counts(one)), None) for events in lists)
         return max((event for event in found if event), key=attrgetter("order"), default=None)
+
+    def _latest_without(self, save: str, person: str, key: LabelKey) -> Annotation | None:
+        """Return the latest event of a label, not counting those of a save.
+
+        Events of an undo do not count either: they state again what the events before them state, and a withdrawal
+        among them would hide an older value of a photo.
+        """
+        return self._latest(person, key, lambda one: one.save != save and not one.undo)
 
     def changes(self, person_id: str) -> dict[LabelKey, str]:
         """Return the latest values of a person's labels where they are not the values that the annotator saw."""
@@ -163,13 +168,13 @@ class AnnotationHistory:
     def _restate(self, record: Correction, save: str) -> list[Correction]:
         """Return the events that give a label, and those of single photos that it covers, the values before a save."""
         person, key = record.person_id, _key_of(record)
-        before = self._latest(person, key, without_save=save)
+        before = self._latest_without(save, person, key)
         value = before.value if before else ""
         event = replace(record, new=value, undoes=record.undo_key)
         if record.scope == "sample":
             return [event]
         samples = sorted(sample for sample, field in self._labels[person] if sample and field == record.field)
-        own = {sample: self._latest(person, (sample, record.field), without_save=save) for sample in samples}
+        own = {sample: self._latest_without(save, person, (sample, record.field)) for sample in samples}
         return [event] + [
             replace(event, scope="sample", sample_id=sample, new=found.value if found else "", image_sha256="")
             for sample, found in own.items()
