@@ -119,8 +119,10 @@ def test_open_page_continues_with_a_new_server(browser: Browser, store: Store, w
         server.kill()
         with serving(store.workspace, port=server.port):
             kim.page.wait_for_timeout(1000 * wait_s)
-            while kim.person == "p001" and "Repeat it" not in kim.page.locator(".banner").text_content():
-                if kim.text("saved") != "saving …":  # or the key fell on Streamlit's own word about the connection
+            while kim.person == "p001" and "Repeat it" not in (kim.page.locator(".banner").text_content() or ""):
+                if (
+                    kim.text("saved") != "saving …"
+                ):  # the key may have reached Streamlit's own message about the connection
                     kim.press("m", "Enter")
                 kim.page.wait_for_timeout(500)
             if kim.wait() == "p001":  # the page says that nothing was saved, and nothing was

@@ -156,9 +156,7 @@ def test_signed_in_account_is_the_annotator(store: Store, monkeypatch: pytest.Mo
     assert session(bench).annotator == "kim@example.org"
     monkeypatch.setattr("streamlit.user_info._get_user_info", lambda: {"is_logged_in": True, "name": "(Kim; Minji)"})
     assert session(bench.run()).annotator == "user Kim Minji"  # what a log can carry
-    assert (
-        log_path(store, store.version("people"), "kim@example.org").parent == store.workspace / "corrections/people"
-    )
+    assert log_path(store, store.version("people"), "kim@example.org").parent == store.workspace / "corrections/people"
 
 
 def test_pictures_outside_the_root_are_refused(store: Store, tmp_path: Path) -> None:

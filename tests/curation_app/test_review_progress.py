@@ -72,9 +72,7 @@ def test_incomplete_line_is_read_when_complete(store: Store, rows: ManifestRows)
 
 def test_grid_correction_does_not_mark_the_person_as_seen(store: Store, rows: ManifestRows) -> None:
     row = rows.records(rows.rows_of(4))[0]
-    append_corrections(
-        log_path(store, rows.version, "kim"), [correction(rows.version, row, "mask", "worn", "kim")]
-    )
+    append_corrections(log_path(store, rows.version, "kim"), [correction(rows.version, row, "mask", "worn", "kim")])
     session = start_session(store, rows)
     assert current(session) == "p004"
     assert session.view()["people"]["p004"]["shots"][0]["labels"]["mask"] == "worn"  # but it is shown
