@@ -8,7 +8,7 @@ one thread each, which also places 68 landmarks, hashes the photo and writes JPE
 
 Both are timed in the steady state: imports, loading of models and the first pictures are left out on both sides, and
 given apart as `…_start_s`. The opponent runs before and after ours, and the mean counts, so that a machine that gets
-busier or less so favours nobody. `--busy` lets another process use one core all the while.
+busier or less busy favours neither. `--busy` lets another process use one core throughout.
 Agreement is measured on raw boxes: those of our detector against those that the opponent crops by.
 """
 
@@ -70,7 +70,7 @@ def _rendered() -> Iterator[Image.Image]:
         yield Image.fromarray(render_snapshot(build_model(person), sample_snapshot(rng)).image)
 
 
-# the opponent, in a process of its own with the threads that torch takes when nobody says otherwise -----------------
+# the opponent, in a process of its own with the threads that torch uses by default -----------------
 def naive_pass(paths: list[Path], out: Path) -> tuple[float, float]:
     """Seconds to start (import, load, five pictures) and seconds for all pictures."""
     began = time.perf_counter()
