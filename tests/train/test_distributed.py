@@ -158,7 +158,7 @@ def test_one_process_is_a_group_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SINGLE_PROCESS.is_main
     share = torch.rand(3, 2)
     assert SINGLE_PROCESS.gather(share)[0] is share
-    assert SINGLE_PROCESS.total(7) == 7
+    assert SINGLE_PROCESS.sum(7) == 7
     assert SINGLE_PROCESS.run_on_main(lambda: 5) == 5
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"device must be one of \{auto, cpu, cuda\} for several processes"):
