@@ -103,6 +103,7 @@ def test_an_unknown_describer_names_the_choices(store: Store, tmp_path: Path) ->
         run_audit(store.read(version.ref), store, AuditSettings(describer="oracle"))
 
 
+@pytest.mark.slow
 def test_the_command(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = with_landmarks(store, 22, tmp_path / "a")
     monkeypatch.setenv("WORKSPACE", str(store.workspace))

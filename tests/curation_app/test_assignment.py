@@ -79,6 +79,7 @@ while session.current is not None:
 """
 
 
+@pytest.mark.slow
 def test_two_servers_assign_no_person_twice(store: Store) -> None:
     """Run two processes at the same time that share nothing but the disk."""
     write_people(store, 60)

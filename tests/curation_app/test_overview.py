@@ -42,6 +42,7 @@ def test_counts_by_split(store: Store, tmp_path: Path, monkeypatch: pytest.Monke
     assert {one.label: one.value for one in bench.metric}["People"] == "2"
 
 
+@pytest.mark.slow
 def test_pictures_are_measured_when_asked_and_then_known(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +84,7 @@ def test_nothing_usable(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "No usable row here" in texts(open_page("overview", store, "faces@1", monkeypatch))
 
 
+@pytest.mark.slow
 def test_the_report_is_written_to_the_workspace(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     two_splits(store, tmp_path / "photos")
     bench = press(open_page("overview", store, "drawn@2", monkeypatch), "Write the report")

@@ -206,6 +206,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.mark.slow
 def test_a_mistake_opens_its_person_in_review(store: Store, browser: Browser) -> None:
     with serving(store.workspace) as server:
         page = browser.new_context(viewport={"width": 1280, "height": 2600}).new_page()

@@ -140,6 +140,7 @@ def test_version_that_breaks_during_a_comparison_is_reported(
 # -- apply ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_preview_then_apply_corrections(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = males(store, tmp_path / "photos")
     say(store, version, "Ann", "female", "female", "male")

@@ -152,6 +152,7 @@ def _append_some(path: Path, annotator: str) -> None:
         append_correction(path, event(photo("p"), "mask", "none", "worn", annotator, day=day, note="n" * 500))
 
 
+@pytest.mark.slow
 def test_several_processes_write_to_one_log(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:

@@ -251,6 +251,7 @@ def test_damaged_files_are_reported_never_raised(tmp_path: Path, data: st.DataOb
     assert (found.problem is None) == (found.width_px is not None)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.text() | st.from_regex(r"[a-c./\\: ]{0,12}", fullmatch=True))
 def test_any_listed_path_becomes_valid_in_a_manifest(text: str) -> None:

@@ -26,6 +26,7 @@ def _write_some(workspace: Path, writer: int) -> list[int]:
     return [store.write("faces", small(1 + (writer * 4 + i)), f"writer{writer}").number for i in range(4)]
 
 
+@pytest.mark.slow
 def test_concurrent_writers_overwrite_nothing_and_skip_no_number(tmp_path: Path) -> None:
     with ProcessPoolExecutor(3, SPAWN) as pool:
         results = [pool.submit(_write_some, tmp_path, writer) for writer in range(4)]
@@ -41,6 +42,7 @@ def _write_same(workspace: Path) -> int:
     return Store(workspace).write("faces", small(50), "ingest").number
 
 
+@pytest.mark.slow
 def test_concurrent_writers_of_equal_rows_write_one_version(tmp_path: Path) -> None:
     with ProcessPoolExecutor(3, SPAWN) as pool:
         assert {pool.submit(_write_same, tmp_path).result() for _ in range(4)} == {1}

@@ -82,6 +82,7 @@ def test_absent_weights_say_the_file_the_place_and_the_way_out(tmp_path: Path, m
         Weights("a", "a.pt", "", "", package="no-such-package").require()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables", [("U2NET_HOME",), ("XDG_DATA_HOME",), ("REMBG_HOME",), ("XDG_DATA_HOME", "REMBG_HOME"), ()]
 )

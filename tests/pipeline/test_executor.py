@@ -11,6 +11,8 @@ import pytest
 
 from pipeline.executor import WorkerDied, map_records
 
+pytestmark = pytest.mark.workers
+
 
 def make_square(offset: int = 0) -> Callable[[int], tuple[int, int]]:
     def square(number: int) -> tuple[int, int]:
@@ -49,6 +51,7 @@ def test_workers_compute_on_one_thread_and_the_parent_keeps_its_own(monkeypatch:
     assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
+@pytest.mark.slow
 def test_records_that_kill_are_found_and_all_others_are_done() -> None:
     done = dict(map_records(make_fragile, range(25), jobs=2))
     assert sorted(done) == list(range(25))
@@ -56,6 +59,7 @@ def test_records_that_kill_are_found_and_all_others_are_done() -> None:
     assert all(done[i] == i for i in range(25) if i % 10 != 3)
 
 
+@pytest.mark.slow
 def test_one_job_is_a_process_of_its_own() -> None:
     assert next(result for _, result in map_records(make_fragile, range(2, 4), jobs=1)) == 2
     assert isinstance(dict(map_records(make_fragile, range(2, 4), jobs=1))[1], WorkerDied)  # and this process lives
@@ -71,6 +75,7 @@ def test_no_records_start_no_worker() -> None:
     assert list(map_records(make_square, [], jobs=2)) == []
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same() -> None:
     pytest.importorskip("ray", reason="an optional part: make setup EXTRAS=ray")
     done = dict(map_records(partial(make_square, 1), range(10), jobs=2, executor="ray"))

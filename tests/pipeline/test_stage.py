@@ -50,6 +50,7 @@ def test_columns_and_pictures_arrive_on_their_rows(store: Store, photos: Path) -
         )
 
 
+@pytest.mark.slow
 def test_serial_and_pool_give_identical_rows(tmp_path: Path) -> None:
     hashes = []
     for executor in ("serial", "pool"):
@@ -159,12 +160,14 @@ def test_when_everything_fails_nothing_is_written(store: Store, photos: Path) ->
     assert len(store.log("drawn")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_missing_model_stops_the_stage_with_its_own_error(store: Store, photos: Path, jobs: int) -> None:
     with pytest.raises(BackendError, match=r"tiny\.onnx is missing"):
         run_stage("look", [BROKEN], store.read("drawn"), store, jobs=jobs)
 
 
+@pytest.mark.slow
 def test_a_record_that_kills_its_worker_is_the_only_one_lost(store: Store, photos: Path) -> None:
     run = run_stage("look", [measure_step(deadly="p007.png")], store.read("drawn"), store, jobs=2)
     rows = store.read(run.version.ref).table.to_pylist()
@@ -193,6 +196,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     store = Store(tmp_path / "workspace")
     write_photos(store, tmp_path / "photos", 60)

@@ -266,6 +266,7 @@ def test_files_that_cannot_be_read_are_told(store: Store, tmp_path: Path) -> Non
 # -- the report -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_report_is_one_file_with_everything_inside(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

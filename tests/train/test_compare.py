@@ -90,6 +90,7 @@ def test_trained_people_and_other_age_cuts_are_refused(store: Store) -> None:
         common_truth(store.read("one"), [store.read("other")])
 
 
+@pytest.mark.slow
 def test_the_command_trains_once_and_evaluates_with_the_last_labels(store: Store) -> None:
     rows = people(store)
     first = write_rows(store, rows)

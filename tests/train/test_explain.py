@@ -150,6 +150,7 @@ def test_sheets_and_shares_of_every_class(leaking: Store) -> None:
     assert "Attention: face" in messages[0]
 
 
+@pytest.mark.slow
 def test_photos_without_a_known_face_are_counted_not_measured(leaking: Store) -> None:
     manifest = leaking.read("leaky@1")
     rows = manifest.table.to_pylist()

@@ -183,6 +183,7 @@ def test_separate_networks_share_only_a_penalty() -> None:
     assert float(network(head="tasks", networks="separate").sharing_penalty()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "loss"),
     [

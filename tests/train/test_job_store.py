@@ -61,6 +61,7 @@ def _take_all(workspace: Path, url: str) -> list[int]:
     return taken
 
 
+@pytest.mark.slow
 @pytest.mark.workers
 def test_concurrent_workers_never_take_a_job_twice(store: Store, url: str, job_store: JobStore) -> None:
     for _ in range(60):

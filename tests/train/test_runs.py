@@ -22,6 +22,7 @@ def _claim(workspace: Path, count: int) -> list[str]:
     return [new_run(store, version, tiny_settings()).name for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_runs_that_begin_at_once_never_share_a_serial(store: Store) -> None:
     write_people(store, train=1, val=1)
     with multiprocessing.get_context("spawn").Pool(3) as pool:
