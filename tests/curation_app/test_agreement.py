@@ -148,6 +148,7 @@ def test_a_missing_picture_is_reported_and_its_label_can_be_adjudicated(
     assert "in conflict, 1 adjudicated" in texts(press(bench, "male"))
 
 
+@pytest.mark.slow
 def test_a_photo_that_the_version_lacks_is_named_as_in_the_log(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +162,7 @@ def test_a_photo_that_the_version_lacks_is_named_as_in_the_log(
     assert record["person_id"] == "p001"
 
 
+@pytest.mark.slow
 def test_no_annotations_yet_and_names_are_escaped(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ def two_splits(store: Store, folder: Path) -> None:
     store.write("drawn", table, "split", parents=[version])
 
 
+@pytest.mark.slow
 def test_counts_by_split(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     two_splits(store, tmp_path / "photos")
     bench = open_page("overview", store, "drawn@2", monkeypatch)
@@ -57,6 +58,7 @@ def test_pictures_are_measured_when_asked_and_then_known(
     assert "Mean image of each class" in texts(again)
 
 
+@pytest.mark.slow
 def test_a_deleted_picture_is_told_and_the_rest_works(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

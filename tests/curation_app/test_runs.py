@@ -123,6 +123,7 @@ def test_a_missing_file_is_told_and_the_rest_is_shown(
     assert charts(bench)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["scores.json", "metrics.csv", "predictions.parquet", "config.yaml", "run.json"])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"[1, 2", b"a,b\n1\n", b"null"])
 def test_a_broken_file_is_no_traceback(
@@ -148,6 +149,7 @@ def test_scores_of_another_version_of_the_toolkit(
     assert "Worst mistakes" in texts(open_page("runs", store, "drawn@1", monkeypatch))
 
 
+@pytest.mark.slow
 def test_states(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     file = run_folder(store) / "run.json"
     change(file, state="started")
@@ -166,6 +168,7 @@ def test_states(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the loss is \\`nan\\` at step 7" in texts(open_page("runs", store, "drawn@1", monkeypatch))
 
 
+@pytest.mark.slow
 def test_a_version_that_was_written_anew_is_not_taken_for_the_one_trained_on(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,7 @@ def test_change_is_shown_below_its_picture(store: Store, tmp_path: Path, monkeyp
     assert told.count("is no longer in the folder") == 1  # a deleted picture: the rest is there
 
 
+@pytest.mark.slow
 def test_added_and_removed_rows_and_no_difference(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +114,7 @@ def test_added_and_removed_rows_and_no_difference(
     assert "no row, label, split or picture differs" in texts(bench)
 
 
+@pytest.mark.slow
 def test_manifest_text_is_escaped(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = males(store, tmp_path / "photos")
     table = store.read("drawn@2").table
@@ -196,6 +198,7 @@ def test_nothing_to_apply(store: Store, tmp_path: Path, monkeypatch: pytest.Monk
 # -- export -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_export(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     males(store, tmp_path / "photos")
     bench = part(open_page("versions", store, "drawn@2", monkeypatch), "Export")

@@ -160,6 +160,7 @@ VALUES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(VALUES)
 def test_a_consensus_has_no_conflicts_and_writes_the_decisions(

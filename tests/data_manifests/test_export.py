@@ -233,6 +233,7 @@ LABELLED = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LABELLED)
 def test_exported_profiles_read_back_unchanged(

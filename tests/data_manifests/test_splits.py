@@ -71,6 +71,7 @@ def test_splits_are_disjoint_exact_and_independent_of_row_order(
     assert assign_splits(table, ratios=ratios, seed=seed + 1).equals(table), "everyone has a split: nothing to assign"
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(waves=st.lists(PEOPLE, min_size=2, max_size=4), ratios=st.sampled_from(RATIOS), seed=st.integers(0, 3))
 def test_added_people_change_no_assignment(

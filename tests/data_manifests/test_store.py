@@ -66,6 +66,7 @@ def as_table(rows: list[dict], ids: list[str]) -> pa.Table:
     return conform(pa.table({"sample_id": pa.array(ids[: len(rows)], pa.string()), **columns}))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -89,6 +90,7 @@ def test_a_version_reads_back_as_written(
     assert table_sha256(chunked) == version.content_hash
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(rows=ROWS.filter(len), ids=IDS, data=st.data())
 def test_every_change_of_a_value_changes_the_hash(rows: list[dict], ids: list[str], data: st.DataObject) -> None:
@@ -142,6 +144,7 @@ def test_an_empty_column_takes_no_space(store: Store) -> None:
     assert landmarks["landmarks_xy"].null_count == 2000
 
 
+@pytest.mark.slow
 def test_large_geometry_reads_back_and_changes_the_hash(store: Store) -> None:
     """More rows than one block of the hash, with nulls, in another order and chunking."""
     rows = 140_000

@@ -62,6 +62,7 @@ def _die_while_writing(workspace: Path) -> None:
     Store(workspace).write("faces", small(9), "ingest")
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_no_incomplete_version(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = store.write("faces", small(1), "ingest")

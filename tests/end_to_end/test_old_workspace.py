@@ -328,6 +328,7 @@ def test_an_old_checkpoint_is_evaluated_again(tmp_path: Path) -> None:
     assert result["scores"] == pytest.approx(expected["scores"], abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED["report"])
 def test_the_report_of_an_old_run_is_written_again(tmp_path: Path, name: str) -> None:
     store = copy_old_workspace(tmp_path)

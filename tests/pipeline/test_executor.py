@@ -38,12 +38,14 @@ def make_refusing() -> Callable[[int], int]:
     return refuse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["serial", "pool"])
 def test_every_record_is_done_once(executor: str) -> None:
     done = dict(map_records(partial(make_square, 5), range(30), jobs=2, executor=executor))
     assert {position: value for position, (value, _) in done.items()} == {i: i * i + 5 for i in range(30)}
 
 
+@pytest.mark.slow
 def test_workers_compute_on_one_thread_and_the_parent_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     done = dict(map_records(make_square, range(8), jobs=2))

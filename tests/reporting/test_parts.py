@@ -67,6 +67,7 @@ def test_labels_are_spread_within_bounds() -> None:
     assert spread([0.0, 0.0], 0.1, 0, 1) == pytest.approx([0.0, 0.1])
 
 
+@pytest.mark.slow
 def test_a_confusion_table_has_shares_of_its_rows() -> None:
     cells = confusion_cells([[3, 1], [0, 0]], ["male", "female"])
     assert [cell["share"] for cell in cells] == [0.75, 0.25, 0, 0]

@@ -62,6 +62,7 @@ def test_a_sub_package_is_entered_through_its_public_face(file: Path) -> None:
     assert bypassed_faces(module_name(file), list(imports_of(file))) == []
 
 
+@pytest.mark.slow
 def test_sub_packages_do_not_import_one_another_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
     for file in FILES:

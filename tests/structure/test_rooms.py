@@ -30,6 +30,7 @@ def test_a_module_can_be_read_in_one_sitting(file: Path) -> None:
     assert len(file.read_text("utf8").splitlines()) <= MAX_LINES
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_by_another_one() -> None:
     imported = {one.module for file in module_files(FLOORS) for one in imports_of(file)}
     named = "\n".join(file.read_text("utf8") for file in FILES)  # tables name modules as "package.module"

@@ -63,6 +63,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 # people
 
 
+@pytest.mark.slow
 def test_people_have_the_imbalance_of_the_original_data() -> None:
     people = make_people(2500, np.random.default_rng(0))
     shares = np.bincount([age_class(p.age) for p in people], minlength=3) / len(people)

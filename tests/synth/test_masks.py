@@ -42,6 +42,7 @@ def test_every_type_in_every_placement(mask_type: str, placement: str) -> None:
     assert json.loads(json.dumps(result.parameters)) == result.parameters
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     mask_type=st.sampled_from(TYPES), placement=st.sampled_from(PLACEMENTS), seed=st.integers(0, 10**6),

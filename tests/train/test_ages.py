@@ -100,6 +100,7 @@ def test_the_loss_uses_steps_and_the_class_follows_from_them() -> None:
     assert float(criterion(outputs, target, torch.tensor([26, 47, 70]))) > 10  # the class is right, the step is not
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("age", FINE)
 @pytest.mark.parametrize("head", ["age", "gendered_age"])
 def test_each_encoding_learns_and_loads_from_disk(store: Store, head: str, age: str) -> None:

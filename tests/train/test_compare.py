@@ -122,6 +122,7 @@ def test_the_command_trains_once_and_evaluates_with_the_last_labels(store: Store
     assert printed.stderr.strip().endswith(str(report))
 
 
+@pytest.mark.slow
 def test_fit_and_evaluate_print_one_json_object(store: Store) -> None:
     write_rows(store, people(store))
     environment = {"WORKSPACE": str(store.workspace)}

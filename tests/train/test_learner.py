@@ -222,6 +222,7 @@ EVERYTHING = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_an_interrupted_run_resumes_to_the_same_result(store: Store, name: str) -> None:
     version = write_people(store, train=12, val=6)
@@ -301,6 +302,7 @@ def test_a_last_checkpoint_that_does_not_fit_is_one_error(store: Store, damage: 
         train(store, settings, run)
 
 
+@pytest.mark.slow
 def test_epochs_do_not_leak_memory(store: Store) -> None:
     version = write_people(store, train=12, val=6)
     settings = tiny_settings(optim={"epochs": 5, "ema": 0.9, "accumulate": 2}, data={"mix": {"mixup": 0.4}})

@@ -40,6 +40,7 @@ def test_by_hand() -> None:
     assert scores["age_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
 
 
+@pytest.mark.slow
 @given(labels)
 @settings(deadline=None)
 def test_as_scikit_learn_over_present_classes(pairs: np.ndarray) -> None:

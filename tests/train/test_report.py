@@ -123,6 +123,7 @@ def test_the_worst_mistakes_are_shown_with_their_pictures(trained: Store) -> Non
     assert re.findall(r'alt="sample (\w+)"', page) == worst["sample_id"].tolist()
 
 
+@pytest.mark.slow
 def test_a_report_is_written_again_and_says_when_a_picture_is_gone(trained: Store) -> None:
     path = folder_of(trained) / "report.html"
     before = path.read_text("utf8")
@@ -201,6 +202,7 @@ def test_a_failed_run_keeps_its_error(store: Store) -> None:
     assert about["error"].startswith("the loss became")
 
 
+@pytest.mark.slow
 def test_absent_classes_are_said_in_the_report(store: Store) -> None:
     write_rows(store, rows_of(store, 6, split="train") + rows_of(store, 4, split="val", first=6))
     run(store, "fit", "drawn", *SETTINGS, "optim.epochs=1")

@@ -58,6 +58,7 @@ def test_tensorboard_drops_an_interrupted_epoch(run: Run) -> None:
     assert len(set(seconds)) == 2, "files of one second are read in the wrong order after nine writers of a process"
 
 
+@pytest.mark.slow
 def test_a_run_is_tracked_and_can_be_repeated_from_its_folder(store: Store) -> None:
     write_people(store, train=6, val=3)
     run = train_and_report(store, "drawn", tiny_settings(optim={"epochs": 2}), once=False, echo=lambda line: None)
@@ -79,6 +80,7 @@ def test_none_writes_nothing_and_unknown_names_are_refused(run: Run) -> None:
         track(run, tiny_settings(tracker="mlflow"))
 
 
+@pytest.mark.slow
 def test_wandb_needs_no_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb", reason="the extra wandb is not installed")
     for name in ("WANDB_API_KEY", "WANDB_MODE"):

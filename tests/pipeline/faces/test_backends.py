@@ -77,6 +77,7 @@ def test_the_networks_are_facenets() -> None:
             np.testing.assert_allclose(mine, output.numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_boxes_and_points_are_the_librarys(pictures: list[np.ndarray]) -> None:
     library = MTCNN()
     for picture in pictures:
