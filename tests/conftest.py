@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +57,14 @@ def write_photos(store: Store, folder: Path, count: int, name: str = "drawn") ->
     }  # fmt: skip
     store.set_root(name, folder)
     return store.write(name, conform(pa.table(columns)), "ingest")
+
+
+@pytest.fixture(scope="module")
+def one_torch_thread() -> Iterator[None]:
+    """Let torch compute on one thread, as in a worker process, for the tests of a module."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

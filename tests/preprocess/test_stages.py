@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 from click.testing import CliRunner
 from skimage.data import astronaut
 
@@ -28,15 +26,9 @@ from synth.demo_faces.parameters.sampling import make_people, sample_snapshot
 from synth.demo_faces.rendering.portrait import build_model, render_snapshot
 from tests.conftest import write_photos
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 SERIAL = {"executor": "serial", "background": {"backend": "grabcut"}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

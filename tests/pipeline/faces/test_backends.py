@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -31,31 +29,22 @@ from pipeline.faces import (
 )
 from pipeline.faces.backends import dlib68, five_points, mtcnn
 from pipeline.faces.backends.mtcnn_nets import load_nets
-from synth.demo_faces.parameters.sampling import make_people, sample_snapshot
-from synth.demo_faces.rendering.portrait import Portrait, build_model, render_snapshot
+from synth.demo_faces.rendering.portrait import Portrait
+from tests.support.portraits import portrait_images, rendered_portraits
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 ROOT = Path(__file__).resolve().parents[2]
-FACES_DIR = os.environ.get("FACES_DIR")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
 def rendered() -> list[Portrait]:
-    rng = np.random.default_rng(1)
-    return [render_snapshot(build_model(person), sample_snapshot(rng)) for person in make_people(4, rng)]
+    return rendered_portraits()
 
 
 @pytest.fixture(scope="module")
-def pictures(rendered: list[Portrait]) -> list[np.ndarray]:
-    real = sorted(Path(FACES_DIR).rglob("*.jpg"))[::60] if FACES_DIR else []
-    return [astronaut(), *(shot.image for shot in rendered), *(np.array(Image.open(path)) for path in real)]
+def pictures() -> list[np.ndarray]:
+    return portrait_images()
 
 
 # MTCNN -------------------------------------------------------------------------------------------------------------
