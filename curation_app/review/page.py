@@ -33,7 +33,7 @@ def page() -> None:
     session.have = frozenset()  # the page is drawn anew, and the browser may have lost its pictures
     for problem in session.context.progress.problems[:_MAX_PROBLEMS]:
         folder = log_folder(context.store, context.manifest.version)
-        text = shell.escape_markdown(f"{problem} It is left out. Repair it in {folder}.")
+        text = shell.escape_markdown(f"{problem} Repair or delete the line in {folder}; it is skipped.")
         st.warning(text, icon=":material/warning:")
     _draw_component()
 

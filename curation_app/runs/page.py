@@ -14,7 +14,7 @@ from curation_app.runs.run_table import draw_run_table, number
 from data_manifests.errors import ManifestError
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store
-from pipeline.runs import PREDICTIONS, REPORT, Run, list_runs, runs_folder, section
+from pipeline.runs import METRICS, PREDICTIONS, REPORT, Run, list_runs, runs_folder, section
 from reporting.charts import LEARNING_CURVES, learning_curve
 from reporting.confusion import confusion_chart
 from reporting.tables import TASK_TITLES, score_text, task_labels
@@ -55,6 +55,8 @@ def _draw_run(store: Store, path: Path) -> None:
     if not run.is_finished and not run.has(PREDICTIONS):
         if run.state == "running":
             st.info("In progress. Scores, mistakes and the report appear when it has finished.")
+            if not run.has(METRICS):
+                return  # the first epoch is not over
         with shell.show_errors():
             _draw_curves(run, about, palette)
         return

@@ -196,5 +196,5 @@ class LogReader:
                 if record:
                     records.append((self._line, record))
                 else:
-                    problems.append(f"{self.path.name}, line {self._line}, {problem}")
+                    problems.append(f"{self.path.name} line {self._line}: {problem}")
         return records

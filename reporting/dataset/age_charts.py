@@ -36,7 +36,7 @@ def age_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None
     tallest = int(ages.sum(1).max())
     x = alt.X("from:Q", title="age in years", axis=alt.Axis(values=list(range(left, right + 1, 10)), grid=False))
     x = x.scale(domain=[left, right], nice=False)
-    y = alt.Y("low:Q", title=None, axis=alt.Axis(tickCount=4, domain=False, ticks=False, format=",d"))
+    y = alt.Y("low:Q", title=None, axis=alt.Axis(tickCount=4, tickMinStep=1, domain=False, ticks=False, format=",d"))
     y = y.scale(domain=[0, tallest * 1.16], nice=False)
     bars = alt.Chart(alt.Data(values=rows)).mark_bar(stroke=palette.card, strokeWidth=0.6, aria=True)
     colour = kind_colour(palette, bool(ages[:, 1].any()))

@@ -49,7 +49,7 @@ def test_broken_line_is_reported_and_the_rest_counts(store: Store, rows: Manifes
     session = press(start_session(store, rows))
     assert (
         session.context.progress.problems[0]
-        == "kim.csv, line 12, must have 14 cells, as the first line has. Got 2 instead."
+        == "kim.csv line 12: must have 14 cells, as the first line has. Got 2 instead."
     )
     assert "notes.csv" in session.context.progress.problems[1]
     assert len(session.context.progress.problems) == 2
