@@ -160,6 +160,9 @@ def test_states(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "appear when it has finished" in texts(bench)
     assert len(charts(bench)) == 3
     assert not bench.error
+    (run_folder(store) / "metrics.csv").rename(store.workspace / "metrics.csv")
+    assert not open_page("runs", store, "drawn@1", monkeypatch).error  # the first epoch is not over
+    (store.workspace / "metrics.csv").rename(run_folder(store) / "metrics.csv")
     for entry in run_folder(store).iterdir():
         os.utime(entry, (time.time() - 3600,) * 2)
     assert [run.state for run in list_runs(store)] == ["interrupted"]
