@@ -1,4 +1,4 @@
-"""The command line `python -m audit`."""
+"""The command line `facecurate audit`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Out-of-fold predictions of a trained network, as further evidence for the probes.
 
-    python -m train folds REF …                                     writes out_of_fold.parquet
-    python -m audit run REF --predictions out_of_fold.parquet
+    facecurate train folds REF …                                     writes out_of_fold.parquet
+    facecurate audit run REF --predictions out_of_fold.parquet
 
 The table (Parquet or CSV) has `sample_id` and p_00 … p_17, the probabilities of the 18 classes. They must be *out of
 fold*: from a network that was trained without the person, otherwise it repeats the given labels. The log odds become
@@ -50,7 +50,7 @@ def read_predictions(path: Path, sample_ids: Sequence[str]) -> LogOdds:
     if not known.any():
         raise ConfigError(
             f"{path} is about other photos: none of its sample_id is among the {len(sample_ids)} of this manifest. "
-            "Run python -m train folds on this manifest."
+            "Run facecurate train folds on this manifest."
         )
     error = np.abs(probability[known].sum(axis=1) - 1).max()
     if probability[known].min() < 0 or error > 0.01:
@@ -84,7 +84,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"sample_id": str})
     absent = [name for name in ("sample_id", *COLUMNS) if name not in table]
     if absent:
-        raise ConfigError(f"{path} has no column {', '.join(absent)}. Write the file with: python -m train folds REF")
+        raise ConfigError(f"{path} has no column {', '.join(absent)}. Write the file with: facecurate train folds REF")
     if table["sample_id"].duplicated().any():
         repeated = table["sample_id"][table["sample_id"].duplicated()].iloc[0]
         raise ConfigError(f"{path} has {repeated!r} more than once; one row per photo is allowed.")

@@ -93,9 +93,7 @@ def run_audit(
     log_odds = read_predictions(predictions, sample_ids) if predictions else None
     features = describe_rows(manifest.table, settings, store)
     if not len(features.rows):
-        raise StageError(
-            f"{manifest.version.ref} has no picture that can be read. Run: python -m data_manifests verify REF"
-        )
+        raise StageError(f"{manifest.version.ref} has no picture that can be read. Run: facecurate verify REF")
     # After the workers have ended: SciPy and scikit-learn would hold 80 MB beside the workers' models.
     from audit.checks import list_issues, photo_rows, run_checks
     from audit.results import add_columns, order_issues, rank_people, write_report

@@ -1,6 +1,6 @@
 """Time and memory of an audit: python -m benchmarks.audit_time [--persons N] [--scored N] [--json]
 
-Two runs of `python -m audit run`, each in its own process. The memory of all its processes is read twice a second
+Two runs of `facecurate audit run`, each in its own process. The memory of all its processes is read twice a second
 (shared pages counted once: PSS). `look`: rendered people, seven photos of 384×512 each, without kept results; the
 seconds include start and report. `score`: N photos with kept results, whose vectors are drawn from their labels: the
 cost of a run after corrections. `minutes_for_18900` is wall-clock time on this machine, with its other load;

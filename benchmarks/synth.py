@@ -3,7 +3,7 @@
     python -m benchmarks.synth [--faces DIR] [--json]
 
 - `outputs_per_s_known_landmarks`: read, light, mask and write as JPEG, landmarks given.
-- `outputs_per_s_from_photos`: `python -m synth images`, from plain photos to the CSV.
+- `outputs_per_s_from_photos`: `facecurate synth images`, from plain photos to the CSV.
 - `ms_per_composite`: `compose` alone in one thread with a ninth of `measure_scene`, templates drawn before. Other
   processes affect it; `cpu_ms_per_composite` is the processor time of the same rounds.
 

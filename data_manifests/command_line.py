@@ -37,6 +37,14 @@ def ledger_line(version: Version) -> str:
     return f"{version.ref}: {version.rows} rows ({counts})"
 
 
+def echo_next(command: str) -> None:
+    """Print the last line of a command: `next: ` and the command that a user most likely wants now, filled in.
+
+    Not called with `--json`, whose output is the JSON object alone.
+    """
+    click.echo(f"next: {command}")
+
+
 def echo_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line of stdout, for programs that read the result of a command."""
     click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))

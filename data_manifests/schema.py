@@ -1,7 +1,7 @@
 """The columns of a manifest: name, type, unit, meaning and the stage that owns it.
 
 A row describes one file; geometry on a row is in the pixels of that row's file. `docs/reference/manifest.md` is
-generated from this table (`python -m data_manifests schema`). Further columns of a user's CSV are kept under the prefix
+generated from this table (`facecurate schema`). Further columns of a user's CSV are kept under the prefix
 `x_`.
 """
 
@@ -78,6 +78,7 @@ COLUMNS = (
     Column("points_xy", pa.list_(_F32, 10), "detect", "eyes (left in the picture first), nose, mouth corners: x, y × 5", unit="px"),
     Column("faces", _I32, "detect", "number of faces found", low=0),
     Column("landmarks_xy", pa.list_(_F32, 136), "landmarks", "68 points (iBUG order): x, y × 68", unit="px"),
+    Column("outside_share", _F32, "crop", "share of the crop's area beyond the border of its picture, which was filled", low=0, high=1, is_later=True),
     # audit ------------------------------------------------------------------------------------------------------
     Column("gender_label_score", _F32, "audit", "probability that `gender` is correct, from all photos of the profile", low=0, high=1),
     Column("age_label_score", _F32, "audit", "probability that `age` is correct", low=0, high=1),

@@ -150,12 +150,12 @@ class Run:
         except FileNotFoundError:
             raise StageError(
                 f"run {self.name!r} has no {name} yet: it is written when the run finishes. "
-                f"Finish it: python -m train resume {self.name}"
+                f"Finish it: facecurate train resume {self.name}"
             ) from None
         except (OSError, ValueError):
             read = None
         if not isinstance(read, dict):
-            raise StageError(f"{name} of run {self.name!r} cannot be read. Train again: python -m train fit REF")
+            raise StageError(f"{name} of run {self.name!r} cannot be read. Train again: facecurate train fit REF")
         return read
 
     # -- write --------------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def find_run(store: Store, name: str) -> Run:
     known = [f"{manifest}-{serial:04d}" for manifest, serial in sorted(serials(store))]
     raise ManifestError(
         f"run {name!r} is not in {runs_folder(store)}. Known: {{{', '.join(known)}}}. "
-        "Make one with: python -m train fit REF"
+        "Make one with: facecurate train fit REF"
     )
 
 

@@ -1,6 +1,6 @@
 """The table of model files: source, licence and checksum of each.
 
-    python -m pipeline weights      lists them with their state on this machine
+    facecurate weights      lists them with their state on this machine
 
 Nothing is downloaded silently: the error about a missing file names the file, the folder, the checksum and the
 alternative that needs no file.

@@ -1,4 +1,4 @@
-"""`python -m preprocess …`: thin commands over the stages."""
+"""`facecurate preprocess …`: thin commands over the stages."""
 
 from __future__ import annotations
 

@@ -106,5 +106,5 @@ def _refuse_repeat(step: str, manifest: Manifest) -> None:
     if pc.any(pc.and_(usable, made)).as_py():
         raise StageError(
             f"the step {step!r} has already run on {manifest.version.ref}. Name the version before it; "
-            f"list versions with: python -m data_manifests log {manifest.version.name}"
+            f"list versions with: facecurate log {manifest.version.name}"
         )

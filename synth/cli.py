@@ -1,4 +1,4 @@
-"""Command line `python -m synth`: demo data sets, masks on folders, plans of synthetic profiles and their checks."""
+"""Command line `facecurate synth`: demo data sets, masks on folders, plans of synthetic profiles and their checks."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def plan(ref: str, config: Path | None, out: Path | None, as_json: bool, setting
     for note in planned.notes:
         click.echo(note)
     if out:
-        command = f"python -m synth run {ref} --plan {out}"
+        command = f"facecurate synth run {ref} --plan {out}"
         click.echo(f"wrote {len(planned.table)} planned images to {out}; run it with: {command}")
 
 

@@ -36,7 +36,7 @@ def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int =
     usable = pc.is_in(manifest.table.column("status"), value_set=pa.array(USABLE))
     rows = manifest.table.filter(pc.and_(manifest.table.column("is_synthetic"), usable)).to_pylist()
     if not rows:
-        raise StageError(f"{manifest.version.ref} has no synthetic images. Run: python -m synth run REF")
+        raise StageError(f"{manifest.version.ref} has no synthetic images. Run: facecurate synth run REF")
     kinds: dict[str, list[Record]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: str(row["sample_id"])):
         parameters = json.loads(row["recipe"])

@@ -1,6 +1,6 @@
 """Masks on a plain folder of photos: OUT keeps the folder tree, and a CSV has the result or the error of each output.
 
-    python -m synth images photos masked --mask surgical_blue,kf94,cloth --placement worn,nose_out --seed 7
+    facecurate synth images photos masked --mask surgical_blue,kf94,cloth --placement worn,nose_out --seed 7
 
 A photo is read and its face located once for all of its outputs. Results are written as they are made and recorded in
 `OUT/.results.sqlite`, so an interrupted run continues where it stopped.

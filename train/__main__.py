@@ -1,4 +1,4 @@
-"""`python -m train …`: train on a manifest, evaluate, explain and compare."""
+"""`facecurate train …`: train on a manifest, evaluate, explain and compare."""
 
 from train.process_environment import prepare_process
 

@@ -125,7 +125,7 @@ def _choose_run(context: AppContext) -> str:
     ]
     if not runs:
         raise ManifestError(
-            f"no run that was trained on {version.name!r} has predictions yet. Run: python -m train fit {version.ref}"
+            f"no run that was trained on {version.name!r} has predictions yet. Run: facecurate train fit {version.ref}"
         )
     runs.sort(key=lambda run: run.manifest != version.ref)  # stable: runs on this version first, then the newest
     names = {run.name: f"{run.name} · {run.manifest}" for run in runs}

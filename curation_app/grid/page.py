@@ -58,7 +58,7 @@ def _page() -> None:
         results = tiles.handle_saves(KEY, lambda asked: tiles.save(context, asked, actions))
         if view in ("suspected", "duplicates") and not tiles.labels(context).is_audited:
             ref = context.manifest.version.ref
-            raise ManifestError(f"{ref} has no audit. Run: python -m audit run {ref}")
+            raise ManifestError(f"{ref} has no audit. Run: facecurate audit run {ref}")
         if view == "duplicates":
             duplicates_tab.draw_duplicates(context, KEY, hide=hide, results=results)
         else:

@@ -48,7 +48,7 @@ def page() -> None:
     if not figures:
         st.info(
             "No usable row here: all rows failed or are excluded. "
-            f"List the reasons: `python -m data_manifests show {version.ref} --status failed`"
+            f"List the reasons: `facecurate show {version.ref} --status failed`"
         )
         return
     _draw_columns(figures, ["classes"], ["strata", "masks"])
@@ -139,7 +139,7 @@ def _draw_images(
     if found.unreadable:
         st.warning(
             f"{len(found.unreadable):,} of {found.drawn.sum():,} images could not be read. Put them back; "
-            f"`python -m data_manifests verify {version.ref}` lists all files that are missing or changed.",
+            f"`facecurate verify {version.ref}` lists all files that are missing or changed.",
             icon=":material/broken_image:",
         )
         with st.expander("Unreadable files"):

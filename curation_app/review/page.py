@@ -97,7 +97,7 @@ def _choose_parameter(manifest: ManifestRows, kind: str, column: Any) -> str:
         hint = "start at this id (empty: the first)" if kind == "id" else "person_id"
         return column.text_input("Id", asked, placeholder=hint, label_visibility="collapsed", key=f"at_{kind}").strip()
     if kind == "suspicion" and not is_ranked(manifest):
-        column.caption("This version has no audit, so the order is by id. Run: python -m audit run REF")
+        column.caption("This version has no audit, so the order is by id. Run: facecurate audit run REF")
     return ""
 
 

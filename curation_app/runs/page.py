@@ -31,7 +31,7 @@ def page() -> None:
     store = shell.current_store()
     runs = list_runs(store)
     if not runs:
-        raise ManifestError(f"there is no training run in {runs_folder(store)}. Run: python -m train fit REF")
+        raise ManifestError(f"there is no training run in {runs_folder(store)}. Run: facecurate train fit REF")
     st.header("Training runs")
     draw_run_table(runs)
     names = [run.name for run in runs]
@@ -87,12 +87,12 @@ def _draw_facts(run: Run, about: Mapping[str, Any]) -> None:
     st.markdown(f":{_STATE_COLOURS.get(state, 'orange')}-badge[{state}] {' · '.join(facts)}")
     if state == "unreadable":
         st.error(
-            f"run.json of {shell.escape_markdown(run.name)} cannot be read. Train again: `python -m train fit REF`"
+            f"run.json of {shell.escape_markdown(run.name)} cannot be read. Train again: `facecurate train fit REF`"
         )
     if error := about.get("error"):
         st.error(shell.escape_markdown(str(error)), icon=":material/error:")
     if state == "interrupted":
-        st.warning(f"It has written nothing for a while. Resume it: `python -m train resume {run.name}`")
+        st.warning(f"It has written nothing for a while. Resume it: `facecurate train resume {run.name}`")
 
 
 def _draw_scores(scores: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ def chosen_ref() -> str:
     if not ref:
         raise ManifestError(
             f"there is no manifest in {current_store().workspace} yet. "
-            "Make one with: python -m data_manifests ingest SRC --layout profiles --name faces"
+            "Make one with: facecurate ingest SRC --layout profiles --name faces"
         )
     return ref
 

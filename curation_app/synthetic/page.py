@@ -59,7 +59,7 @@ def _page() -> None:
         if parameters.unreadable:
             st.warning(
                 f"The recipes of {parameters.unreadable:,} pictures cannot be read; see “{UNREADABLE}” below. "
-                f"Run: `python -m synth verify {context.manifest.version.ref}`",
+                f"Run: `facecurate synth verify {context.manifest.version.ref}`",
                 icon=":material/warning:",
             )
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -125,7 +125,7 @@ def _explain_empty(store: Store, version: Version) -> None:
     advice = (
         f"Version {versions[-1]} has some: choose it in the sidebar."
         if versions
-        else f"Run: `python -m synth run {version.ref}`"
+        else f"Run: `facecurate synth run {version.ref}`"
     )
     st.info(f"{ref} has no synthetic pictures. {advice}", icon=":material/info:")
 

@@ -106,7 +106,7 @@ def _draw_changes(store: Store, changes: Mapping[str, Change]) -> None:
     if change.count > _MAX_PICTURES:
         st.caption(
             f"Only the first {_MAX_PICTURES:,} of {change.count:,} rows are shown. "
-            "For all rows run: `python -m data_manifests export`"
+            "For all rows run: `facecurate export`"
         )
 
 

@@ -43,7 +43,7 @@ def most_likely(store: Store, labels: Sequence[AnnotatedLabel], cuts: AgeCuts) -
     if not weighted:
         raise CorrectionError(
             "no label has both two annotations and an audit score, and cleanlab needs some. "
-            "Score the version first: python -m audit run REF"
+            "Score the version first: facecurate audit run REF"
         )
     return answers
 

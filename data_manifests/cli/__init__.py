@@ -1,4 +1,4 @@
-"""The command line `python -m data_manifests`: each command calls the functions of one sub-package."""
+"""The command line `facecurate`: each command calls the functions of one sub-package."""
 
 from data_manifests.cli.main import cli
 

@@ -74,8 +74,7 @@ def ingest_command(source: Path, layout: str, name: str, age_cuts: str | None, *
     click.echo("\n".join(class_lines(store.read(version.ref))))
     if version.is_new and any(one.operation == "apply" for one in before):
         click.echo(
-            "the new version does not contain the corrections of earlier versions; "
-            f"next: python -m data_manifests apply {name} CSV…"
+            f"the new version does not contain the corrections of earlier versions; next: facecurate apply {name} CSV…"
         )
     echo_version(store, version)
 
@@ -117,7 +116,7 @@ def _check_root(store: Store, name: str, source: Path) -> None:
     if known is not None and known.resolve() != source.resolve():
         raise ManifestError(
             f"the photos of {name!r} are in {str(known)!r}. Got {str(source)!r} instead; choose another --name, or, if "
-            f"the folder was moved: python -m data_manifests root {name} {source}"
+            f"the folder was moved: facecurate root {name} {source}"
         )
 
 

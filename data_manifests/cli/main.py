@@ -1,4 +1,4 @@
-"""The command group of `python -m data_manifests`."""
+"""The command group of `facecurate`."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Store:
         if not numbers:
             raise ManifestError(
                 f"manifest {name!r} is not in {self.workspace}. Known: {{{', '.join(self.names())}}}. "
-                "Create it with: python -m data_manifests ingest SRC --layout … --name NAME"
+                "Create it with: facecurate ingest SRC --layout … --name NAME"
             )
         if not point:
             return self._file(name, numbers[-1])
@@ -82,7 +82,7 @@ class Store:
                 return self._file(name, found[-1])
         raise ManifestError(
             f"{ref!r} is not a version. {name} has versions {numbers[0]} to {numbers[-1]} and "
-            f"tags {{{', '.join(tags)}}}; see: python -m data_manifests log {name}"
+            f"tags {{{', '.join(tags)}}}; see: facecurate log {name}"
         )
 
     def version(self, ref: str) -> Version:
@@ -193,7 +193,7 @@ class Store:
         if root not in roots:
             raise ManifestError(
                 f"root {root!r} is not in {self.workspace / 'roots.json'}. Known: {{{', '.join(roots)}}}. "
-                f"Set it with: python -m data_manifests root {root} FOLDER"
+                f"Set it with: facecurate root {root} FOLDER"
             )
         return roots[root] / path
 

@@ -44,7 +44,7 @@ def load_rgb(path: Path, sha256: str | None = None, at_least_px: int | None = No
     except OSError as error:
         raise StageError(f"{path.name} cannot be read: {error.strerror}") from None
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
-        raise StageError(f"{path.name} has changed since it was ingested; see: python -m data_manifests verify REF")
+        raise StageError(f"{path.name} has changed since it was ingested; see: facecurate verify REF")
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > MAX_PIXELS:

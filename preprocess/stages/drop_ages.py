@@ -49,7 +49,7 @@ def drop_ages(table: pa.Table, ages: Sequence[int], splits: Sequence[str] = ("tr
         if table.num_rows and table.column("split").null_count == table.num_rows:
             raise ManifestError(
                 f"no row has a split, so none is in {{{', '.join(splits)}}}. "
-                "Run first: python -m data_manifests split REF, or choose all splits."
+                "Run first: facecurate split REF, or choose all splits."
             )
         chosen = pc.and_(chosen, pc.is_in(table.column("split"), pa.array(splits)))
     chosen = pc.fill_null(pc.and_(chosen, pc.is_in(table.column("status"), pa.array(USABLE))), False)

@@ -119,7 +119,7 @@ def read_plan(file: Path) -> pd.DataFrame:
     missing = [name for name in PLAN_COLUMNS if name not in table.columns]
     if missing:
         raise StageError(
-            f"plan {file} lacks the columns {', '.join(missing)}. Make one with: python -m synth plan REF --out {file}"
+            f"plan {file} lacks the columns {', '.join(missing)}. Make one with: facecurate synth plan REF --out {file}"
         )
     return table
 

@@ -67,7 +67,7 @@ def test_a_deleted_picture_is_told_and_the_rest_works(
     bench = press(open_page("overview", store, "drawn@2", monkeypatch), "Measure 6 images")
     told = texts(bench)
     assert "1 of 6 images could not be read. Put them back" in told
-    assert "python -m data_manifests verify drawn@2" in told
+    assert "facecurate verify drawn@2" in told
     assert "p001.png: No such file or directory" in told
     assert "Measured on 5 of 6 images" in told
 

@@ -46,7 +46,7 @@ def test_without_an_audit_the_order_is_by_id(store: Store, monkeypatch: pytest.M
     write_people(store, 3)
     bench = open_page("review", store, "people@1", monkeypatch, "kim")
     assert first(bench) == "p000"
-    assert "python -m audit run" in texts(bench)
+    assert "facecurate audit run" in texts(bench)
 
 
 def test_queue_is_kept_in_the_address(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

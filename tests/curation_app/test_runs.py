@@ -166,7 +166,7 @@ def test_states(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for entry in run_folder(store).iterdir():
         os.utime(entry, (time.time() - 3600,) * 2)
     assert [run.state for run in list_runs(store)] == ["interrupted"]
-    assert "python -m train resume drawn-0001" in texts(open_page("runs", store, "drawn@1", monkeypatch))
+    assert "facecurate train resume drawn-0001" in texts(open_page("runs", store, "drawn@1", monkeypatch))
     change(file, state="failed", error="the loss is `nan` at step 7")
     assert "the loss is \\`nan\\` at step 7" in texts(open_page("runs", store, "drawn@1", monkeypatch))
 

@@ -106,7 +106,7 @@ def test_mask_parameters_over_several_batches(store: Store, monkeypatch: pytest.
 def test_version_without_synthetic_pictures_names_another(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write_people(store, 2)
     [info] = open_page(KEY, store, "people@1", monkeypatch).info
-    assert "no synthetic pictures. Run: `python -m synth run people@1`" in info.value
+    assert "no synthetic pictures. Run: `facecurate synth run people@1`" in info.value
     made_from(store)
     [info] = open_page(KEY, store, "people@1", monkeypatch).info
     assert "Version 2 has some" in info.value
@@ -174,7 +174,7 @@ def test_unreadable_mask_parameters_are_reported(store: Store, monkeypatch: pyte
     made_from(store, {"mask2": {"recipe": '{"mask_type": '}})
     bench = open_page(KEY, store, "people@2", monkeypatch)
     assert "The recipes of 1 pictures cannot be read" in texts(bench)
-    assert "python -m synth verify people@2" in texts(bench).replace("\\", "")
+    assert "facecurate synth verify people@2" in texts(bench).replace("\\", "")
     assert [tile["label"] for tile in tiles_data(bench)["tiles"]][2] == "unreadable · unreadable"
 
 

@@ -152,10 +152,7 @@ def test_ingest_after_corrections_names_the_next_command(photos: Path, tmp_path:
     append_correction(log, Correction(pinned, row["sample_id"], row["person_id"], "sample", "age", "20", "21", "me"))
     call("apply", "faces", log)
     (photos / "9.png").unlink()
-    hint = (
-        "the new version does not contain the corrections of earlier versions; "
-        "next: python -m data_manifests apply faces CSV…"
-    )
+    hint = "the new version does not contain the corrections of earlier versions; next: facecurate apply faces CSV…"
     assert ingest(photos)[-2] == hint
     call("apply", "faces", log)
     assert open_workspace().read("faces").table["age"].to_pylist()[0] == 21

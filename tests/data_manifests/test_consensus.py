@@ -240,7 +240,7 @@ def test_cleanlab_without_scores_names_the_command_to_run(store: Store) -> None:
     pinned = store.write("faces", manifest([photo("p")]), "test").pinned
     records = by_three(photo("p"), "gender", "male", "male", "female", manifest=pinned)
     labels = annotated_labels(read_corrections([log(store.workspace / "log.csv", *records)]))
-    with pytest.raises(CorrectionError, match="python -m audit run REF"):
+    with pytest.raises(CorrectionError, match="facecurate audit run REF"):
         most_likely(store, labels, CUTS)
 
 

@@ -66,7 +66,7 @@ def wait_for(condition: Callable[[], bool], what: str, process: subprocess.Popen
 
 
 def start(workspace: Path, url: str, *words: str, **options: object) -> subprocess.Popen:
-    """Start `python -m train queue WORDS…` as a process."""
+    """Start `facecurate train queue WORDS…` as a process."""
     environment = os.environ | {"WORKSPACE": str(workspace), "QUEUE_URL": url, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "train", "queue", *words], cwd=ROOT, env=environment, text=True,
@@ -80,7 +80,7 @@ def output_of(process: subprocess.Popen) -> str:
 
 
 def queue_command(store: Store, url: str, *words: str) -> Result:
-    """Run `python -m train queue WORDS…` in this process."""
+    """Run `facecurate train queue WORDS…` in this process."""
     return CliRunner().invoke(cli, ["queue", *words], env={"WORKSPACE": str(store.workspace), "QUEUE_URL": url})
 
 

@@ -258,7 +258,7 @@ def test_errors_list_the_allowed_values(people: Store, tmp_path: Path) -> None:
         load_settings(SynthSettings, overrides={"wears": "[worn]"})
     with pytest.raises(ConfigError, match=r"synth.placements must be one of \{nose_out, .*\}. Got 'worn' instead"):
         load_settings(SynthSettings, overrides={"placements": "[worn]"})
-    with pytest.raises(StageError, match=r"has no synthetic images\. Run: python -m synth run REF"):
+    with pytest.raises(StageError, match=r"has no synthetic images\. Run: facecurate synth run REF"):
         write_gallery(people, people.read("drawn@1"), tmp_path)
 
 

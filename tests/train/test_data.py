@@ -50,7 +50,7 @@ def test_synthetic_rows_count_in_validation_only_on_request(store: Store) -> Non
 def test_errors_without_split_or_validation_rows_name_the_command(store: Store) -> None:
     rows = rows_of(store, 4, split="train")
     write_rows(store, [row | {"split": None} for row in rows], "nosplit")
-    with pytest.raises(ManifestError, match=r"nosplit@1 has no split\. Run: python -m data_manifests split nosplit@1"):
+    with pytest.raises(ManifestError, match=r"nosplit@1 has no split\. Run: facecurate split nosplit@1"):
         select_rows(store.read("nosplit"), tiny_settings().data)
     write_rows(store, rows, "noval")
     with pytest.raises(ManifestError, match=r"noval@1 has no usable row in the split 'val' \(12 train\)\. Run"):

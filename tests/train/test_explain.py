@@ -123,7 +123,7 @@ def test_unknown_backgrounds_are_not_shown_alone(leaking: Store) -> None:
     assert "background only" not in painted.output
     wrong = command(leaking, "shortcuts", "leaky-0001", "leaky@1", "--regions", "leaky@1").exception
     assert isinstance(wrong, ManifestError)
-    assert "leaky@1 has no painted background. Make one with: python -m preprocess background" in str(wrong)
+    assert "leaky@1 has no painted background. Make one with: facecurate preprocess background" in str(wrong)
     with pytest.raises(ManifestError, match="no picture of leaky@2 was made from one of leaky@2"):
         find_regions(leaking, leaking.read("leaky@2"), DataSettings(), leaking.read("leaky@2"))
 
@@ -162,7 +162,7 @@ def test_photos_without_a_known_face_are_counted_not_measured(leaking: Store) ->
     group = find_run(leaking, "leaky-0001").read_json("attention/attention.json")["groups"][0]
     assert (group["photos"], group["with_face"], group["face"]["share"]) == (18, 0, None)
     assert "no face is known" in messages[0]
-    with pytest.raises(StageError, match=r"no face is known in blind@1.*Run: python -m preprocess run blind@1"):
+    with pytest.raises(StageError, match=r"no face is known in blind@1.*Run: facecurate preprocess run blind@1"):
         audit_shortcuts(leaking, "leaky-0001", "blind", echo=print)
 
 

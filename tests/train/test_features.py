@@ -160,7 +160,7 @@ def test_a_row_without_landmarks_takes_the_median_of_the_others(store: Store) ->
 def test_missing_landmarks_and_unknown_names_are_reported(store: Store) -> None:
     write_rows(store, rows_of(store, 1, split="train"), "bare")
     table = store.read("bare").table.select(list(COLUMNS))
-    with pytest.raises(StageError, match=r"an embedding needs landmarks, and bare@1 has none\. Run: python -m pre"):
+    with pytest.raises(StageError, match=r"an embedding needs landmarks, and bare@1 has none\. Run: facecurate pre"):
         embed_rows(table, store, "dlib", "bare@1")
     with pytest.raises(ConfigError, match=r"model\.embedding must be one of \{dlib\}\. Got 'arc' instead"):
         embed_rows(table, store, "arc", "bare@1")

@@ -114,7 +114,7 @@ def test_the_probability_of_a_given_label_is_the_sum_over_its_classes() -> None:
 
 def test_the_error_without_folds_names_the_command(store: Store) -> None:
     write_people(store, train=2, val=1)
-    with pytest.raises(ManifestError, match=r"drawn@1 has no folds\. Run: python -m data_manifests split drawn@1 --f"):
+    with pytest.raises(ManifestError, match=r"drawn@1 has no folds\. Run: facecurate split drawn@1 --f"):
         cross_validate(store, "drawn", SETTINGS, echo=quiet)
 
 

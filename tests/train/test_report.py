@@ -95,7 +95,7 @@ def test_the_report_says_what_data_it_was(trained: Store) -> None:
         "drawn@1",
         "stage=1 seed=3",
         "training, synthetic 12 4",
-        "python -m train fit drawn@2 --config drawn-0001/config.yaml",
+        "facecurate train fit drawn@2 --config drawn-0001/config.yaml",
     ):
         assert words in text
     scores = json.loads((folder_of(trained) / "scores.json").read_text())["scores"]
@@ -189,7 +189,9 @@ def test_predict_an_empty_folder_is_told(trained: Store, tmp_path: Path) -> None
 
 
 def test_resume_of_a_finished_run_is_refused(trained: Store) -> None:
-    with pytest.raises(StageError, match=r"run 'drawn-0001' is finished\. To train again: python -m train fit drawn@2"):
+    with pytest.raises(
+        StageError, match=r"drawn-0001' is finished\. To train again: facecurate train fit drawn@2"
+    ):
         run(trained, "resume", "drawn-0001")
 
 

@@ -1,4 +1,4 @@
-"""The command line of `python -m train`."""
+"""The command line of `facecurate train`."""
 
 from train.cli.main import cli
 

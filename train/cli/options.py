@@ -1,4 +1,4 @@
-"""Options and output that the commands of `python -m train` share."""
+"""Options and output that the commands of `facecurate train` share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands of the job queue: `python -m train queue add|work|list|cancel|retry`."""
+"""Commands of the job queue: `facecurate train queue add|work|list|cancel|retry`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def add(context: click.Context, tries: int, processes: int, words: tuple[str, ..
         shutil.copyfile(file, copy)
         words = tuple(word.replace(file, str(copy)) if word.endswith(str(config)) else word for word in words)
     job_store.add(words, tries=tries, processes=processes, job_id=job_id)
-    click.echo(f"job {job_id}: {' '.join(words)}; run it with: python -m train queue work")
+    click.echo(f"job {job_id}: {' '.join(words)}; run it with: facecurate train queue work")
 
 
 @queue.command()
@@ -88,7 +88,7 @@ def add(context: click.Context, tries: int, processes: int, words: tuple[str, ..
 @click.option("--until-done", is_flag=True, help="Exit when every job has ended, instead of waiting for more.")
 @click.pass_obj
 def work(job_store: JobStore, lease: float, until_done: bool) -> None:
-    """Run jobs one by one. Start one worker for each GPU: CUDA_VISIBLE_DEVICES=1 python -m train queue work."""
+    """Run jobs one by one. Start one worker for each GPU: CUDA_VISIBLE_DEVICES=1 facecurate train queue work."""
     from train.queue import work
 
     work(job_store, open_store(), lease_seconds=lease, until_done=until_done, echo=click.echo)

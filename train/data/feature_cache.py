@@ -73,7 +73,7 @@ def fill_landmarks(table: pa.Table, photos: pa.Table, ref: str) -> pa.Table:
     """Fill missing landmarks with the median of `photos`, relative to the size of the picture. Raises StageError."""
     photos = photos.filter(photos["landmarks_xy"].is_valid())
     if photos.num_rows == 0:
-        raise StageError(f"an embedding needs landmarks, and {ref} has none. Run: python -m preprocess run {ref}")
+        raise StageError(f"an embedding needs landmarks, and {ref} has none. Run: facecurate preprocess run {ref}")
     median = np.median(_points(photos) / _sizes(photos), axis=0)  # (68, 2)
     known = table["landmarks_xy"].is_valid().to_numpy(zero_copy_only=False)
     points = median * _sizes(table)

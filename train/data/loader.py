@@ -117,7 +117,7 @@ def read_pixels(table: pa.Table, store: Store, settings: DataSettings, ref: str)
         first = next(iter(failed.values()))
         raise StageError(
             f"{len(failed)} of {len(pictures)} pictures of {ref} cannot be read, the first: {first}. "
-            f"See: python -m data_manifests verify {ref}"
+            f"See: facecurate verify {ref}"
         )
     return pixels
 

@@ -48,11 +48,11 @@ def select_rows(manifest: Manifest, settings: DataSettings) -> Selection:
     ref = manifest.version.ref
     table = manifest.table
     if pc.count(table.column("split")).as_py() == 0:
-        raise ManifestError(f"{ref} has no split. Run: python -m data_manifests split {ref}")
+        raise ManifestError(f"{ref} has no split. Run: facecurate split {ref}")
     if settings.fold is not None and settings.fold not in folds_of(manifest):
         raise ManifestError(
             f"{ref} has no fold {settings.fold}; its folds: {{{', '.join(map(str, folds_of(manifest)))}}}. "
-            f"Run: python -m data_manifests split {ref} --folds 5"
+            f"Run: facecurate split {ref} --folds 5"
         )
     usage = row_usage(table, settings)
     parts = {name: _part(table, usage == name, name) for name in ("train", "val")}
@@ -60,7 +60,7 @@ def select_rows(manifest: Manifest, settings: DataSettings) -> Selection:
         if part.num_rows == 0 and not (name == "val" and settings.all_rows):
             ledger = ", ".join(f"{count} {name}" for name, count in _count(usage).items())
             raise ManifestError(
-                f"{ref} has no usable row in the split {name!r} ({ledger}). Run: python -m data_manifests split {ref}"
+                f"{ref} has no usable row in the split {name!r} ({ledger}). Run: facecurate split {ref}"
             )
     if not settings.allow_shared_persons:
         _refuse_shared_persons(ref, parts["train"], parts["val"])
@@ -112,7 +112,7 @@ def _refuse_shared_persons(ref: str, train: pa.Table, val: pa.Table) -> None:
     if len(both):
         raise ManifestError(
             f"{ref}: {len(both)} persons are in both train and val, the first {str(both[0])!r}, which inflates every "
-            f"score. Run: python -m data_manifests split {ref} (or set data.allow_shared_persons=true to measure it)"
+            f"score. Run: facecurate split {ref} (or set data.allow_shared_persons=true to measure it)"
         )
 
 

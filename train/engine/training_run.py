@@ -57,7 +57,7 @@ def resume_and_report(store: Store, name: str, *, echo: Echo) -> Run:
     run = find_run(store, name)
     about = run.about()
     if about["state"] == "finished":
-        raise StageError(f"run {run.name!r} is finished. To train again: python -m train fit {about['manifest']}")
+        raise StageError(f"run {run.name!r} is finished. To train again: facecurate train fit {about['manifest']}")
     return _train(store, _same_manifest(store, run), run, load_train_settings(run.path / CONFIG), echo)
 
 
@@ -94,7 +94,7 @@ def _same_manifest(store: Store, run: Run) -> Manifest:
     if manifest.version.content_hash != about["content_hash"]:
         raise ManifestError(
             f"{about['manifest']} has changed since run {run.name!r} started. "
-            f"Train again: python -m train fit {about['manifest']}"
+            f"Train again: facecurate train fit {about['manifest']}"
         )
     return manifest
 

@@ -64,7 +64,7 @@ def read_answers(file: Path) -> pd.DataFrame:
         raise StageError(f"predictions {file} cannot be read: {' '.join(str(error).split())[:160]}") from None
     table = table.rename(columns={"path": "ImageID", "ans": "predicted"})
     if not {"ImageID", "predicted"} <= set(table.columns):
-        raise StageError(f"{file} has no ImageID and ans. Make it with: python -m train predict RUN REF --out {file}")
+        raise StageError(f"{file} has no ImageID and ans. Make it with: facecurate train predict RUN REF --out {file}")
     return table[table["predicted"].notna()]
 
 

@@ -47,7 +47,7 @@ def predict_folder(
     if trained.settings.model.embedding:
         raise StageError(
             f"the embedding {trained.settings.model.embedding!r} needs landmarks, which a plain folder does not have. "
-            "Ingest it, run: python -m preprocess run REF, and predict that version."
+            "Ingest it, run: facecurate preprocess run REF, and predict that version."
         )
     check_views(tta, trained)
     names = find_pictures(folder)

@@ -95,7 +95,7 @@ def find_regions(store: Store, manifest: Manifest, settings: DataSettings, paint
         return RegionFinder(store, settings, colour, {row["sample_id"]: row for row in rows})
     ref = painted.version.ref
     if colour is None:
-        raise ManifestError(f"{ref} has no painted background. Make one with: python -m preprocess background REF")
+        raise ManifestError(f"{ref} has no painted background. Make one with: facecurate preprocess background REF")
     samples = set(manifest.table.column("sample_id").to_pylist())
     rows = {row["parent_id"]: row for row in painted.table.to_pylist() if row["parent_id"] in samples}
     if not rows:

@@ -210,7 +210,7 @@ def _with_regions(table: pa.Table, manifest: Manifest, finder: RegionFinder) -> 
     if not kept:
         ref = manifest.version.ref
         raise StageError(
-            f"no face is known in {ref}: it has no landmarks and no boxes. Run: python -m preprocess run {ref}"
+            f"no face is known in {ref}: it has no landmarks and no boxes. Run: facecurate preprocess run {ref}"
         )
     shares = [regions for regions in found if regions is not None]
     faces = np.stack([face_box(regions.shares[..., 0] / 255) for regions in shares])

@@ -68,7 +68,7 @@ def save_checkpoint(run: Run, name: str, trained: Trained, **more: Any) -> None:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read the values of a checkpoint, on the CPU. Raises BackendError if it is missing, broken or foreign."""
     if not path.is_file():
-        raise BackendError(f"checkpoint {path} does not exist. Make one with: python -m train fit REF")
+        raise BackendError(f"checkpoint {path} does not exist. Make one with: facecurate train fit REF")
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises exceptions of many types for a broken file

@@ -1,4 +1,4 @@
-"""The job queue of shared machines: `python -m train queue add|work|list|cancel|retry`."""
+"""The job queue of shared machines: `facecurate train queue add|work|list|cancel|retry`."""
 
 from train.queue.job_status import job_of_this_process, log_of, progress_of
 from train.queue.job_store import Job, JobStore, open_job_store

@@ -52,7 +52,7 @@ class Job:
     """A job at its latest attempt. Times are seconds since 1970; `since` is the start of the current state."""
 
     id: int
-    words: tuple[str, ...]  # command-line words after `python -m train`
+    words: tuple[str, ...]  # command-line words after `facecurate train`
     processes: int  # more than one: started by torchrun
     tries: int  # maximum number of attempts if workers are lost
     created: float
@@ -121,7 +121,7 @@ class JobStore:
         jobs = {job.id: job for job in self.jobs()}
         if job_id not in jobs:
             known = ", ".join(map(str, sorted(jobs)[-10:])) or "none yet"
-            raise StageError(f"there is no job {job_id} (known: {known}). See: python -m train queue list")
+            raise StageError(f"there is no job {job_id} (known: {known}). See: facecurate train queue list")
         return jobs[job_id]
 
     def take(self, worker: str) -> Job | None:

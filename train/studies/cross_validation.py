@@ -38,7 +38,7 @@ def cross_validate(store: Store, ref: str, settings: TrainSettings, *, echo: Ech
     folds = folds_of(manifest)
     if len(folds) < 2:
         ref = manifest.version.ref
-        raise ManifestError(f"{ref} has no folds. Run: python -m data_manifests split {ref} --folds 5")
+        raise ManifestError(f"{ref} has no folds. Run: facecurate split {ref} --folds 5")
     runs = [
         train_and_report(store, ref, _of_fold(settings, fold), once=True, echo=echo, each_epoch=False) for fold in folds
     ]

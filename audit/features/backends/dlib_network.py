@@ -47,7 +47,7 @@ def read_weights(path: Path) -> tuple[list[Weight], torch.Tensor]:
     tensors = [_tensor(data, match) for match in _TENSORS.finditer(data)]
     *pairs, last = tensors
     if len(pairs) != 2 * (1 + 2 * len(STRIDES)) or last.numel() != 256 * 128:
-        raise BackendError(f"{path.name} is not dlib's face network of 29 layers. Run: python -m pipeline weights")
+        raise BackendError(f"{path.name} is not dlib's face network of 29 layers. Run: facecurate weights")
     convolutions, channels = [], 3
     for kernel, affine in zip(pairs[::2], pairs[1::2], strict=True):
         filters = affine.numel() // 2

@@ -29,7 +29,7 @@ def review(manifest: Manifest, truth: Path) -> list[Correction]:
         with truth.open(encoding="utf8", newline="") as file:
             truth_rows = {row["path"]: row for row in csv.DictReader(file)}
     except OSError as error:
-        raise StageError(f"{truth} cannot be read: {error.strerror}. Make it with: python -m synth demo OUT") from None
+        raise StageError(f"{truth} cannot be read: {error.strerror}. Make it with: facecurate synth demo OUT") from None
     columns = ["sample_id", "person_id", "path", "sha256", "mask", "gender", "age"]
     rows = manifest.table.select(columns).to_pylist()
     if not any(row["path"] in truth_rows for row in rows):

@@ -1,0 +1,57 @@
+"""The tasks that a table has labels for: mask, gender and age, any of which may be unknown in some rows or in all.
+
+Everything that counts, splits, balances, trains or reports by labels asks here which tasks exist. Figures of the 18
+classes are shown only where `has_all_tasks` is true.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_manifests.errors import ManifestError, must_be_one_of
+from data_manifests.schema import USABLE
+from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES, AgeCuts
+
+TASKS = ("mask", "gender", "age")
+TASK_COLUMN = {"mask": "mask", "gender": "gender", "age": "age_class"}  # the column with a task's label
+N_LABELS = {"mask": len(MASKS), "gender": len(GENDERS), "age": N_AGE_CLASSES}
+UNKNOWN = -1  # code of a label that is not known
+
+
+def label_names(task: str, cuts: AgeCuts) -> tuple[str, ...]:
+    """Return the names of a task's labels in the order of their codes; those of age follow from the cuts.
+
+    Raises ManifestError for another task.
+    """
+    names = {"mask": MASKS, "gender": GENDERS, "age": cuts.names}
+    if task not in names:
+        raise ManifestError(must_be_one_of("task", TASKS, task))
+    return names[task]
+
+
+def label_codes(table: pa.Table, task: str) -> np.ndarray:
+    """Return the label of each row as a code, int64 (N,): a position in `label_names`, or UNKNOWN."""
+    values = table.column(TASK_COLUMN[task])
+    if task != "age":
+        values = pc.index_in(values, pa.array(label_names(task, AgeCuts())))
+    return pc.fill_null(values.cast(pa.int64()), UNKNOWN).to_numpy()
+
+
+def labelled_tasks(table: pa.Table) -> tuple[str, ...]:
+    """Return the tasks, in the order of TASKS, for which at least one usable row has a label.
+
+    `table` needs the columns status, mask, gender and age_class.
+    """
+    usable = table.filter(pc.is_in(table.column("status"), pa.array(USABLE)))
+    return tuple(task for task in TASKS if usable.column(TASK_COLUMN[task]).null_count < usable.num_rows)
+
+
+def has_all_tasks(table: pa.Table) -> bool:
+    """Return whether a usable row with all three labels exists, so that the 18 classes have a meaning."""
+    usable = table.filter(pc.is_in(table.column("status"), pa.array(USABLE)))
+    known = np.ones(usable.num_rows, bool)
+    for task in TASKS:
+        known &= label_codes(usable, task) != UNKNOWN
+    return bool(known.any())
