@@ -20,10 +20,12 @@ def test_a_set_has_the_labels_of_its_name(labelled: str, tmp_path: Path) -> None
     table = Store(tmp_path).read(version.ref).table
     assert labelled_tasks(table) == labelled_tasks(partial_table(labelled)) == tasks
     assert has_all_tasks(table) == (labelled == "mixed")
-    assert version.rows == 36 and set(table["split"].to_pylist()) == {"train", "val"}
+    assert version.rows == 36
+    assert set(table["split"].to_pylist()) == {"train", "val"}
 
 
 def test_a_drawn_folder_is_ingested_with_the_same_labels(tmp_path: Path) -> None:
     folder = draw_partial_folder(tmp_path / "photos", "mask+gender")
     table = LAYOUTS["folder"](folder, root_name="photos", cuts=AgeCuts())
-    assert labelled_tasks(table) == ("mask", "gender") and table.num_rows == 36
+    assert labelled_tasks(table) == ("mask", "gender")
+    assert table.num_rows == 36

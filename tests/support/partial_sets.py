@@ -17,14 +17,14 @@ from tests.support.manifest_tables import manifest
 from tests.support.train_drawn import AGES, SIDE, draw_person
 
 PARTIAL = ("mask", "gender", "age", "mask+gender", "none", "mixed")
-"""The tasks that have labels, joined by `+`. In `mixed` a row lacks mask, gender, age, all three or nothing, in turn."""
+"""The tasks that have labels. In `mixed` a row lacks mask, gender, age, all three or nothing, in turn."""
 
 _LACKING: tuple[tuple[str, ...], ...] = (("mask",), ("gender",), ("age",), ("mask", "gender", "age"), ())
 _AGE_FOLDERS = ("<30", "30-59", ">=60")
 
 
 def partial_labels(labelled: str, count: int = 36) -> list[dict[str, Any]]:
-    """Return mask, gender and age of `count` photos, None where unknown. Every 36 photos hold each combination twice."""
+    """Return mask, gender and age of `count` photos, None where unknown; 36 photos hold each combination twice."""
     rows = []
     for i in range(count):
         full = {"mask": MASKS[i % 3], "gender": GENDERS[i // 3 % 2], "age": AGES[i // 6 % 3]}
@@ -34,7 +34,7 @@ def partial_labels(labelled: str, count: int = 36) -> list[dict[str, Any]]:
 
 
 def partial_table(labelled: str, count: int = 36, **values: Any) -> pa.Table:
-    """Return a manifest table without image files; every photo is its own person. `values` override those of all rows."""
+    """Return a manifest table without image files, each photo its own person. `values` override those of all rows."""
     return manifest([_row(i, labels, f"{i:03d}.png", "0" * 64) | values for i, labels in _numbered(labelled, count)])
 
 
@@ -52,7 +52,7 @@ def write_partial(store: Store, labelled: str, count: int = 36, name: str = "par
 
 
 def draw_partial_folder(folder: Path, labelled: str, count: int = 36) -> Path:
-    """Draw the photos into folders named after their known labels (layout `folder`), or `photos`, and return `folder`."""
+    """Draw the photos into folders named after their known labels, or `photos`; return `folder`."""
     for i, labels in _numbered(labelled, count):
         age = None if labels["age"] is None else _AGE_FOLDERS[AGES.index(labels["age"])]
         known = [word for word in (labels["mask"], labels["gender"], age) if word]
