@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, class_names
@@ -36,9 +37,15 @@ def share_text(value: float | None) -> str:
     return NO_VALUE if value is None else f"{100 * value:.0f} %"
 
 
-def score_text(value: float | None) -> str:
-    """Return a score with three decimals: 0.5 → "0.500"; a dash for None."""
-    return NO_VALUE if value is None else f"{value:.3f}"
+def score_text(value: float | None, reason: str = "") -> str:
+    """Return a score with three decimals: 0.5 → "0.500".
+
+    None and nan are scores that cannot be measured: "not measurable: one class in validation" where the reason is that
+    phrase, a dash without a reason.
+    """
+    if value is None or math.isnan(value):
+        return f"not measurable: {reason}" if reason else NO_VALUE
+    return f"{value:.3f}"
 
 
 def signed_text(value: float) -> str:

@@ -21,7 +21,7 @@ from reporting.charts import spread, to_svg
 from reporting.confusion import confusion_cells, confusion_chart, confusion_png
 from reporting.html import render
 from reporting.mistakes import worst_mistakes
-from reporting.tables import class_label, share_text, signed_text, task_labels, value_text
+from reporting.tables import class_label, score_text, share_text, signed_text, task_labels, value_text
 from reporting.theme import DARK, LIGHT, PAGE, style_variables
 from reporting.thumbnails import photo_file, small_jpeg, thumbnail_url
 
@@ -59,6 +59,13 @@ def test_texts_of_cells() -> None:
     assert task_labels("age", AgeCuts(45, 60)) == ["<45", "45–59", "≥60"]
     assert (share_text(0.314), share_text(None), signed_text(-0.02)) == ("31 %", "–", "−0.020")
     assert value_text({"a": ["x", 1]}) == "{a=x, 1}"
+
+
+def test_a_score_that_cannot_be_measured_is_no_number() -> None:
+    assert (score_text(0.5), score_text(1.0, "one class in validation")) == ("0.500", "1.000")
+    assert (score_text(None), score_text(float("nan"))) == ("–", "–")
+    for missing in (None, float("nan")):
+        assert score_text(missing, "one class in validation") == "not measurable: one class in validation"
 
 
 def test_labels_are_spread_within_bounds() -> None:
