@@ -6,6 +6,9 @@ classes are shown only where `has_all_tasks` is true.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,3 +58,18 @@ def has_all_tasks(table: pa.Table) -> bool:
     for task in TASKS:
         known &= label_codes(usable, task) != UNKNOWN
     return bool(known.any())
+
+
+def missing_labels_text(table: pa.Table, tasks: Sequence[str] = TASKS) -> str:
+    """Return how many usable rows lack labels of these tasks, such as "150 rows have no gender and no age".
+
+    Several combinations are joined by `, `, the most frequent first; the text is empty where nothing is missing.
+    """
+    usable = table.filter(pc.is_in(table.column("status"), pa.array(USABLE)))
+    missing = np.stack([label_codes(usable, task) == UNKNOWN for task in tasks], axis=1)  # (N, tasks)
+    counts = Counter(map(tuple, missing[missing.any(1)].tolist()))
+    parts = []
+    for lacks, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        names = " and ".join(f"no {task}" for task, lack in zip(tasks, lacks, strict=True) if lack)
+        parts.append(f"{rows:,} {'row has' if rows == 1 else 'rows have'} {names}")
+    return ", ".join(parts)

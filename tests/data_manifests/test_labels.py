@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from data_manifests.errors import ManifestError
-from data_manifests.labels import UNKNOWN, has_all_tasks, label_codes, label_names, labelled_tasks
+from data_manifests.labels import UNKNOWN, has_all_tasks, label_codes, label_names, labelled_tasks, missing_labels_text
 from data_manifests.taxonomy import AgeCuts
 
 
@@ -40,3 +40,18 @@ def test_codes_are_positions_in_the_names_and_unknown_is_minus_one() -> None:
 def test_another_task_is_refused() -> None:
     with pytest.raises(ManifestError, match="task must be one of"):
         label_names("race", AgeCuts())
+
+
+def test_missing_labels_are_counted_by_combination() -> None:
+    table = table_of(
+        status=["ok", "ok", "fallback", "failed", "ok"],
+        mask=["worn", "none", None, None, "worn"],
+        gender=["male", None, None, None, "female"],
+        age_class=[None, None, 1, None, 2],
+    )
+    assert (
+        missing_labels_text(table)
+        == "1 row has no age, 1 row has no gender and no age, 1 row has no mask and no gender"
+    )
+    assert missing_labels_text(table, ("gender",)) == "2 rows have no gender"
+    assert missing_labels_text(table.slice(4)) == ""
