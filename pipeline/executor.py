@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -21,8 +22,10 @@ from typing import Any
 from data_manifests.errors import ConfigError, must_be_one_of
 
 EXECUTORS = ("pool", "serial", "ray")
-CHUNK = 4  # records per task: few, because a killed run loses the tasks in progress
+CHUNK = 4  # records per task at most: few, because a killed run loses the tasks in progress
+TASK_S = 0.1  # of work in a task, so that slow records are reported one by one
 Item = tuple[int, Any]
+Done = tuple[list[Item], float]  # results of a chunk, and the seconds that they took
 Make = Callable[[], Callable[[Any], Any]]
 
 _function: Callable[[Any], Any] | None = None
@@ -57,7 +60,7 @@ def _map_serial(make: Make, items: Iterator[Item]) -> Iterator[tuple[int, Any]]:
 
 def _map_pool(make: Make, items: Iterator[Item], jobs: int) -> Iterator[tuple[int, Any]]:
     while True:
-        running: dict[Future[list[Item]], list[Item]] = {}
+        running: dict[Future[Done], list[Item]] = {}
         with _pool(make, jobs) as pool:
             try:
                 yield from _feed(pool, items, running, jobs)
@@ -68,11 +71,12 @@ def _map_pool(make: Make, items: Iterator[Item], jobs: int) -> Iterator[tuple[in
 
 
 def _feed(
-    pool: ProcessPoolExecutor, items: Iterator[Item], running: dict[Future[list[Item]], list[Item]], jobs: int
+    pool: ProcessPoolExecutor, items: Iterator[Item], running: dict[Future[Done], list[Item]], jobs: int
 ) -> Iterator[Item]:
     """Keep a few chunks per worker in progress; `running` still holds them when a worker dies."""
+    size = 1  # until the first result shows how long a record takes
     while True:
-        while len(running) < jobs * 3 and (chunk := list(islice(items, CHUNK))):
+        while len(running) < jobs * 3 and (chunk := list(islice(items, size))):
             try:
                 running[pool.submit(_work, chunk)] = chunk
             except BrokenProcessPool:
@@ -82,7 +86,8 @@ def _feed(
             return
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
-            results = future.result()
+            results, seconds = future.result()
+            size = max(1, min(CHUNK, int(TASK_S * len(results) / max(seconds, 1e-6))))
             del running[future]
             yield from results
 
@@ -93,7 +98,7 @@ def _map_suspects(make: Make, suspects: list[Item]) -> Iterator[Item]:
         with _pool(make, 1) as pool:
             while suspects:
                 try:
-                    results = pool.submit(_work, suspects[:1]).result()
+                    results, _ = pool.submit(_work, suspects[:1]).result()
                 except BrokenProcessPool:
                     yield suspects.pop(0)[0], WorkerDied()
                     break
@@ -156,11 +161,12 @@ def _limit_threads() -> None:
         sys.modules["cv2"].setNumThreads(1)
 
 
-def _work(chunk: list[Item]) -> list[Item]:
+def _work(chunk: list[Item]) -> Done:
     if _start_error is not None:
         raise _start_error
     assert _function is not None
-    return [(position, _function(record)) for position, record in chunk]
+    start = time.perf_counter()
+    return [(position, _function(record)) for position, record in chunk], time.perf_counter() - start
 
 
 def _map_ray(make: Make, items: Iterator[Item], jobs: int) -> Iterator[tuple[int, Any]]:

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from data_manifests.errors import StageError
 from data_manifests.schema import BY_NAME, USABLE, conform
 from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, sample_id
 from pipeline.executor import WorkerDied, map_records
+from pipeline.progress import announce, show_progress
 from pipeline.results import open_results
 from pipeline.step import (
     SEVERITY,
@@ -125,14 +125,17 @@ def run_records(
         keys = [result_key(steps, record) for record in _records(todo)]
         known = {key for key, result in cache.find(keys) if _picture_is_there(result, workspace)}
         missing = [position for position, key in enumerate(keys) if key not in known]
-        if missing:
+        if not missing:
+            announce(f"{name}: {len(keys):,} photos, all known")
+        else:
             worker = partial(make_worker, name, tuple(steps), workspace, store.roots())
             work = zip((keys[p] for p in missing), _records(todo.take(missing)), strict=True)
             if jobs is None and len(missing) < SERIAL_BELOW and executor == "pool":
                 executor = "serial"
             usual = max(1, min((os.cpu_count() or 1) // cores_each, 1 + len(missing) // SERIAL_BELOW))
+            announce(_start_line(name, len(keys), len(missing), jobs or usual, executor))
             done = map_records(worker, work, jobs=jobs or usual, executor=executor)
-            for index, result in tqdm(done, total=len(missing), desc=name, unit="img"):
+            for index, result in show_progress(done, name, len(missing)):
                 position = missing[index]
                 if isinstance(result, WorkerDied):
                     lost[position] = failed(name, "the worker process died on this picture")
@@ -144,6 +147,11 @@ def run_records(
         found = dict(cache.find(keys))
     results = [lost[position] if position in lost else found[key] for position, key in enumerate(keys)]
     return results, len(keys) - len(missing)
+
+
+def _start_line(name: str, total: int, missing: int, jobs: int, executor: str) -> str:
+    how = "loading models" if executor == "serial" else f"starting {jobs} worker{'s' * (jobs > 1)}"
+    return f"{name}: {total:,} photos, {total - missing:,} known, {how}…"
 
 
 def merge(

@@ -6,6 +6,7 @@
 
 from pipeline.faces.detections import Detections, Detector, Landmarker, Remover
 from pipeline.faces.embedder import SAME_PERSON_DISTANCE, Embedder
+from pipeline.faces.face_share import FaceShare, measure_face_share, measure_table
 from pipeline.faces.landmarks import MAX_LANDMARK_DISAGREEMENT, face_scale, five_points_of, landmark_disagreement
 from pipeline.faces.locate import (
     DetectedFace,
@@ -28,6 +29,7 @@ __all__ = [
     "Detections",
     "Detector",
     "Embedder",
+    "FaceShare",
     "Landmarker",
     "LocatedFace",
     "Locator",
@@ -41,6 +43,8 @@ __all__ = [
     "landmark_disagreement",
     "locator_version",
     "make_locator",
+    "measure_face_share",
+    "measure_table",
     "place_landmarks",
     "require_landmarks",
     "select_face",
