@@ -11,7 +11,14 @@ from data_manifests.command_line import echo_json, ledger_line, open_store
 from data_manifests.corrections import apply_to_store
 from data_manifests.errors import ConfigError
 from data_manifests.inspect import split_lines
-from data_manifests.splits import assign_splits, count_people, keep_splits, newest_with_splits, without_splits
+from data_manifests.splits import (
+    assign_splits,
+    count_people,
+    keep_splits,
+    newest_with_splits,
+    strata_lines,
+    without_splits,
+)
 from data_manifests.versions import table_sha256
 
 _PATH = click.Path(path_type=Path)
@@ -72,8 +79,9 @@ def apply_command(
 def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign: bool) -> None:
     """Assign every person to a split.
 
-    Splits are stratified by gender and age class. People who have a split, in this or an earlier version of the
-    manifest, keep it, so adding photos changes no assignment.
+    Every split gets its share of each gender and age class, where they are known, and of each mask, where most people
+    have one mask only. People who have a split, in this or an earlier version of the manifest, keep it: adding photos
+    changes no assignment.
     """
     store = open_store()
     manifest = store.read(ref)
@@ -86,8 +94,9 @@ def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign:
     kept = count_people(table)
     if kept:
         click.echo(f"{kept:,} people keep their split; use --reassign to assign all again")
-    table = assign_splits(table, ratios=shares, folds=folds, seed=seed)
-    click.echo("\n".join(split_lines(table)))
+    table = assign_splits(table, ratios=shares, folds=folds, seed=seed, ref=ref)
+    wanted = [name for name, share in shares.items() if share]
+    click.echo("\n".join([*strata_lines(table, manifest.cuts, wanted), "", *split_lines(table)]))
     if table_sha256(table) == manifest.version.content_hash:
         echo_version(store, manifest.version)
         return

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_manifests.schema import STATUSES
-from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES
+from data_manifests.labels import TASKS, UNKNOWN, has_all_tasks, label_codes, label_names, missing_labels_text
+from data_manifests.schema import STATUSES, USABLE
+from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES, AgeCuts
 from data_manifests.versions import Manifest, Version, count_values
 
 
@@ -27,7 +29,7 @@ def log_lines(versions: Sequence[Version], tags: Mapping[str, int]) -> list[str]
 
 
 def version_lines(manifest: Manifest, tags: Mapping[str, int]) -> list[str]:
-    """Return history, ledger, people, splits and the table of the 18 classes of a version."""
+    """Return history, ledger, people, splits and label counts of a version."""
     version, table = manifest.version, manifest.table
     own = [tag for tag, number in tags.items() if number == version.number]
     parameters = ", ".join(f"{name}={value}" for name, value in version.parameters.items())
@@ -47,6 +49,38 @@ def version_lines(manifest: Manifest, tags: Mapping[str, int]) -> list[str]:
 
 
 def class_lines(manifest: Manifest) -> list[str]:
+    """Return the usable rows of each label and, if a row has all three labels, of the 18 classes.
+
+    `manifest` needs the columns status, mask, gender, age and age_class.
+    """
+    usable = manifest.table.filter(pc.is_in(manifest.table.column("status"), pa.array(USABLE)))
+    lines = [f"{'usable':10} {_rows(usable.num_rows)}"]
+    lines += [f"{task:10} {_task_counts(usable, task, manifest.cuts)}" for task in TASKS]
+    if not has_all_tasks(usable):
+        return lines
+    if missing := missing_labels_text(usable):
+        lines.append(f"no class   {missing}")
+    return [*lines, "", *_class_table(manifest)]
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} {'row' if count == 1 else 'rows'}"
+
+
+def _task_counts(usable: pa.Table, task: str, cuts: AgeCuts) -> str:
+    """Return the rows of each label of a task as text, for ages with the youngest and the oldest."""
+    names, codes = label_names(task, cuts), label_codes(usable, task)
+    counts = np.bincount(codes[codes != UNKNOWN], minlength=len(names)).tolist()
+    unknown = len(codes) - sum(counts)
+    if not sum(counts):
+        return "unknown in all rows"
+    parts = [f"{name} {count:,}" for name, count in zip(names, counts, strict=True)]
+    text = ", ".join([*parts, *([f"unknown {unknown:,}"] if unknown else [])])
+    years = pc.min_max(usable.column("age")).as_py() if task == "age" else {"min": None}
+    return text if years["min"] is None else f"{text}; {years['min']} to {years['max']} years"
+
+
+def _class_table(manifest: Manifest) -> list[str]:
     """Return the usable rows of the 18 classes: one line per mask and gender, one column per age class."""
     counts, ages = manifest.version.classes, manifest.cuts.names
     lines = [f"{'usable':18}" + "".join(f"{age:>10}" for age in ages)]

@@ -2,6 +2,7 @@
 
 from data_manifests.splits.assign import assign_splits, count_people, keep_splits, newest_with_splits, without_splits
 from data_manifests.splits.balance import check_no_leak, shortfall, stratum_counts
+from data_manifests.splits.strata import strata_lines
 
 __all__ = [
     "assign_splits",
@@ -10,6 +11,7 @@ __all__ = [
     "keep_splits",
     "newest_with_splits",
     "shortfall",
+    "strata_lines",
     "stratum_counts",
     "without_splits",
 ]

@@ -1,14 +1,14 @@
 """Assignment of people to splits and folds: person-disjoint, stratified, and stable when people are added.
 
 All photos of a person are in one split; otherwise validation would measure whether the network recognises people it
-was trained on. Within each stratum (gender × age class of the person) every split gets its share to within one person,
-and the remainders are distributed so that the totals are close to the shares too. People who have a split keep it.
+was trained on. Within each stratum (`strata.py`: the labels that people have) every split gets its share to within one
+person, and the remainders are distributed so that the totals are close to the shares too. People who have a split keep
+it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from data_manifests.errors import ConfigError, ManifestError, must_be_one_of
 from data_manifests.schema import BY_NAME, SPLITS, null_column
-from data_manifests.taxonomy import GENDERS, N_AGE_CLASSES
+from data_manifests.splits.strata import People, people_of
 from data_manifests.versions import Store, Version
 
 EIGHT_TO_TWO = {"train": 0.8, "val": 0.2}
@@ -25,40 +25,37 @@ _COLUMNS = ("split", "fold")
 _NONE = -1
 
 
-@dataclass(frozen=True)
-class _People:
-    """The people of a table, sorted by name: `names` (P,), `stratum` (P,), and the person of each row (N,)."""
-
-    names: np.ndarray
-    of_row: np.ndarray
-    stratum: np.ndarray
-
-
 def assign_splits(
-    table: pa.Table, *, ratios: Mapping[str, float] = EIGHT_TO_TWO, folds: int | None = None, seed: int = 0
+    table: pa.Table,
+    *,
+    ratios: Mapping[str, float] = EIGHT_TO_TWO,
+    folds: int | None = None,
+    seed: int = 0,
+    ref: str = "REF",
 ) -> pa.Table:
     """Set the split of every row by person, and with `folds` also the fold (0 to folds - 1; null for `test`).
 
     Existing splits and folds of people are kept; clear the columns first to assign everyone again. The order of
     assignment follows from a hash of seed and `person_id`, so it depends neither on the order of rows nor on other
-    people. Raises ConfigError for ratios that are not shares of 1, ManifestError for a person in two splits.
+    people. Raises ConfigError for ratios that are not shares of 1, ManifestError for a person in two splits; `ref` is
+    the version that its message names.
     """
     shares = _shares(ratios)
     if folds is not None and not 2 <= folds <= MAX_FOLDS:
         raise ConfigError(f"folds must be within 2 and {MAX_FOLDS}. Got {folds} instead.")
-    people = _people(table)
+    people = people_of(table)
     priority = _priority(people.names, seed)
     split_codes = pc.fill_null(pc.index_in(table["split"], pa.array(SPLITS)), _NONE).to_numpy()
-    split = _assign(people.stratum, _existing("split", split_codes, people), shares, priority)
+    split = _assign(people.stratum, _existing("split", split_codes, people, ref), shares, priority)
     names = pa.array(SPLITS).take(pa.array(split[people.of_row], mask=split[people.of_row] == _NONE))
     table = table.set_column(table.schema.get_field_index("split"), "split", names)
     if folds is None:
         return table
-    existing = _existing("fold", pc.fill_null(table["fold"].cast(pa.int64()), _NONE).to_numpy(), people)
+    existing = _existing("fold", pc.fill_null(table["fold"].cast(pa.int64()), _NONE).to_numpy(), people, ref)
     if len(existing) and existing.max() >= folds:
         raise ManifestError(
             f"folds must be more than {existing.max()}, the highest fold assigned. Got {folds} instead; "
-            "use --reassign to assign all again."
+            f"assign all again: facecurate split {ref} --folds {folds} --reassign"
         )
     in_folds = np.flatnonzero(split != SPLITS.index("test"))
     fold = np.full(len(split), _NONE)
@@ -102,24 +99,6 @@ def count_people(table: pa.Table) -> int:
     return pc.count_distinct(table.column("person_id").filter(pc.is_valid(table.column("split")))).as_py()
 
 
-def group_medians(values: pa.ChunkedArray, group: np.ndarray, groups: int, prefer: np.ndarray) -> np.ndarray:
-    """Return one code for each group: the lower median (groups,) of its values (N,), -1 for a group without values.
-
-    If any row in `prefer` (N,) of a group has a value, only those rows count, so photos outvote synthetic images.
-    """
-    value = pc.fill_null(values.cast(pa.int64()), _NONE).to_numpy()
-    rows = np.flatnonzero(value != _NONE)
-    has_preferred = np.zeros(groups, bool)
-    has_preferred[group[rows[prefer[rows]]]] = True
-    rows = rows[prefer[rows] | ~has_preferred[group[rows]]]
-    rows = rows[np.lexsort((value[rows], group[rows]))]
-    count = np.bincount(group[rows], minlength=groups)
-    middle = np.cumsum(count) - count + (count - 1) // 2
-    result = np.full(groups, _NONE)
-    result[count > 0] = value[rows[middle[count > 0]]]
-    return result
-
-
 def _shares(ratios: Mapping[str, float]) -> np.ndarray:
     """Return the shares in order of `SPLITS`. Raises ConfigError."""
     for name, share in ratios.items():
@@ -132,20 +111,6 @@ def _shares(ratios: Mapping[str, float]) -> np.ndarray:
     return np.array([ratios.get(name, 0.0) for name in SPLITS])
 
 
-def _people(table: pa.Table) -> _People:
-    encoded = table["person_id"].combine_chunks().dictionary_encode()
-    order = pc.sort_indices(encoded.dictionary).to_numpy()
-    names = np.array(encoded.dictionary.to_pylist(), object)
-    position = np.empty(len(names), np.int64)
-    position[order] = np.arange(len(names))
-    of_row = position[encoded.indices.to_numpy()]
-    photos = pc.invert(table["is_synthetic"]).to_numpy()
-    age_class = group_medians(table["age_class"], of_row, len(names), photos)
-    gender = group_medians(pc.index_in(table["gender"], pa.array(GENDERS)), of_row, len(names), photos)
-    stratum = (gender + 1) * (N_AGE_CLASSES + 1) + age_class + 1  # 0 in either position: unknown
-    return _People(names[order], of_row, stratum)
-
-
 def _priority(names: np.ndarray, seed: int) -> np.ndarray:
     """Return a number (P,) for each name that depends on the name and the seed only."""
     import pandas as pd
@@ -153,7 +118,7 @@ def _priority(names: np.ndarray, seed: int) -> np.ndarray:
     return pd.util.hash_array(names, hash_key=f"{seed & (1 << 64) - 1:016x}"[-16:], categorize=False)
 
 
-def _existing(field: str, codes: np.ndarray, people: _People) -> np.ndarray:
+def _existing(field: str, codes: np.ndarray, people: People, ref: str) -> np.ndarray:
     """Return the code (P,) each person has already, -1 for none. Raises ManifestError if rows of a person differ."""
     has = codes != _NONE
     low, high = np.full(len(people.names), np.iinfo(np.int64).max), np.full(len(people.names), _NONE)
@@ -164,10 +129,15 @@ def _existing(field: str, codes: np.ndarray, people: _People) -> np.ndarray:
         first = in_two[0]
         values = [SPLITS[code] if field == "split" else str(code) for code in (low[first], high[first])]
         raise ManifestError(
-            f"a person must have one {field}. Got {people.names[first]!r} in {field}s {values[0]} and {values[1]} "
-            f"({len(in_two)} people in two) instead; use --reassign to assign all again."
+            f"{_people_text(len(in_two))} photos in two {field}s, such as {people.names[first]!r} in {values[0]} and "
+            f"{values[1]}: a person must be in one, or validation has faces from training. "
+            f"Assign all again: facecurate split {ref} --reassign"
         )
     return high
+
+
+def _people_text(count: int) -> str:
+    return "1 person has" if count == 1 else f"{count:,} people have"
 
 
 def _assign(stratum: np.ndarray, existing: np.ndarray, shares: np.ndarray, priority: np.ndarray) -> np.ndarray:

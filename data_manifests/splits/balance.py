@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_manifests.errors import ConfigError, ManifestError, must_be_one_of
+from data_manifests.labels import UNKNOWN
 from data_manifests.schema import BY_NAME, USABLE
-from data_manifests.splits.assign import group_medians
+from data_manifests.splits.strata import group_medians
 
 UNITS = {"profile": "profile_id", "person": "person_id", "sample": "sample_id"}
 STAGES = {1: 1, 2: 2}  # stage → times the largest stratum
@@ -51,7 +52,8 @@ def _group_values(values: pa.ChunkedArray, group: np.ndarray, groups: int, prefe
     """Return the median value of each group, in sorted order of the values; null for a group without values."""
     ordered = pc.unique(values.drop_null())
     ordered = ordered.take(pc.sort_indices(ordered))
-    code = group_medians(pc.index_in(values, ordered), group, groups, prefer)
+    position = pc.fill_null(pc.index_in(values, ordered).cast(pa.int64()), UNKNOWN).to_numpy()
+    code = group_medians(position, group, groups, prefer)
     return ordered.take(pa.array(code, mask=code < 0))
 
 

@@ -173,9 +173,11 @@ def test_settings_that_are_refused(options: dict[str, Any], message: str) -> Non
 
 def test_a_person_in_two_splits_or_folds_is_refused() -> None:
     rows = [photo("a", split="train", fold=0), photo("a", "mask1", split="val", fold=1)]
-    with pytest.raises(ManifestError, match=r"Got 'a' in splits train and val \(1 people in two\)"):
-        assign_splits(manifest(rows))
-    with pytest.raises(ManifestError, match=r"must have one fold\. Got 'a' in folds 0 and 1"):
+    cause = r"1 person has photos in two splits, such as 'a' in train and val: .* facecurate split faces@3 --reassign$"
+    with pytest.raises(ManifestError, match=cause):
+        assign_splits(manifest(rows), ref="faces@3")
+    with pytest.raises(ManifestError, match=r"photos in two folds, such as 'a' in 0 and 1: "):
         assign_splits(manifest([row | {"split": "train"} for row in rows]), folds=3)
-    with pytest.raises(ManifestError, match=r"folds must be more than 4, .* Got 3 instead; use --reassign"):
-        assign_splits(manifest([photo("a", fold=4)]), folds=3)
+    again = r"folds must be more than 4, .* Got 3 instead; assign all again: facecurate split f@1 --folds 3 --reassign"
+    with pytest.raises(ManifestError, match=again):
+        assign_splits(manifest([photo("a", fold=4)]), folds=3, ref="f@1")
