@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from audit.checks import complete_weights
 from audit.features import describe_rows
-from audit.predictions import read_predictions
 from audit.settings import AuditSettings
 from data_manifests.errors import StageError
 from data_manifests.versions import Manifest, Store, Version, write_atomic
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # pandas takes a second to load: the first line of the progress comes before it
+    import pandas as pd
+
     from audit.checks import AuditData
+    from audit.predictions import LogOdds
 
 LIKELY = 0.5  # an issue of this probability is more likely real than not
 
@@ -88,9 +88,8 @@ def run_audit(
     `out` defaults to audit/NAME-N in the workspace; `predictions` is a table as in audit/predictions.py. Raises
     StageError if no picture can be read, ConfigError for an unknown or incomplete check.
     """
-    sample_ids = manifest.table.column("sample_id").to_pylist() if predictions else []
     weights = complete_weights(settings.values)
-    log_odds = read_predictions(predictions, sample_ids) if predictions else None
+    log_odds = _read_predictions(predictions, manifest) if predictions else None
     features = describe_rows(manifest.table, settings, store)
     if not len(features.rows):
         raise StageError(f"{manifest.version.ref} has no picture that can be read. Run: facecurate verify REF")
@@ -118,3 +117,9 @@ def run_audit(
     write_atomic(audit.queue_path, queue.to_csv(index=False, float_format="%.4f").encode())
     write_report(audit.report_path, version, data, queue, ranked, store, settings.report_people)
     return audit
+
+
+def _read_predictions(path: Path, manifest: Manifest) -> LogOdds:
+    from audit.predictions import read_predictions
+
+    return read_predictions(path, manifest.table.column("sample_id").to_pylist())
