@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.image_info import ImageInfo, is_image_name, read_image_infos
@@ -34,7 +35,8 @@ class Photo:
     mask: str | None = None
     gender: str | None = None
     age: int | None = None
-    age_class: int | None = None  # set only by sources that give no age in years
+    age_class: int | None = None  # counts only without an age in years
+    split: str | None = None  # of an existing division of the data set
     extras: Mapping[str, str | None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)  # written to `reason` without failing the row
@@ -147,7 +149,7 @@ def photos_to_table(
     age = pa.array([photo.age for photo in photos], BY_NAME["age"].type)
     mask, gender = (pa.array([getattr(photo, name) for photo in photos], pa.string()) for name in ("mask", "gender"))
     given = pa.array([photo.age_class for photo in photos], pa.int8())
-    age_class = given if given.null_count < len(given) else age_class_of(age, cuts)
+    age_class = pc.coalesce(age_class_of(age, cuts), given)
     ids = _sample_ids(photos, found)
     columns = {
         "sample_id": ids,
@@ -166,6 +168,7 @@ def photos_to_table(
         "age_class": age_class,
         "class_id": class_id_of(mask, gender, age_class),
         "label_source": ["ingest"] * len(photos),
+        "split": pa.array([photo.split for photo in photos], pa.string()),
         "status": ["failed" if photo.problems else "ok" for photo in photos],
         "reason": [_reason(photo) for photo in photos],
         "is_synthetic": [False] * len(photos),

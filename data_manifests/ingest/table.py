@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 
-from data_manifests.errors import ManifestError, must_be_one_of
+from data_manifests.errors import ManifestError
 from data_manifests.ingest.csv_rows import CsvRow, read_csv, require_columns
-from data_manifests.ingest.photo_rows import (
-    Photo,
-    extra_name,
-    photos_to_table,
-    read_age,
-    read_gender,
-    read_mask,
-    storable_path,
-)
-from data_manifests.taxonomy import MASKS, SHOT_MASK, SHOTS, AgeCuts
-
-FIELDS = ("path", "person_id", "profile_id", "shot", "mask", "gender", "age")
+from data_manifests.ingest.label_words import EMPTY_WORDS, SPLIT_WORDS
+from data_manifests.ingest.photo_rows import photos_to_table
+from data_manifests.ingest.records import FIELDS, PATH, Record, check_fields, photos_of_records
+from data_manifests.taxonomy import AgeCuts
 
 
 def ingest_table(
@@ -32,35 +24,54 @@ def ingest_table(
     columns: Mapping[str, str] | None = None,
     words: Mapping[tuple[str, str], str] | None = None,
     images: str = "",
-    mask: str | None = "none",
+    mask: str | None = None,
     cache: Path | None = None,
 ) -> pa.Table:
     """Read a CSV that lists photos below the folder `source`.
 
     csv: file name of the CSV; may be omitted if the folder has only one.
     columns: CSV column of each field, such as {"path": "file"}; other fields are read from the column of the same
-        name. Only `path` is required. Without `person_id` every photo is its own person. Further columns are kept as
-        `x_…`.
+        name, unless they are mapped to "". Only `path` is required. Without `person_id` every photo is its own person.
+        Further columns are kept as `x_…`.
     words: schema value of (field, word in the CSV), such as {("mask", "Masked"): "worn"}.
     images: folder below `source` to which the CSV's paths are relative.
     mask: label of photos where the CSV has neither mask nor shot; None for unknown.
 
-    An empty label is null with a remark; an invalid one is null and fails the row. Raises ManifestError if the CSV
-    cannot be read or lacks a column, or if an argument is not allowed.
+    A split comes from the column `split`, if all of its words name one, else from folders such as `train`. An empty
+    label is null with a remark; an invalid one is null and fails the row. Raises ManifestError if the CSV cannot be
+    read or lacks a column, if no word of a label's column is known, or if an argument is not allowed.
     """
-    if mask is not None and mask not in MASKS:
-        raise ManifestError(must_be_one_of("mask", MASKS, mask))
-    for name in [*(columns or {}), *(name for name, _ in words or {})]:
-        if name not in FIELDS:
-            raise ManifestError(must_be_one_of("field", FIELDS, name))
+    check_fields(columns or {}, words or {}, mask)
     path = source / csv if csv else _only_csv(source)
     header, rows = read_csv(path)
-    require_columns(path, header, (columns or {}).values())
-    mapping = {name: name for name in FIELDS if name in header} | dict(columns or {})
-    if "path" not in mapping:
-        require_columns(path, header, ["path"], " Name the column of the paths: --map path=COLUMN")
-    reader = _RowReader(source, mapping, words or {}, images, mask)
-    return photos_to_table([reader.photo(row) for row in rows], source, root_name, cuts, cache)
+    require_columns(path, header, filter(None, (columns or {}).values()))
+    mapping = {name: name for name in FIELDS if name in header and (name != "split" or _has_splits(rows))}
+    mapping |= dict(columns or {})
+    if not mapping.get(PATH):
+        require_columns(
+            path,
+            header,
+            [PATH],
+            f" Name the column of the paths: --map path={_path_column(source, header, rows, images)}",
+        )
+    records = [Record(f"row {row.number}", row.values, (row.problem,) if row.problem else ()) for row in rows]
+    photos = photos_of_records(records, source, mapping, cuts=cuts, words=words, images=images, mask=mask)
+    return photos_to_table(photos, source, root_name, cuts, cache)
+
+
+def _has_splits(rows: list[CsvRow]) -> bool:
+    """Return whether every word of the column `split` names a split; other data sets use the name for other things."""
+    words = {row.values["split"].lower() for row in rows}
+    return words <= {*SPLIT_WORDS, *EMPTY_WORDS}
+
+
+def _path_column(source: Path, header: list[str], rows: list[CsvRow], images: str) -> str:
+    """Return the first column whose values are files, for a message; "COLUMN" if there is none."""
+    folder = source / images
+    for name in header:
+        if any(row.values[name] and (folder / row.values[name]).is_file() for row in rows[:100]):
+            return name
+    return "COLUMN"
 
 
 def _only_csv(source: Path) -> Path:
@@ -71,81 +82,3 @@ def _only_csv(source: Path) -> Path:
         names = ", ".join(path.name for path in found)
         raise ManifestError(f"{str(source)!r} must contain one CSV. Got {{{names}}} instead; use --csv FILE.")
     return found[0]
-
-
-class _RowReader:
-    """Conversion of CSV rows to photos; it records the first row of each path to find duplicates."""
-
-    def __init__(
-        self,
-        source: Path,
-        mapping: Mapping[str, str],
-        words: Mapping[tuple[str, str], str],
-        images: str,
-        mask: str | None,
-    ) -> None:
-        self.source, self.mapping, self.words, self.images, self.mask = source, mapping, words, images, mask
-        self.mapped = set(mapping.values())
-        self.row_of_path: dict[str, int] = {}
-
-    def photo(self, row: CsvRow) -> Photo:
-        path, problem = self._path(row.values[self.mapping["path"]])
-        path = path if problem != "path is empty" else f"(no path in row {row.number})"
-        person = self._text(row, "person_id") or path
-        photo = Photo(
-            path=path,
-            person_id=person,
-            profile_id=self._text(row, "profile_id") or person,
-            extras={extra_name(name): value or None for name, value in row.values.items() if name not in self.mapped},
-            problems=[text for text in (row.problem, problem and f"{problem} in row {row.number}") if text],
-            has_file=problem is None,
-        )
-        before = self.row_of_path.setdefault(path, row.number)
-        if before != row.number:
-            photo.problems.append(f"path {path!r} of row {row.number} stands in row {before} already")
-            photo.has_file = False
-        for name, read in _READERS.items():
-            self._read_label(row, photo, name, read)
-        if "mask" not in self.mapping:
-            photo.mask = SHOT_MASK[photo.shot] if photo.shot else self.mask
-        if "person_id" in self.mapping and person == path:
-            photo.problems.append(f"person_id is empty in row {row.number}")
-        return photo
-
-    def _path(self, text: str) -> tuple[str, str | None]:
-        if not text:
-            return storable_path("")
-        file = Path(text)
-        if file.is_absolute():  # allowed inside the folder
-            root = self.source.resolve()
-            return storable_path(file.relative_to(root).as_posix() if file.is_relative_to(root) else text)
-        return storable_path(f"{self.images}/{text}" if self.images else text)
-
-    def _text(self, row: CsvRow, name: str) -> str:
-        return row.values[self.mapping[name]] if name in self.mapping else ""
-
-    def _read_label(self, row: CsvRow, photo: Photo, name: str, read: Callable[[str], str | int]) -> None:
-        if name not in self.mapping:
-            return
-        text = self._text(row, name)
-        if not text:
-            photo.remarks.append(f"{name} is empty in row {row.number}")
-            return
-        try:
-            setattr(photo, name, read(self.words.get((name, text), text)))
-        except ManifestError as error:
-            photo.problems.append(f"{error} in row {row.number}")
-
-
-def _read_shot(text: str) -> str:
-    if text.lower() not in SHOTS:
-        raise ManifestError(f"shot must be one of {{{', '.join(SHOTS)}}}, got {text!r}")
-    return text.lower()
-
-
-_READERS: dict[str, Callable[[str], str | int]] = {
-    "shot": _read_shot,
-    "mask": read_mask,
-    "gender": read_gender,
-    "age": read_age,
-}

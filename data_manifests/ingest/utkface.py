@@ -16,7 +16,7 @@ _PARTS = ("age", "gender", "race", "date")
 
 
 def ingest_utkface(
-    source: Path, *, root_name: str, cuts: AgeCuts, mask: str | None = "none", cache: Path | None = None
+    source: Path, *, root_name: str, cuts: AgeCuts, mask: str | None = None, cache: Path | None = None
 ) -> pa.Table:
     """Read all images below `source`, with labels from file names: gender 0 is male, 1 female; race and date are kept.
 

@@ -42,9 +42,9 @@ def test_a_table_requires_only_paths(flat: Path) -> None:
     table = read_table(flat, "path\npics/0.jpg\npics/1.jpg\n")
     assert table["status"].to_pylist() == ["ok", "ok"]
     assert table["person_id"].to_pylist() == table["profile_id"].to_pylist() == ["pics/0.jpg", "pics/1.jpg"]
-    assert table["mask"].to_pylist() == ["none", "none"]
-    assert table["gender"].null_count == table["age"].null_count == table["class_id"].null_count == 2
-    assert read_table(flat, "path\npics/0.jpg\n", mask=None)["mask"].null_count == 1
+    assert table["mask"].null_count == table["gender"].null_count == table["age"].null_count == 2
+    assert table["class_id"].null_count == table["split"].null_count == 2
+    assert read_table(flat, "path\npics/0.jpg\n", mask="none")["mask"].to_pylist() == ["none"]
 
 
 def test_a_table_with_mapped_columns_and_values(flat: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_table_with_mapped_columns_and_values(flat: Path) -> None:
 
 def test_the_mask_follows_from_the_shot(flat: Path) -> None:
     table = read_table(flat, "path,shot\npics/0.jpg,mask3\npics/1.jpg,Normal\npics/2.jpg,smile\n")
-    assert table["mask"].to_pylist() == ["worn", "none", "none"]
+    assert table["mask"].to_pylist() == ["worn", "none", None]
     assert "shot must be one of {normal, mask1" in table["reason"].to_pylist()[2]
 
 
@@ -108,6 +108,8 @@ def test_errors_about_the_table_itself(flat: Path) -> None:
         ManifestError, match=r"no column 'path' among \{file\}\. Name the column of the paths: --map path=COLUMN"
     ):
         read_table(flat, "file\na.jpg\n")
+    with pytest.raises(ManifestError, match=r"no column 'path' among \{n, file\}\. .*: --map path=file$"):
+        read_table(flat, "n,file\n1,pics/1.jpg\n")
     with pytest.raises(ManifestError, match=r"no column 'photo' among \{path\}"):
         read_table(flat, "path\na.jpg\n", columns={"path": "photo"})
     with pytest.raises(ManifestError, match=r"field must be one of \{path, person_id.*Got 'sex' instead"):
@@ -132,7 +134,8 @@ def test_utkface_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
     for seed, name in enumerate([*good, *bad]):
         draw(tmp_path / name, seed)
     (tmp_path / "readme.txt").write_text("x")
-    table = ingest_utkface(tmp_path, root_name="r", cuts=CUTS)
+    assert ingest_utkface(tmp_path, root_name="r", cuts=CUTS)["mask"].null_count == 6
+    table = ingest_utkface(tmp_path, root_name="r", cuts=CUTS, mask="none")
     validate(table)
     rows = {row["path"]: row for row in table.to_pylist()}
     assert [rows[name]["class_id"] for name in good] == [12 + 0 + 0, 12 + 3 + 2]

@@ -1,0 +1,182 @@
+"""Detection of the layouts with a list of photos: CSV files, metadata files, and JSON of labelling tools."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_manifests.errors import ManifestError
+from data_manifests.ingest.annotation_files import (
+    Listing,
+    find_files,
+    is_coco,
+    is_label_studio,
+    read_coco,
+    read_imagefolder,
+    read_json,
+    read_label_studio,
+)
+from data_manifests.ingest.csv_rows import CsvRow, read_csv
+from data_manifests.ingest.detection.detected import DetectedLayout
+from data_manifests.ingest.guess_columns import guess_columns
+from data_manifests.ingest.records import PATH
+from data_manifests.taxonomy import AgeCuts
+
+_MIN_FOUND = 0.5  # share of the listed photos that exist
+_SAMPLE = 200  # rows from which the column and the folder of the paths are guessed
+_LABELS = ("mask", "gender", "age", "age_class", "shot", "person_id", "split")
+_PATH_NAMES = ("path", "file", "filename", "file_name", "image", "image_path", "img", "image_id", "photo")
+CSV_SUFFIXES = (".csv", ".tsv")
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """The column of the paths, the folder that precedes them, and how many of them exist."""
+
+    column: str
+    images: str
+    found: int
+
+
+def detect_profiles(root: Path) -> DetectedLayout | None:
+    """Return the layout if a train.csv lists folders of `images/` that exist."""
+    for path in find_files(root, (".csv",)):
+        if path.name != "train.csv":
+            continue
+        try:
+            header, rows = read_csv(path)
+        except ManifestError:
+            continue
+        if not {"id", "gender", "age", "path"} <= set(header):
+            continue
+        found = sum(bool(row.values["path"]) and (path.parent / "images" / row.values["path"]).is_dir() for row in rows)
+        if found >= _MIN_FOUND * len(rows):
+            evidence = "train.csv has the columns id, gender, age, path; "
+            evidence += f"{found:,} of {len(rows):,} folders images/<path> exist"
+            return DetectedLayout(path.parent, "profiles", {}, evidence, has_labels=True)
+    return None
+
+
+def detect_tables(root: Path, paths: Sequence[str], only: Path | None = None) -> tuple[list[DetectedLayout], list[str]]:
+    """Return the CSV files that list photos, largest first, and what is wrong with the others."""
+    by_name: dict[str, list[str]] = {}
+    for path in paths:
+        by_name.setdefault(path.rpartition("/")[2], []).append(path)
+    known, tables, notes = set(paths), [], []
+    for file in [only] if only else find_files(root, CSV_SUFFIXES):
+        name = file.relative_to(root).as_posix()
+        try:
+            header, rows = read_csv(file)
+        except ManifestError as error:
+            notes.append(f"{name} is not used: {error}")
+            continue
+        at = _find_paths(root, header, rows, by_name, known)
+        if at is None:
+            first = ", ".join(f"{key}={rows[0].values[key]!r}" for key in header[:4])
+            notes.append(
+                f"{name} is not used: no column has the names of photos below {str(root)!r}; its first row is {first}"
+            )
+        elif at.found < _MIN_FOUND * len(rows):
+            notes.append(f"{name} is not used: {at.found:,} of its {len(rows):,} photos exist below {str(root)!r}")
+        else:
+            tables.append((at.found, _table(root, name, header, rows, at, len(paths))))
+    tables.sort(key=lambda one: (not one[1].has_labels, -one[0], str(one[1].arguments["csv"])))
+    return [table for _, table in tables], notes
+
+
+def _table(
+    root: Path, name: str, header: Sequence[str], rows: Sequence[CsvRow], at: _Paths, photos: int
+) -> DetectedLayout:
+    guess = guess_columns(header, [row.values for row in rows], skip=[at.column])
+    columns = {PATH: at.column, **guess.columns}
+    arguments: dict[str, object] = {"csv": name}
+    if mapped := {field: column for field, column in columns.items() if field != column}:
+        arguments["columns"] = mapped
+    if guess.words:
+        arguments["words"] = dict(guess.words)
+    if at.images:
+        arguments["images"] = at.images
+    used = {column: field for field, column in columns.items() if column}
+    shown = ", ".join(
+        f"{column} ({used[column]})" if column in used and used[column] != column else column for column in header[:12]
+    )
+    evidence = f"{name} has the columns {shown}; {at.found:,} of {len(rows):,} paths exist"
+    unlisted = photos - at.found
+    notes = [*guess.notes] + ([f"{unlisted:,} photos of the folder are not in {name}"] if unlisted > 0 else [])
+    has_labels = any(guess.columns.get(field) for field in _LABELS)
+    return DetectedLayout(root, "table", arguments, evidence, has_labels, tuple(notes))
+
+
+def _find_paths(
+    root: Path, header: Sequence[str], rows: Sequence[CsvRow], by_name: Mapping[str, list[str]], known: set[str]
+) -> _Paths | None:
+    """Return the column whose values are files, and the folder to which they are relative; None if there is none."""
+    best: _Paths | None = None
+    step = max(1, len(rows) // _SAMPLE)
+    for name in sorted(header, key=lambda name: (name.lower() not in _PATH_NAMES, header.index(name))):
+        folders: Counter[str] = Counter()
+        for row in rows[::step]:
+            text = _relative(root, row.values[name])
+            for path in by_name.get(text.rpartition("/")[2], []):
+                if path == text or path.endswith(f"/{text}"):
+                    folders[path.removesuffix(text).rstrip("/")] += 1
+        if not folders:
+            continue
+        images = min(folders, key=lambda folder: (-folders[folder], len(folder), folder))
+        prefix = f"{images}/" if images else ""
+        found = sum(prefix + _relative(root, row.values[name]) in known for row in rows)
+        if best is None or found > best.found:
+            best = _Paths(name, images, found)
+    return best
+
+
+def _relative(root: Path, text: str) -> str:
+    text = text.replace("\\", "/").removeprefix("./")
+    return text.removeprefix(f"{root.resolve().as_posix()}/")
+
+
+def detect_imagefolder(root: Path) -> DetectedLayout | None:
+    """Return the layout if metadata files with `file_name` list photos that exist."""
+    try:
+        listing = read_imagefolder(root)
+    except ManifestError:
+        return None  # another metadata.csv, which may be a table
+    return _of_listing(root, "imagefolder", listing, {})
+
+
+def detect_json(root: Path, cuts: AgeCuts, only: Path | None = None) -> tuple[list[DetectedLayout], list[str]]:
+    """Return the layouts of JSON files from labelling tools, and what is wrong with the others."""
+    kinds, notes = set(), []
+    for file in [only] if only else find_files(root, (".json",)):
+        try:
+            content = read_json(file)
+        except ManifestError as error:
+            notes.append(str(error))
+            continue
+        kinds |= {"coco"} if is_coco(content) else {"label_studio"} if is_label_studio(content) else set()
+    found = []
+    name = only.relative_to(root).as_posix() if only else None
+    arguments = {"annotations": name} if name else {}
+    for layout in sorted(kinds):
+        listing = read_coco(root, cuts, name) if layout == "coco" else read_label_studio(root, name)
+        detected = _of_listing(root, layout, listing, arguments)
+        if detected:
+            found.append(detected)
+        else:
+            count = f"{listing.found:,} of its {len(listing.records):,} photos exist below {str(root)!r}"
+            notes.append(f"{listing.files[0]} ({layout}) is not used: {count}")
+    return found, notes
+
+
+def _of_listing(root: Path, layout: str, listing: Listing, arguments: Mapping[str, str]) -> DetectedLayout | None:
+    total = len(listing.records)
+    if not total or listing.found < _MIN_FOUND * total:
+        return None
+    guess = listing.guess()
+    used = {column: field for field, column in guess.columns.items() if column}
+    shown = ", ".join(f"{one} ({used[one]})" if used.get(one, one) != one else one for one in listing.columns[:12])
+    files = listing.files[0] + (f" and {len(listing.files) - 1} more" if len(listing.files) > 1 else "")
+    evidence = f"{files} has {shown or 'no labels'}; {listing.found:,} of {total:,} photos exist"
+    return DetectedLayout(root, layout, dict(arguments), evidence, bool(used), guess.notes)

@@ -1,0 +1,176 @@
+"""Records of a list (rows of a CSV, entries of a JSON file) and their conversion to photos."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_manifests.errors import ManifestError, must_be_one_of
+from data_manifests.ingest.guess_columns import suggest_values
+from data_manifests.ingest.label_words import EMPTY_WORDS, AmbiguousAgeError, read_age_class, read_split, split_of_path
+from data_manifests.ingest.photo_rows import Photo, extra_name, read_age, read_gender, read_mask, storable_path
+from data_manifests.taxonomy import MASKS, SHOT_MASK, SHOTS, AgeCuts
+
+_log = logging.getLogger(__name__)
+FIELDS = ("path", "person_id", "profile_id", "shot", "mask", "gender", "age", "age_class", "split")
+PATH = "path"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One entry of a list. `place` is its position in words ("row 3"); any of `problems` fails the photo.
+
+    `conflicts` has the values of columns to which several annotations gave different values; if such a column is a
+    label, the photo fails, else the values are kept together. `split` is that of the file or folder of the list.
+    """
+
+    place: str
+    values: Mapping[str, str]
+    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    conflicts: Mapping[str, tuple[str, ...]] | None = None
+    split: str | None = None
+
+
+def check_fields(columns: Mapping[str, str], words: Mapping[tuple[str, str], str], mask: str | None) -> None:
+    """Raise ManifestError for a field that does not exist or a mask label that is not allowed."""
+    if mask is not None and mask not in MASKS:
+        raise ManifestError(must_be_one_of("mask", MASKS, mask))
+    for name in [*columns, *(name for name, _ in words)]:
+        if name not in FIELDS:
+            raise ManifestError(must_be_one_of("field", FIELDS, name))
+
+
+def photos_of_records(
+    records: Sequence[Record],
+    source: Path,
+    mapping: Mapping[str, str],
+    *,
+    cuts: AgeCuts,
+    words: Mapping[tuple[str, str], str] | None = None,
+    images: str = "",
+    mask: str | None = None,
+) -> list[Photo]:
+    """Return one photo per record; `mapping` has the column of each field, and "" for a field that is not read.
+
+    words: schema value of (field, word); images: folder below `source` to which paths are relative; mask: label of
+    photos whose records have neither mask nor shot. Raises ManifestError if no word of a label's column is known.
+    """
+    reader = _RecordReader(source, {name: column for name, column in mapping.items() if column}, words or {}, images)
+    photos = [reader.photo(record, mask, cuts) for record in records]
+    reader.report_unknown_words()
+    return photos
+
+
+class _RecordReader:
+    """Conversion of records; it notes the first record of each path, and the words that no label has."""
+
+    def __init__(
+        self, source: Path, mapping: Mapping[str, str], words: Mapping[tuple[str, str], str], images: str
+    ) -> None:
+        self.source, self.mapping, self.words, self.images = source, mapping, words, images
+        self.mapped = set(mapping.values())
+        self.place_of_path: dict[str, str] = {}
+        self.unknown: dict[str, Counter[str]] = {}  # field → words that could not be read
+        self.understood: set[str] = set()
+
+    def photo(self, record: Record, mask: str | None, cuts: AgeCuts) -> Photo:
+        path, problem = self._path(record.values[self.mapping[PATH]])
+        path = path if problem != "path is empty" else f"(no path in {record.place})"
+        person = self._text(record, "person_id") or path
+        photo = Photo(
+            path=path,
+            person_id=person,
+            profile_id=self._text(record, "profile_id") or person,
+            split=record.split or (split_of_path(path) if "split" not in self.mapping else None),
+            extras={
+                extra_name(name): value or None for name, value in record.values.items() if name not in self.mapped
+            },
+            problems=[*record.problems, *([f"{problem} in {record.place}"] if problem else [])],
+            remarks=list(record.remarks),
+            has_file=problem is None,
+        )
+        before = self.place_of_path.setdefault(path, record.place)
+        if before != record.place:
+            photo.problems.append(f"path {path!r} of {record.place} stands in {before} already")
+            photo.has_file = False
+        for name in _READERS:
+            self._read_label(record, photo, name, cuts)
+        if "mask" not in self.mapping:
+            photo.mask = SHOT_MASK[photo.shot] if photo.shot else mask
+        if "person_id" in self.mapping and person == path:
+            photo.problems.append(f"person_id is empty in {record.place}")
+        return photo
+
+    def report_unknown_words(self) -> None:
+        """Log the words that could not be read. Raises ManifestError if a column has no other words."""
+        for name, counts in self.unknown.items():
+            column = self.mapping[name]
+            shown = ", ".join(f"{word!r} ({count})" for word, count in counts.most_common(5))
+            message = f"column {column!r} has words that are no {name}: {shown}."
+            if name not in ("age", "age_class"):
+                message += f" Translate them, for example: {suggest_values(name, column, counts)}"
+            message += f"; or leave it unread: --map {name}="
+            if name not in self.understood:
+                raise ManifestError(message)
+            _log.warning("%s", message)
+
+    def _path(self, text: str) -> tuple[str, str | None]:
+        if not text:
+            return storable_path("")
+        file = Path(text)
+        if file.is_absolute():  # allowed inside the folder
+            root = self.source.resolve()
+            return storable_path(file.relative_to(root).as_posix() if file.is_relative_to(root) else text)
+        listed = f"{self.images}/{text}" if self.images else text
+        return storable_path(listed if listed.isascii() else self._as_on_disk(listed))
+
+    def _as_on_disk(self, listed: str) -> str:
+        """Return a path in the Unicode form of the file's name: macOS takes letters such as 한 or é apart."""
+        forms = (listed, unicodedata.normalize("NFC", listed), unicodedata.normalize("NFD", listed))
+        return next((form for form in forms if (self.source / form).exists()), listed)
+
+    def _text(self, record: Record, name: str) -> str:
+        return record.values.get(self.mapping[name], "") if name in self.mapping else ""
+
+    def _read_label(self, record: Record, photo: Photo, name: str, cuts: AgeCuts) -> None:
+        if name not in self.mapping:
+            return
+        if values := (record.conflicts or {}).get(self.mapping[name]):
+            photo.problems.append(f"{record.place} has {len(values)} values for {name}: {', '.join(values)}")
+            return
+        text = self._text(record, name)
+        word = self.words.get((name, text), text)
+        if word.lower() in EMPTY_WORDS:
+            if name != "split":
+                photo.remarks.append(f"{name} is empty in {record.place}")
+            return
+        try:
+            setattr(photo, name, _READERS[name](word, cuts))
+            self.understood.add(name)
+        except AmbiguousAgeError as error:  # the label is correct, but too coarse for the age cuts
+            photo.remarks.append(f"{error} in {record.place}")
+            self.understood.add(name)
+        except ManifestError as error:
+            photo.problems.append(f"{error} in {record.place}")
+            self.unknown.setdefault(name, Counter())[text] += 1
+
+
+def _read_shot(text: str) -> str:
+    if text.lower() not in SHOTS:
+        raise ManifestError(f"shot must be one of {{{', '.join(SHOTS)}}}, got {text!r}")
+    return text.lower()
+
+
+_READERS: dict[str, Callable[[str, AgeCuts], str | int]] = {
+    "shot": lambda text, _: _read_shot(text),
+    "mask": lambda text, _: read_mask(text),
+    "gender": lambda text, _: read_gender(text),
+    "age": lambda text, _: read_age(text),
+    "age_class": read_age_class,
+    "split": lambda text, _: read_split(text),
+}
