@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from curation_app.images import ManifestRows
 from curation_app.tiles import Labels
+from data_manifests.labels import UNKNOWN
 
 FLAGS = ("person", "mask", "gender", "age")
 _TEXTS = {"person": "different people", "mask": "mask differs", "gender": "gender differs", "age": "age class differs"}
@@ -57,9 +58,19 @@ def find_duplicate_groups(manifest: ManifestRows, labels: Labels) -> DuplicateGr
     order = np.argsort(first[group], kind="stable")  # groups in order of their first photo
     rows = rows[order]
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    values = {"person": _codes(manifest.column("person_id").take(pa.array(rows)))}
+    values = {"person": _people(manifest, rows)}
     values |= {field: labels.labelled[field][rows] for field in FLAGS[1:]}
     return _differing_first(rows, starts, {flag: _varies(value, starts) for flag, value in values.items()})
+
+
+def _people(manifest: ManifestRows, rows: np.ndarray) -> np.ndarray:
+    """Return a number for the person of each row (K,); UNKNOWN if no person of the version has a second photo.
+
+    Every photo is its own person then, so that who is on them is not known.
+    """
+    if len(manifest.people) == len(manifest.row_numbers):
+        return np.full(len(rows), UNKNOWN)
+    return _codes(manifest.column("person_id").take(pa.array(rows)))
 
 
 def _differing_first(rows: np.ndarray, starts: np.ndarray, differs: dict[str, np.ndarray]) -> DuplicateGroups:
@@ -78,7 +89,8 @@ def _codes(values: pa.ChunkedArray) -> np.ndarray:
 
 
 def _varies(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Return for each group (G,) whether its values, of all values (N,), differ."""
+    """Return for each group (G,) whether its known values, of all values (N,), differ."""
     if not len(starts):
         return np.empty(0, bool)
-    return np.minimum.reduceat(values, starts) != np.maximum.reduceat(values, starts)
+    lowest = np.minimum.reduceat(np.where(values == UNKNOWN, np.iinfo(values.dtype).max, values), starts)
+    return np.maximum.reduceat(values, starts) > lowest

@@ -15,25 +15,25 @@ from curation_app.runs import predictions_for
 from curation_app.shell import AppContext
 from curation_app.tiles import (
     EXCLUDE,
-    FIELDS,
     INCLUDE,
     LABELS,
     Action,
+    Grouping,
     Labels,
     Predictions,
     accept_suggestions,
     confirm_labels,
     counts,
+    groupings,
     in_order,
     relabel_actions,
-    text_of,
     without_annotations,
 )
 from data_manifests.errors import ManifestError
-from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
+from data_manifests.labels import UNKNOWN
+from data_manifests.taxonomy import AgeCuts
 from pipeline.runs import PREDICTIONS, Run, find_run, list_runs
 
-_FIELD_TITLES = {"class": "All 18 classes", "mask": "Mask", "gender": "Gender", "age": "Age class"}
 _ORDERS = {"suspicion": "Most suspect first", "id": "By person"}
 _PAGE_SIZES = (48, 96, 192)
 _EMPTY = {
@@ -57,17 +57,20 @@ class Selection:
 
 @dataclass(frozen=True)
 class _Source:
-    """A source of labels for all rows (N,): `values` of a field where `where` holds, and `suspicion`, highest first."""
+    """Labels of all rows (N,): `values` of a grouping where `where` holds, and `suspicion`, highest first."""
 
     name: list[str]
-    field: str
+    grouping: Grouping
     where: np.ndarray
     values: np.ndarray
     suspicion: np.ndarray
 
 
 def choose_selection(context: AppContext, view: str, hide: bool) -> tuple[Selection, int]:
-    """Draw the filters. Return the photos that they select and the number of photos on a page."""
+    """Draw the filters. Return the photos that they select and the number of photos on a page.
+
+    Raises ManifestError if the view has nothing to choose from.
+    """
     labels, cuts = tiles.labels(context), context.manifest.cuts
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if view == "excluded":
@@ -76,9 +79,9 @@ def choose_selection(context: AppContext, view: str, hide: bool) -> tuple[Select
             rows = in_order(labels, labels.real & labels.rejected, None)
         else:
             source = _choose_source(context, view, labels)
-            fields = LABELS if source.field == "class" else (source.field,)
-            name, rows = _choose_value(source, labels, cuts)
-            actions = _actions(view, fields, cuts)
+            fields = source.grouping.tasks
+            name, rows, is_known = _choose_value(source, labels)
+            actions = _actions(view, fields, cuts, is_known=is_known)
         size = st.selectbox("Per page", _PAGE_SIZES, index=1, key="grid size", width=110)
     if hide:
         rows = without_annotations(context.manifest, rows, tiles.annotator_log(context), fields)
@@ -87,33 +90,61 @@ def choose_selection(context: AppContext, view: str, hide: bool) -> tuple[Select
 
 
 def _choose_source(context: AppContext, view: str, labels: Labels) -> _Source:
-    run = _choose_run(context) if view == "predicted" else ""
-    fields = FIELDS if view != "suspected" else LABELS
-    field = st.selectbox("Group by", fields, format_func=_FIELD_TITLES.__getitem__, key=f"grid field {view}", width=190)
+    cuts, shown, ref = context.manifest.cuts, labels.shown, context.manifest.version.ref
     if view == "labelled":
-        return _Source([view], field, labels.shown, labels.labelled[field], -labels.scores[field])
+        grouping = _choose_grouping(view, groupings(labels.labelled, shown, cuts, with_unlabelled=True))
+        return _Source([view], grouping, shown, grouping.codes(labels.labelled), labels.suspicion(grouping.tasks))
     if view == "suspected":
-        return _Source([view], field, labels.shown, labels.suggested[field], -labels.scores[field])
+        found = [one for one in groupings(labels.suggested, shown, cuts) if len(one.tasks) == 1]
+        grouping = _choose_grouping(view, found, f"the audit of {ref} suggests no other label. Choose another view.")
+        return _Source([view], grouping, shown, grouping.codes(labels.suggested), labels.suspicion(grouping.tasks))
+    run = _choose_run(context)
     predictions = _predictions(context, run)
-    values = predictions.of(field)
-    differ = st.toggle("Only where the label differs", value=True, key="grid differ")
-    where = labels.shown & (values != labels.labelled[field]) if differ else labels.shown
-    return _Source([view, run, str(differ)], field, where, values, predictions.confidence)
+    none = f"run {run!r} predicted no photo of {ref}. Choose another run: facecurate train list"
+    grouping = _choose_grouping(view, groupings(predictions.labels, shown, cuts), none)
+    values, given = grouping.codes(predictions.labels), grouping.codes(labels.labelled)
+    rows = {
+        "the label differs": shown & (given != UNKNOWN) & (values != given),
+        "no label is known": shown & (given == UNKNOWN),
+        "all photos": shown,
+    }
+    kinds = [kind for kind, where in rows.items() if where.any()]
+    kind = st.selectbox("Photos", kinds, key="grid differ", width=190)
+    return _Source([view, run, kind], grouping, rows[kind], values, predictions.confidence)
 
 
-def _choose_value(source: _Source, labels: Labels, cuts: AgeCuts) -> tuple[list[str], np.ndarray]:
-    """Draw the choice of value and order. Return the name of the choice and its row numbers in order."""
-    view, names = source.name[0], _value_names(source.field, cuts)
-    numbers = counts(source.values, source.where, len(names))
-    titles = {value: f"{name}  ({numbers[value]:,})" for value, name in enumerate(names)}
-    key = f"grid value {view} {source.field}"
-    value = st.selectbox("Label", list(titles), format_func=titles.__getitem__, key=key, width=230)
-    order = "suspicion"
-    if view != "predicted" and labels.is_audited:
+def _choose_grouping(view: str, found: Sequence[Grouping], none: str = "") -> Grouping:
+    """Draw the choice of grouping. Raises ManifestError with the text `none` if there is nothing to choose from."""
+    if not found:
+        raise ManifestError(none)
+    titles = {one.field: one.title for one in found}
+    field = st.selectbox(
+        "Group by", list(titles), format_func=lambda name: titles.get(name, name), key=f"grid field {view}", width=190
+    )
+    return next(one for one in found if one.field == field)
+
+
+def _choose_value(source: _Source, labels: Labels) -> tuple[list[str], np.ndarray, bool]:
+    """Draw the choice of value and order.
+
+    Return the name of the choice, its row numbers in order, and whether their label is known.
+    """
+    view, grouping = source.name[0], source.grouping
+    numbers = dict(enumerate(counts(source.values, source.where, len(grouping.names))))
+    if view == "labelled" and (unknown := int((source.where & (source.values == UNKNOWN)).sum())):
+        numbers[UNKNOWN] = unknown
+    titles = {value: f"{grouping.name_of(value)}  ({number:,})" for value, number in numbers.items()}
+    first = next((at for at, number in enumerate(numbers.values()) if number), 0)
+    key = f"grid value {view} {grouping.field}"
+    value = st.selectbox("Label", list(titles), index=first, format_func=titles.__getitem__, key=key, width=230)
+    order = "id"
+    if view == "predicted":
+        order = "suspicion"
+    elif not np.isnan(source.suspicion).all():
         order = st.selectbox("Order", list(_ORDERS), format_func=_ORDERS.__getitem__, key="grid order", width=190)
     suspicion = source.suspicion if order == "suspicion" else None
     rows = in_order(labels, source.where & (source.values == value), suspicion)
-    return [*source.name, source.field, str(value), order], rows
+    return [*source.name, grouping.field, str(value), order], rows, value != UNKNOWN
 
 
 def _choose_run(context: AppContext) -> str:
@@ -144,14 +175,11 @@ def _read_predictions(_manifest: ManifestRows, _run: Run, path: str, stamp: int,
     return predictions_for(_run, _manifest.column("sample_id"))
 
 
-def _value_names(field: str, cuts: AgeCuts) -> list[str]:
-    masks, ages = [text_of("mask", mask, cuts) for mask in MASKS], cuts.display_names
-    if field == "class":
-        return [f"{mask}, {gender}, {age}" for mask in masks for gender in GENDERS for age in ages]
-    return {"mask": masks, "gender": list(GENDERS), "age": list(ages)}[field]
+def _actions(view: str, fields: tuple[str, ...], cuts: AgeCuts, *, is_known: bool) -> list[Action]:
+    """Return the buttons of a view: all labels, confirm, apply the audit's suggestion if there is one, exclude.
 
-
-def _actions(view: str, fields: tuple[str, ...], cuts: AgeCuts) -> list[Action]:
-    """Return the buttons of a view: all labels, confirm, apply the audit's suggestion if there is one, exclude."""
+    Labels that are not known cannot be confirmed.
+    """
     suggestion = [accept_suggestions(fields)] if view == "suspected" else []
-    return [*relabel_actions(cuts), *suggestion, confirm_labels(fields), EXCLUDE, INCLUDE]
+    confirm = [confirm_labels(fields)] if is_known else []
+    return [*relabel_actions(cuts), *suggestion, *confirm, EXCLUDE, INCLUDE]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import streamlit as st
@@ -92,7 +93,7 @@ def _draw_photos(context: AppContext, view: str, *, hide: bool, results: Mapping
 
 def _all_actions(cuts: AgeCuts) -> list[Action]:
     """Return every action that the browser may ask for on this page."""
-    fields = [LABELS, *((field,) for field in LABELS)]
+    fields = [tasks for size in (1, 2, 3) for tasks in combinations(LABELS, size)]
     return [
         *relabel_actions(cuts),
         *map(confirm_labels, fields),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,16 @@ def load_manifest_rows(store: Store, ref: str) -> ManifestRows:
     rows = photos[np.lexsort((shot[photos], profile[photos], person[photos]))]
     with_photos, starts = np.unique(person[rows], return_index=True)
     return ManifestRows(manifest.version, table, people[with_photos], rows, np.append(starts, len(rows)))
+
+
+def photo_title(row: Mapping[str, Any]) -> str:
+    """Return the person and the shot or file of a row, such as "p012 · mask1"; the file's name alone if it has the id.
+
+    `row` needs person_id, shot and path.
+    """
+    name = row["shot"] or row["path"].rsplit("/", 1)[-1]
+    is_named = not row["shot"] and (row["person_id"] in name or name in row["person_id"])
+    return name if is_named else f"{row['person_id']} · {name}"
 
 
 def _sorted_codes(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,9 @@ from reporting.dataset import (
     Census,
     census_figures,
     colour_figure,
+    label_tile,
     mean_grid,
+    mean_title,
     take_census,
     version_figure,
     write_report,
@@ -93,11 +95,7 @@ def _draw_counts(census: Census) -> None:
         ("Usable images", f"{census.rows:,}", f"{left:,} rows failed or excluded"),
         ("People", f"{census.people:,}", f"{census.profiles:,} profiles"),
         ("Synthetic images", f"{census.synthetic:,}", f"{percent(census.synthetic, census.rows)} of the usable"),
-        (
-            "Classes with an image",
-            f"{(census.classes.sum(1) > 0).sum()} of 18",
-            f"{census.unlabelled:,} without a class",
-        ),
+        label_tile(census),
     )
     for column, (name, value, below) in zip(st.columns(len(tiles)), tiles, strict=True):
         column.metric(name, value, below, delta_color="off", delta_arrow="off", border=True)
@@ -147,7 +145,7 @@ def _draw_images(
     if not found.read.sum():
         return
     with st.container(border=True):
-        st.markdown("**Mean image of each class, and of all images**")
+        st.markdown(f"**{mean_title(found)}**")
         st.html(_mean_images_html(found, AgeCuts(*version.age_cuts)))
         st.caption(found.note())
     _draw_columns({**sizes, "colours": colour_figure(found, palette)}, ["colours"], ["sizes"])
@@ -159,7 +157,8 @@ def _draw_measure_button(census: Census) -> bool:
     with st.container(border=True):
         st.markdown("**Mean images and colours**")
         st.caption(f"Measured on at most {PER_CLASS} images of each class, once per version.")
-        return st.button(f"Measure {count:,} image{'s' if count != 1 else ''}", icon=":material/blur_on:")
+        text = f"{count:,} image{'s' if count != 1 else ''}" if count else "the images"
+        return st.button(f"Measure {text}", icon=":material/blur_on:")
 
 
 def _measure(store: Store, version: Version, split: str) -> ImageStatistics | None:
@@ -176,12 +175,10 @@ def _measure(store: Store, version: Version, split: str) -> ImageStatistics | No
 
 
 def _mean_images_html(statistics: ImageStatistics, cuts: AgeCuts) -> str:
-    """Return the mean images as HTML: three rows of six, and that of all images."""
+    """Return the mean images as HTML: a row for each label of the first task, and the mean of all images."""
     grid = mean_grid(statistics, cuts)
-    parts = [
-        "<span></span>",
-        *(f"<span class='head'>{escape(cell['name']).replace(' ', '<br>')}</span>" for cell in grid[0]["cells"]),
-    ]
+    names = [cell["name"] for cell in grid[0]["cells"]] if grid else []
+    parts = ["<span></span>", *(f"<span class='head'>{escape(name).replace(' ', '<br>')}</span>" for name in names)]
     for row in grid:
         parts.append(f"<span class='side'>{escape(row['name'])}</span>")
         for cell in row["cells"]:
@@ -189,14 +186,16 @@ def _mean_images_html(statistics: ImageStatistics, cuts: AgeCuts) -> str:
             image = f"<img src='{cell['image']}' alt='{name}'>" if cell["image"] else "<div class='none'>none</div>"
             parts.append(f"<figure>{image}<figcaption>{cell['count']:,}</figcaption></figure>")
     overall = f"<img src='{image_url(statistics.overall)}' alt='mean image of all images'>"
-    caption = "<figcaption>All classes, weighted by their number of images</figcaption>"
+    caption = "<figcaption>All images: each class counts by its number of images</figcaption>"
     whole = f"<figure class='overall'>{overall}{caption}</figure>"
-    return f"{_STYLE}<div class='means'><div class='faces'>{''.join(parts)}</div>{whole}</div>"
+    faces = f"<div class='faces' style='--columns:{len(names)}'>{''.join(parts)}</div>" if names else ""
+    return f"{_STYLE}<div class='means'>{faces}{whole}</div>"
 
 
 _STYLE = """<style>
-.means { display: grid; grid-template-columns: minmax(0, 900px) 220px; gap: 28px; font-size: 13px; }
-.means .faces { display: grid; grid-template-columns: max-content repeat(6, minmax(0, 1fr)); gap: 10px; }
+.means { display: grid; grid-template-columns: minmax(0, max-content) 220px; gap: 28px; font-size: 13px; }
+.means .faces { display: grid; gap: 10px;
+  grid-template-columns: max-content repeat(var(--columns), minmax(48px, 130px)); }
 .means figure { margin: 0; text-align: center; } .means img { width: 100%; display: block; border-radius: 6px; }
 .means .head { text-align: center; line-height: 1.3; align-self: end; }
 .means .side { align-self: center; padding-right: 6px; }

@@ -25,7 +25,7 @@ def card_of(rows: Sequence[Mapping[str, Any]], changes: Mapping[LabelKey, str], 
         "suggest": suggest,
         "shots": [
             {
-                "name": (row["shot"] or row["path"].rsplit("/", 1)[-1]).replace("_", " "),
+                "name": row["shot"].replace("_", " ") if row["shot"] else row["path"].rsplit("/", 1)[-1],
                 "file": {"sample_id": row["sample_id"], "sha256": row["sha256"] or ""},
                 "given": {field: value_of(row, field) for field in LABELS},
                 "labels": labels_of(row, changes),
@@ -43,9 +43,10 @@ def _suggestion(rows: Sequence[Mapping[str, Any]], field: str) -> dict[str, str]
     suspects = [row for row in rows if row[f"suggested_{field}"] is not None]
     if not suspects:
         return None
-    row = min(suspects, key=lambda row: row[f"{field}_label_score"] or 0.0)
-    value = str(row[f"suggested_{field}"])
-    return {"value": value, "text": f"predicted {value} ({1 - (row[f'{field}_label_score'] or 0.0):.0%})"}
+    scores = {row["sample_id"]: row[f"{field}_label_score"] for row in suspects}
+    row = min(suspects, key=lambda row: scores[row["sample_id"]] or 0.0)
+    value, score = str(row[f"suggested_{field}"]), scores[row["sample_id"]]
+    return {"value": value, "text": f"predicted {value}" + ("" if score is None else f" ({1 - score:.0%})")}
 
 
 def _notes(row: Mapping[str, Any]) -> list[str]:

@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow.compute as pc
 
 from curation_app.images import ManifestRows
+from curation_app.tiles import TOGETHER, groupings
 from data_manifests.errors import ManifestError, must_be_one_of
+from data_manifests.labels import TASKS, UNKNOWN, label_codes
 
 KINDS = {
     "suspicion": "Most suspect first",
     "id": "By id",
-    "class": "One class",
+    "class": "One label",
     "unseen": "Not seen by any annotator",
     "person": "One person",
 }
@@ -25,8 +27,8 @@ _UNRANKED = np.iinfo(np.int32).max
 class Queue:
     """An order that an annotator chose.
 
-    `at` is the parameter of the kind: the id to start at (`id`, may be empty), the class (`class`) or the person's id
-    (`person`).
+    `at` is the parameter of the kind: the id to start at (`id`, may be empty), the group of photos (`class`, one of
+    `label_groups`) or the person's id (`person`).
     """
 
     kind: str = "suspicion"
@@ -44,7 +46,7 @@ def order_of(manifest: ManifestRows, queue: Queue) -> np.ndarray:
     if queue.kind == "id":
         return all_people[bisect_left(manifest.people, queue.at) :]
     if queue.kind == "class":
-        chosen = np.flatnonzero(_has_class(manifest, int(queue.at)))
+        chosen = np.flatnonzero(_has_label(manifest, queue.at))
         return chosen[np.argsort(ranks(manifest)[chosen], kind="stable")]
     if queue.kind == "person":
         return np.array([number_of(manifest, queue.at)])
@@ -77,7 +79,34 @@ def rank_text(rank: int, people: int) -> str:
     return f"suspect {rank:,} of {people:,}" if rank < _UNRANKED else ""
 
 
-def _has_class(manifest: ManifestRows, class_id: int) -> np.ndarray:
-    """Return for each person (P,) whether they have a photo of a class."""
-    found = pc.fill_null(pc.equal(manifest.column("class_id"), class_id), False).to_numpy()[manifest.row_numbers]
+def label_groups(manifest: ManifestRows) -> dict[str, str]:
+    """Return the groups of photos that exist, by all labels together and by each task, unknown labels among them.
+
+    The names are those of the page, such as "worn, male, <30" or "Gender: unknown"; the keys are field and code.
+    """
+    labels, photos = _labels(manifest)
+    names = {}
+    for grouping in groupings(labels, photos, manifest.cuts, with_unlabelled=True):
+        prefix = "" if grouping.field == TOGETHER else f"{grouping.title}: "
+        found = np.unique(grouping.codes(labels)[photos]).tolist()
+        for code in sorted(found, key=lambda code: (code == UNKNOWN, code)):
+            names[f"{grouping.field}:{code}"] = f"{prefix}{grouping.name_of(code)}"
+    return names
+
+
+def _labels(manifest: ManifestRows) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the codes of the labels of all rows (N,), and which rows are photos (N,)."""
+    is_photo = ~manifest.column("is_synthetic").to_numpy()
+    return {task: label_codes(manifest.table, task) for task in TASKS}, is_photo
+
+
+def _has_label(manifest: ManifestRows, at: str) -> np.ndarray:
+    """Return for each person (P,) whether they have a photo of a group, one of `label_groups`."""
+    field, _, code = at.partition(":")
+    labels, photos = _labels(manifest)
+    found = np.zeros(manifest.table.num_rows, bool)
+    for grouping in groupings(labels, photos, manifest.cuts, with_unlabelled=True):
+        if grouping.field == field:
+            found = grouping.codes(labels) == int(code)
+    found = found[manifest.row_numbers]
     return np.logical_or.reduceat(found, manifest.starts[:-1]) if len(manifest.people) else np.empty(0, bool)

@@ -12,11 +12,10 @@ from curation_app.images import ManifestRows
 from curation_app.review.component import review_component
 from curation_app.review.context import ReviewContext, open_review_context
 from curation_app.review.leases import ALL_ANNOTATORS, read_annotators_per_person, write_annotators_per_person
-from curation_app.review.order import KINDS, Queue, is_ranked
+from curation_app.review.order import KINDS, Queue, is_ranked, label_groups
 from curation_app.review.session import ReviewSession
 from curation_app.shell import AppContext
 from data_manifests.errors import ManifestError
-from data_manifests.taxonomy import class_names
 from data_manifests.versions import Store
 
 _COMPONENT = "review"
@@ -65,7 +64,7 @@ def _on_more() -> None:
 
 def _choose_queue(manifest: ManifestRows) -> Queue:
     """Draw the choice of the queue, which is also in the page's address."""
-    left, right, _ = st.columns([2, 3, 4], vertical_alignment="bottom")
+    left, right, _ = st.columns([2, 4, 3], vertical_alignment="bottom")
     kinds = list(KINDS)
     asked = st.query_params.get("queue", "suspicion")
     kind = left.selectbox(
@@ -89,16 +88,23 @@ def _choose_queue(manifest: ManifestRows) -> Queue:
 def _choose_parameter(manifest: ManifestRows, kind: str, column: Any) -> str:
     asked = st.query_params.get("at", "")
     if kind == "class":
-        names = class_names(manifest.cuts)
-        index = int(asked) if asked.isdecimal() and int(asked) < len(names) else 0
-        chosen = column.selectbox("Class", names, index=index, label_visibility="collapsed")
-        return str(names.index(chosen))
+        names = _label_groups(manifest, str(shell.current_store().workspace), manifest.version.pinned)
+        index = list(names).index(asked) if asked in names else 0
+        return column.selectbox(
+            "Label", list(names), index=index, format_func=names.__getitem__, label_visibility="collapsed"
+        )
     if kind in ("id", "person"):
         hint = "start at this id (empty: the first)" if kind == "id" else "person_id"
         return column.text_input("Id", asked, placeholder=hint, label_visibility="collapsed", key=f"at_{kind}").strip()
     if kind == "suspicion" and not is_ranked(manifest):
-        column.caption("This version has no audit, so the order is by id. Run: facecurate audit run REF")
+        ref = shell.escape_markdown(manifest.version.ref)
+        column.caption(f"No audit yet, so the order is by id. Run: `facecurate audit run {ref}`")
     return ""
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+def _label_groups(_manifest: ManifestRows, workspace: str, pinned: str) -> dict[str, str]:
+    return label_groups(_manifest)
 
 
 def _choose_annotators_per_person(context: AppContext) -> int:

@@ -192,13 +192,18 @@ class ReviewView {
 
   drawStrip(pictures) {
     const strip = this.$("strip");
+    const isSingle = this.shown?.shots.length === 1;
     strip.style.setProperty("--shots", Math.min(Math.max(pictures.length, 1), 7));
+    strip.style.setProperty("--shape", medianShape(pictures));
     strip.classList.toggle("few", pictures.length < 4);
+    this.$("review").classList.toggle("single", isSingle);
     strip.replaceChildren(
       ...(this.shown?.shots ?? []).map((shot, index) => {
         const figure = element("figure", shot.suspect ? "suspect" : "");
         const caption = element("figcaption");
-        caption.append(element("kbd", "", index < 7 ? String(index + 1) : "·"), element("span", "", shot.name));
+        if (!isSingle) caption.append(element("kbd", "", index < 7 ? String(index + 1) : "·"));
+        caption.append(element("span", "", shot.name));
+        caption.hidden = isSingle && isRepeated(shot.name, this.shown.id);
         const frame = element("div", "frame");
         const picture = pictures[index];
         frame.append(typeof picture === "string" ? element("p", "problem", picture) : picture);
@@ -229,11 +234,12 @@ class ReviewView {
       const { given, suggest, notes } = this.shown.shots[index];
       figure.classList.toggle("chosen", index === this.chosen);
       figure.classList.toggle("excluded", labels.exclude === "true");
-      const texts = [changeElement(given.mask, labels.mask)];
+      const isInPanel = this.shots.length === 1 && given.mask === labels.mask;
+      const texts = isInPanel ? [] : [changeElement(given.mask, labels.mask, "mask unknown")];
       if (suggest.mask && suggest.mask !== labels.mask) texts.push(element("em", "", `predicted ${suggest.mask}`));
       if (labels.exclude === "true") texts.push(element("em", "", "excluded"));
-      if (this.isMixed("gender")) texts.push(changeElement(given.gender, labels.gender));
-      if (this.isMixed("age")) texts.push(changeElement(given.age, labels.age, this.ageText));
+      if (this.isMixed("gender")) texts.push(changeElement(given.gender, labels.gender, "gender unknown"));
+      if (this.isMixed("age")) texts.push(changeElement(given.age, labels.age, "age unknown", this.ageText));
       for (const note of notes) texts.push(element("em", "", note));
       figure.lastElementChild.replaceChildren(...texts);
     });
@@ -247,7 +253,7 @@ class ReviewView {
     }
     this.yearsButton.lastElementChild.replaceChildren(
       this.typedAge === null
-        ? changeElement(given?.age ?? "", labels.age ?? "", this.ageText)
+        ? changeElement(given?.age ?? "", labels.age ?? "", "type years", this.ageText)
         : element("b", "typing", `${this.typedAge}▏`),
     );
     this.excludeButton.lastElementChild.textContent = labels.exclude === "true" ? "include again" : "exclude";
@@ -260,7 +266,9 @@ class ReviewView {
       if (isOpen) group.append(element("em", "", suggestion.text));
     }
     this.suggestionButton.disabled = !this.openSuggestions().length;
-    this.$("mask").querySelector("label").textContent = `Shot ${this.chosen + 1}`;
+    const titles = { gender: "Gender", age: "Age", mask: this.shots.length > 1 ? `Shot ${this.chosen + 1}` : "Mask" };
+    for (const [field, title] of Object.entries(titles))
+      this.$(field).querySelector("label").textContent = labels[field] ? title : `${title}: unknown`;
   }
 
   isMixed(field) {
@@ -505,12 +513,27 @@ function decode(picture) {
   return image;
 }
 
-// "given → now", or the value alone where nothing was changed
-function changeElement(given, now, text = (value) => value) {
+// "given → now", or the value alone where nothing was changed; `unknown` stands for a label that is not known.
+function changeElement(given, now, unknown, text = (value) => value) {
   const box = element("span", "label");
-  if (given !== now) box.append(element("s", "", text(given) || "no label"));
-  box.append(element(given === now ? "span" : "b", "", text(now) || "no label"));
+  if (given !== now && given) box.append(element("s", "", text(given)));
+  if (now) box.append(element(given === now ? "span" : "b", "", text(now)));
+  else box.append(element("i", "", unknown));
   return box;
+}
+
+// Whether a photo's file name says nothing that the person's id does not.
+function isRepeated(name, id) {
+  return name.includes(id) || id.includes(name);
+}
+
+// Width divided by height of the median picture.
+function medianShape(pictures) {
+  const shapes = pictures
+    .filter((picture) => picture.naturalWidth)
+    .map((picture) => picture.naturalWidth / picture.naturalHeight)
+    .sort((a, b) => a - b);
+  return shapes.length ? shapes[shapes.length >> 1].toFixed(3) : 0.75;
 }
 
 function firstSuspect(person) {

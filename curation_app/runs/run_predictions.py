@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation_app.tiles import UNKNOWN, Predictions
+from curation_app.tiles import Predictions
 from data_manifests.errors import ManifestError
-from pipeline.runs import Run
+from data_manifests.labels import TASKS, UNKNOWN
+from data_manifests.taxonomy import split_class_id
+from pipeline.runs import Run, section
 from reporting.mistakes import MISTAKE_COLUMNS, worst_mistakes
 
 
@@ -29,7 +31,7 @@ def mistakes_of(run: Run, limit: int) -> list[Mapping[str, Any]]:
 
 
 def predictions_for(run: Run, sample_ids: pa.ChunkedArray) -> Predictions:
-    """Return the predictions of a run for the rows (N,) of a version.
+    """Return the predictions of a run for the rows (N,) of a version, of the tasks that its head predicts.
 
     Raises StageError if the run has no predictions, ManifestError if it predicted none of the rows.
     """
@@ -43,4 +45,12 @@ def predictions_for(run: Run, sample_ids: pa.ChunkedArray) -> Predictions:
         )
     classes = np.append(table["predicted"].to_numpy().astype(np.int8), np.int8(UNKNOWN))[place]
     confidence = np.append(table["confidence"].to_numpy().astype(np.float32), np.float32("nan"))[place]
-    return Predictions(classes, confidence)
+    by_task = dict(zip(TASKS, split_class_id(classes), strict=True))
+    labels = {task: np.where(classes == UNKNOWN, UNKNOWN, by_task[task]) for task in tasks_of(run)}
+    return Predictions(labels, confidence)
+
+
+def tasks_of(run: Run) -> tuple[str, ...]:
+    """Return the tasks that a run's head predicts: those that `model.head` names, else all three."""
+    names = str(section(run.settings(), "model").get("head", "")).split("+")
+    return tuple(task for task in TASKS if task in names) or TASKS

@@ -22,6 +22,7 @@ from curation_app.tiles.component import (
     handle_saves,
     show_tiles,
 )
+from curation_app.tiles.grouping import TASK_TITLES, TOGETHER, Grouping, display_label, groupings
 from curation_app.tiles.photos import (
     THUMBNAIL_PX,
     annotator_log,
@@ -36,8 +37,6 @@ from curation_app.tiles.photos import (
     why_not,
 )
 from curation_app.tiles.selection import (
-    FIELDS,
-    UNKNOWN,
     Labels,
     Predictions,
     counts,
@@ -48,15 +47,16 @@ from curation_app.tiles.selection import (
 
 __all__ = [
     "EXCLUDE",
-    "FIELDS",
     "INCLUDE",
     "KEEP",
     "LABELS",
     "SAME",
+    "TASK_TITLES",
     "THUMBNAIL_PX",
-    "UNKNOWN",
+    "TOGETHER",
     "Action",
     "Group",
+    "Grouping",
     "Labels",
     "Page",
     "Predictions",
@@ -67,8 +67,10 @@ __all__ = [
     "confirm_labels",
     "counts",
     "current_page",
+    "display_label",
     "enlarged_picture",
     "enlarged_sample",
+    "groupings",
     "handle_saves",
     "in_order",
     "labels",

@@ -14,7 +14,7 @@ import streamlit as st
 
 from curation_app import shell
 from curation_app.annotations import log_path
-from curation_app.images import ManifestRows, Thumbnail, load_thumbnails, prefetch_thumbnails
+from curation_app.images import ManifestRows, Thumbnail, load_thumbnails, photo_title, prefetch_thumbnails
 from curation_app.shell import AppContext
 from curation_app.tiles.actions import Action, Row, action_records, group_action_records, text_of, verdict
 from curation_app.tiles.component import Tile, save_prefix
@@ -140,7 +140,7 @@ def tile_of(row: Row, picture: Thumbnail, own: AnnotatorLog, context: AppContext
         "w": picture.width_px,
         "h": picture.height_px,
         "problem": picture.problem,
-        "head": f"{row['person_id']} · {row['shot'] or '–'}",
+        "head": photo_title(row),
         "label": label_text(row, context),
         "hint": hint,
         "verdict": verdict(row, own, context.manifest.cuts),
@@ -150,12 +150,15 @@ def tile_of(row: Row, picture: Thumbnail, own: AnnotatorLog, context: AppContext
 
 
 def label_text(row: Row, context: AppContext) -> str:
-    """Return labels such as "female 45 · worn"; the class where the age is not known, a dash without a label."""
-    age = row["age"] if row["age"] is not None else None
-    if age is None and row["age_class"] is not None:
+    """Return the known labels of a row, such as "female 45 · worn" or "<30"; "no label" if there are none."""
+    age = "" if row["age"] is None else str(row["age"])
+    if not age and row["age_class"] is not None:
         age = context.manifest.cuts.display_names[row["age_class"]]
-    mask = text_of("mask", row["mask"], context.manifest.cuts) if row["mask"] else "–"
-    return f"{row['gender'] or '–'} {'–' if age is None else age} · {mask}"
+    if age.isdecimal() and not row["gender"]:
+        age = f"age {age}"
+    mask = text_of("mask", row["mask"], context.manifest.cuts) if row["mask"] else ""
+    person = " ".join(part for part in (row["gender"], age) if part)
+    return " · ".join(part for part in (person, mask) if part) or "no label"
 
 
 def review_link(context: AppContext, person: str) -> str:

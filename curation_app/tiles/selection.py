@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,21 +11,19 @@ import pyarrow.compute as pc
 
 from curation_app.images import ManifestRows
 from data_manifests.corrections import EXCLUSION_COLUMNS, AnnotatorLog, excluded_by
-from data_manifests.schema import LABELS, USABLE
-from data_manifests.taxonomy import GENDERS, MASKS, age_class_of, split_class_id
-
-FIELDS = ("class", *LABELS)  # fields that photos can be chosen by; class is all three together
-UNKNOWN = -1  # no label, no suggestion, no prediction
+from data_manifests.labels import TASKS, UNKNOWN, label_codes
+from data_manifests.schema import USABLE
+from data_manifests.taxonomy import GENDERS, MASKS, age_class_of
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of all rows (N,) of a version as numbers, `UNKNOWN` where there is none.
+    """Labels of all rows (N,) of a version as codes, `UNKNOWN` where there is none.
 
-    `labelled`, `suggested`: by field, int8. `scores`: by field, float32, the probability that the label is correct; NaN
+    `labelled`, `suggested`: by task, int8. `scores`: by task, float32, the probability that the label is correct; NaN
     where the audit has no score. `usable` (N,): rows with a picture, neither failed nor excluded. `rejected` (N,): rows
     that a correction excluded. `real` (N,): photos, not synthetic. `by_id`: row numbers of all photos, by person and
-    shot.
+    shot. `is_audited`: the audit has run on the version or an ancestor.
     """
 
     labelled: Mapping[str, np.ndarray]
@@ -35,32 +33,25 @@ class Labels:
     rejected: np.ndarray
     real: np.ndarray
     by_id: np.ndarray
+    is_audited: bool
 
     @property
     def shown(self) -> np.ndarray:
         """Usable photos (N,)."""
         return self.real & self.usable
 
-    @property
-    def is_audited(self) -> bool:
-        """True if the audit has scored any label."""
-        return not all(np.isnan(score).all() for score in self.scores.values())
+    def suspicion(self, tasks: Sequence[str]) -> np.ndarray:
+        """Return how suspect the labels of these tasks are (N,), higher first; NaN without a score."""
+        return -np.fmin.reduce([self.scores[task] for task in tasks])
 
 
 def labels_of(manifest: ManifestRows) -> Labels:
     """Return the labels of a version's rows."""
     table = manifest.table
-    scores = {
-        field: pc.fill_null(table[f"{field}_label_score"], np.nan).to_numpy().astype(np.float32) for field in LABELS
-    }
-    scores["class"] = np.fmin.reduce(list(scores.values()))
+    scores = {task: pc.fill_null(table[f"{task}_label_score"], np.nan).to_numpy().astype(np.float32) for task in TASKS}
+    has_scores = not all(np.isnan(score).all() for score in scores.values())
     return Labels(
-        labelled={
-            "class": _numbers(table["class_id"]),
-            "mask": _indices(table["mask"], MASKS),
-            "gender": _indices(table["gender"], GENDERS),
-            "age": _numbers(table["age_class"]),
-        },
+        labelled={task: label_codes(table, task).astype(np.int8) for task in TASKS},
         suggested={
             "mask": _indices(table["suggested_mask"], MASKS),
             "gender": _indices(table["suggested_gender"], GENDERS),
@@ -71,6 +62,7 @@ def labels_of(manifest: ManifestRows) -> Labels:
         rejected=_excluded_by_correction(manifest),
         real=~table["is_synthetic"].to_numpy(),
         by_id=manifest.row_numbers,
+        is_audited=has_scores or table["audit_rank"].null_count < len(table),
     )
 
 
@@ -95,18 +87,10 @@ def _indices(values: pa.ChunkedArray, allowed: tuple[str, ...]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A network's predictions for the rows (N,) of a version: classes (int8, `UNKNOWN` for none) and confidence."""
+    """A network's predictions for the rows (N,) of a version: labels by task (int8, `UNKNOWN` for none), confidence."""
 
-    classes: np.ndarray
+    labels: Mapping[str, np.ndarray]
     confidence: np.ndarray
-
-    def of(self, field: str) -> np.ndarray:
-        """Return the predicted value (N,) of a field."""
-        if field == "class":
-            return self.classes
-        mask, gender, age = split_class_id(self.classes)
-        values = {"mask": mask, "gender": gender, "age": age}[field]
-        return np.where(self.classes == UNKNOWN, UNKNOWN, values)
 
 
 def counts(values: np.ndarray, where: np.ndarray, size: int) -> list[int]:

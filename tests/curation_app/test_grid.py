@@ -111,9 +111,9 @@ def test_missing_audit_names_the_command_to_run(store: Store, monkeypatch: pytes
     assert len(tiles_data(bench)["tiles"]) == 5
     for show in ("suspected", "duplicates"):
         bench.segmented_control[0].set_value(show).run()
-        assert "python \\-m audit run people@1" in texts(bench)
+        assert "facecurate audit run people@1" in texts(bench)
     bench.segmented_control[0].set_value("predicted").run()
-    assert "python \\-m train fit people@1" in texts(bench)
+    assert "facecurate train fit people@1" in texts(bench)
     bench.segmented_control[0].set_value("excluded").run()
     assert tiles_data(bench)["empty"] == "No correction has excluded a photo from this version."
 
@@ -134,5 +134,5 @@ def test_differing_predictions_are_shown_most_confident_first(store: Store, monk
     bench.selectbox(key="grid field predicted").set_value("gender").run()
     bench.selectbox(key="grid value predicted gender").set_value(1).run()
     assert [tile["id"] for tile in tiles_data(bench)["tiles"]] == [ids[3], ids[1]]
-    bench.toggle(key="grid differ").set_value(False).run()
+    bench.selectbox(key="grid differ").set_value("all photos").run()
     assert tiles_data(bench)["total"] == 2 + 7  # and the woman

@@ -73,7 +73,7 @@ def test_a_deleted_picture_is_told_and_the_rest_works(
 
 
 def test_no_manifest_and_a_broken_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "python \\-m data\\_manifests ingest" in texts(open_page("overview", store, "", monkeypatch))
+    assert "facecurate ingest" in texts(open_page("overview", store, "", monkeypatch))
     store.write("faces", manifest([photo("a")]), "test")
     file = store.resolve("faces@1")
     file.chmod(0o644)
@@ -100,4 +100,4 @@ def test_an_unknown_root_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) 
     store.write("faces", manifest([photo("a")]), "test")
     told = texts(press(open_page("overview", store, "faces@1", monkeypatch), "Measure 1 image"))
     assert "is not in" in told
-    assert "python \\-m data\\_manifests root faces FOLDER" in told
+    assert "facecurate root faces FOLDER" in told

@@ -57,7 +57,7 @@ def test_queue_is_kept_in_the_address(store: Store, monkeypatch: pytest.MonkeyPa
     assert first(bench) == "p007"
     assert (bench.query_params["queue"], bench.query_params["at"]) == ("id", "p007")
     bench.selectbox[0].set_value("class").run()
-    bench.selectbox[1].set_value("worn male >=60").run()
+    bench.selectbox[1].set_value("class:2").run()
     assert first(bench) == "p002"
     bench.selectbox[0].set_value("unseen").run()
     assert first(bench) == "p000"

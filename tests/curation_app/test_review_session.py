@@ -35,8 +35,8 @@ def test_orders_of_people(rows: ManifestRows) -> None:
     assert ids(Queue("id", "p0021")) == "3 4 5"
     assert ids(Queue("id")) == "0 1 2 3 4 5"
     assert ids(Queue("person", "p003")) == "3"
-    assert ids(Queue("class", "4")) == "4 1"  # worn, female, middle: of both women of 40, the suspect first
-    assert ids(Queue("class", "3")) == ""
+    assert ids(Queue("class", "class:4")) == "4 1"  # worn, female, middle: of both women of 40, the suspect first
+    assert ids(Queue("class", "class:3")) == ""
 
 
 def test_unknown_person_or_order_is_refused(rows: ManifestRows) -> None:

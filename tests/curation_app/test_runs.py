@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -18,8 +19,9 @@ from streamlit.testing.v1 import AppTest
 
 from curation_app.runs.run_predictions import mistakes_of, predictions_for
 from curation_app.runs.run_table import recipe_text
-from curation_app.tiles.selection import UNKNOWN
 from data_manifests.errors import ManifestError
+from data_manifests.labels import TASKS, UNKNOWN
+from data_manifests.taxonomy import split_class_id
 from data_manifests.versions.store import Store
 from pipeline.runs import list_runs
 from reporting.mistakes import worst_mistakes
@@ -96,13 +98,15 @@ def test_predictions_are_found_by_sample_id(store: Store) -> None:
     said = predictions_for(run, pc.take(table["sample_id"], [3, 0]))
     by_id = {row["sample_id"]: row for row in pq.read_table(run.path / "predictions.parquet").to_pylist()}
     ids = [table["sample_id"][at].as_py() for at in (3, 0)]
-    assert said.classes.tolist() == [by_id[name]["predicted"] for name in ids]
+    assert [*zip(*(said.labels[task].tolist() for task in TASKS), strict=True)] == [
+        tuple(part.item() for part in split_class_id(np.array(by_id[name]["predicted"]))) for name in ids
+    ]
     with pytest.raises(ManifestError, match="none of this one"):
         predictions_for(run, pc.binary_join_element_wise(table["sample_id"], "x", ""))
     half = pc.if_else(pc.equal(table["sample_id"], ids[0]), "unknown", table["sample_id"])
     part = predictions_for(run, half)
-    assert part.classes[3] == UNKNOWN == part.of("mask")[3]
-    assert (part.of("gender")[:3] == part.classes[:3] // 3 % 2).all()
+    assert {part.labels[task][3] for task in TASKS} == {UNKNOWN}
+    assert UNKNOWN not in part.labels["gender"][:3]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,7 @@ def test_a_version_that_was_written_anew_is_not_taken_for_the_one_trained_on(
 
 def test_no_runs_says_what_to_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(store.workspace / "runs")
-    assert "python \\-m train fit REF" in texts(open_page("runs", store, "drawn@1", monkeypatch))
+    assert "facecurate train fit REF" in texts(open_page("runs", store, "drawn@1", monkeypatch))
 
 
 def test_the_newest_run_comes_first_and_the_address_chooses(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

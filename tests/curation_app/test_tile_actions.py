@@ -45,7 +45,9 @@ def test_most_suspect_first_and_unscored_last(store: Store) -> None:
     rows = in_order(labels, men, -labels.scores["gender"])
     order = list(dict.fromkeys(version_rows.column("person_id").take(pa.array(rows)).to_pylist()))
     assert order == ["p000", "p002", "p005", "p003"]
-    by_age = in_order(labels, men, -labels.scores["class"])  # of all labels together, the worst counts
+    by_age = in_order(
+        labels, men, labels.suspicion(("mask", "gender", "age"))
+    )  # of all labels together, the worst counts
     assert version_rows.column("person_id")[int(by_age[0])].as_py() == "p003"
     by_id = in_order(labels, men, None)
     assert version_rows.column("person_id").take(pa.array(by_id)).to_pylist() == sorted(
