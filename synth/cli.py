@@ -7,17 +7,19 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 
 import click
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from data_manifests.command_line import echo_json, ledger_line, open_store, parse_settings
+from data_manifests.command_line import echo_json, echo_next, ledger_line, open_store, parse_settings
 from data_manifests.corrections import append_corrections, read_corrections
 from data_manifests.errors import ConfigError
 from data_manifests.versions import write_atomic
 from pipeline.settings import load_settings
+from synth.next_command import after_plan, after_verification
 from synth.plan import Plan, make_plan, read_plan, run_plan
 from synth.settings import SynthSettings
 
@@ -50,6 +52,7 @@ def demo(out: Path, persons: int, seed: int) -> None:
         truth = write_demo(out, persons, seed, bar.update, pool.map)
         bar.update(persons - bar.n)  # if the same demo exists already
     click.echo(truth.line())
+    echo_next(f"facecurate ingest {quote(str(out))} --layout profiles --name demo")
 
 
 @cli.command()
@@ -67,6 +70,7 @@ def review(ref: str, truth: Path, out: Path) -> None:
     new = [correction for correction in corrections if correction.correction_id not in known]
     append_corrections(out, new)
     click.echo(f"{len(corrections)} labels of {ref} are wrong; wrote {len(new)} new corrections to {out}")
+    echo_next(f"facecurate apply {quote(ref)} {quote(str(out))}")
 
 
 @cli.command()
@@ -85,9 +89,9 @@ def plan(ref: str, config: Path | None, out: Path | None, as_json: bool, setting
         return
     for note in planned.notes:
         click.echo(note)
-    if out:
-        command = f"facecurate synth run {ref} --plan {out}"
-        click.echo(f"wrote {len(planned.table)} planned images to {out}; run it with: {command}")
+    click.echo(f"{len(planned.table):,} images planned" + (f"; wrote {out}" if out else ""))
+    words = [*(["--config", str(config)] if config else []), *(["--plan", str(out)] if out else []), *settings]
+    echo_next(after_plan(ref, planned, words))
 
 
 @cli.command()
@@ -113,6 +117,8 @@ def run(
     if tag:
         store.tag(result.version.ref, tag)
     click.echo(ledger_line(result.version))
+    made = result.planned > result.failed
+    echo_next(f"facecurate {'synth gallery' if made else 'train fit'} {quote(result.version.ref)}")
 
 
 @cli.command()
@@ -139,6 +145,7 @@ def verify(ref: str, regenerate: bool, realism: bool, as_json: bool) -> None:
         summary = f"{found.rows} synthetic rows{again}: {len(found.problems)} problems"
         for line in (*([measured.line()] if measured else []), *found.counts, *found.problems, summary):
             click.echo(line)
+        echo_next(after_verification(ref, found))
     sys.exit(1 if found.problems else 0)
 
 
@@ -171,6 +178,9 @@ def age_report(ref: str, config: Path | None, people: int | None, folds: int, se
     )
     for line in result.lines():
         click.echo(line)
+    if ages.method == "none":
+        settings = (*settings, "ages.method=prototypes")
+    echo_next(" ".join(map(quote, ["facecurate", "synth", "plan", ref, *settings])))
 
 
 @cli.command()
@@ -187,6 +197,7 @@ def gallery(ref: str, out: Path | None) -> None:
     folder = out or store.workspace / "gallery" / f"{manifest.version.name}-{manifest.version.number}"
     paths = write_gallery(store, manifest, folder)
     click.echo(f"wrote {len(paths)} sheets to {folder}")
+    echo_next(f"facecurate synth verify {quote(ref)}")
 
 
 @cli.command()
@@ -228,8 +239,9 @@ def images(
     result = run_images(src, out, masks, placements, seed=seed, templates=templates, jobs=jobs)
     for line in result.lines(out):
         click.echo(line)
+    echo_next(f"facecurate doctor {quote(str(out))}")
 
 
 def _plan(ref: str, settings: SynthSettings) -> Plan:
     manifest = open_store().read(ref)
-    return make_plan(manifest.table, settings, manifest.cuts)
+    return make_plan(manifest.table, settings, manifest.cuts, manifest.version.ref)

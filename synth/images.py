@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from data_manifests.errors import BackendError, StageError
 from pipeline.executor import WorkerDied, map_records
 from pipeline.faces import LocatedFace, make_locator, require_landmarks
 from pipeline.photos import SUFFIXES, checked_folders, find_pictures, load_rgb, save_rgb, write_report
+from pipeline.progress import announce, show_progress
 from pipeline.results import ResultCache, open_results
 from synth.mask_choices import UNMASKED, MaskRequest, MaskRequests
-from synth.masks import Scene, UserTemplate, compose, load_templates, measure_scene
+from synth.masks import MIN_INSIDE_SHARE, Composite, Scene, UserTemplate, compose, load_templates, measure_scene
 
 REPORT, RESULTS = "synth.csv", ".results.sqlite"
 PARTS = ("nose", "mouth", "chin")
@@ -113,27 +113,20 @@ def _make_missing(
     cache: ResultCache, requests: MaskRequests, src: Path, out: Path, templates: Path | None, jobs: int, executor: str
 ) -> tuple[int, set[str]]:
     """Make the missing outputs. Return their number, and the photos on which a worker process died."""
-    started: list[str] = []
+    files = show_progress(requests.files, "look for earlier results", len(requests.files))
+    todo = [job for file in files if (job := _missing(cache, out, file, requests.for_file(file)))]
+    left = sum(len(job.requests) for job in todo)
+    announce(f"masks: {left:,} images to make from {len(todo):,} photos; now the face detector is loaded")
     made, died = 0, set()
-
-    def todo() -> Iterator[PhotoJob]:
-        for file in requests.files:
-            job = _missing(cache, out, file, requests.for_file(file))
-            if job:
-                started.append(file)
-                yield job
-            bar.update(requests.per_photo - (len(job.requests) if job else 0))
-
-    with tqdm(total=len(requests.files) * requests.per_photo, desc="masks", unit="img") as bar:
-        make = partial(make_masker, src, out, templates)
-        for index, results in map_records(make, todo(), jobs=jobs, executor=executor):
-            if isinstance(results, WorkerDied):
-                died.add(started[index])  # not kept: more memory or another library version may succeed
-                continue
-            for key, result in results:
-                cache.put(key, result)
-            made += len(results)
-            bar.update(len(results))
+    make = partial(make_masker, src, out, templates)
+    done = map_records(make, todo, jobs=jobs, executor=executor) if todo else ()
+    for index, results in show_progress(done, "masks", len(todo)):
+        if isinstance(results, WorkerDied):
+            died.add(todo[index].file)  # not kept: more memory or another library version may succeed
+            continue
+        for key, result in results:
+            cache.put(key, result)
+        made += len(results)
     return made, died
 
 
@@ -169,16 +162,41 @@ def _make(
     try:
         if request.mask == UNMASKED:
             return ok | asdict(save_rgb(picture, out, request.output))
-        done = compose(
-            picture, located.landmarks_xy, mask_type=request.mask, placement=request.placement, seed=request.seed,
-            templates=own, scene=scene,
-        )  # fmt: skip
+        placement, done = _compose_fitting(request, picture, located, scene, own)
         saved = save_rgb(done.image, out, request.output)
     except Exception as error:
         return _failed(error) | n_faces
     covered = {f"{part}_covered_score": round(min(done.coverage[f"{part}_score"], 1.0), 4) for part in PARTS}
     parameters = json.dumps(done.parameters | {"landmarks_xy": np.round(located.landmarks_xy, 2).ravel().tolist()})
-    return ok | asdict(saved) | covered | {"recipe": parameters}
+    return ok | asdict(saved) | covered | {"recipe": parameters, "wear": placement}
+
+
+def _compose_fitting(
+    request: MaskRequest,
+    picture: np.ndarray,
+    located: LocatedFace,
+    scene: Scene,
+    own: Mapping[str, UserTemplate],
+) -> tuple[str, Composite]:
+    """Return the first placement of which the photo shows enough, and its composite. Raises StageError without one."""
+    refused: StageError | None = None
+    for placement in request.placements:
+        try:
+            done = compose(
+                picture, located.landmarks_xy, mask_type=request.mask, placement=placement, seed=request.seed,
+                templates=own, scene=scene,
+            )  # fmt: skip
+        except StageError as error:
+            refused = refused or error
+            continue
+        if done.inside_share >= MIN_INSIDE_SHARE:
+            return placement, done
+        refused = refused or StageError(
+            f"the photo shows {100 * done.inside_share:.0f} % of a mask placed as {placement}, too little to recognise "
+            f"it ({100 * MIN_INSIDE_SHARE:.0f} %). Leave more room around the face or choose another --placement."
+        )
+    assert refused is not None
+    raise refused
 
 
 def _failed(error: Exception) -> dict[str, Any]:
@@ -204,7 +222,7 @@ def _rows(cache: ResultCache, file: str, requests: tuple[MaskRequest, ...], died
     known = dict(cache.find([request.key for request in requests]))
     for request in requests:
         row: dict[str, object] = {
-            "file": file, "mask": request.mask, "wear": request.placement, "seed": request.seed,
+            "file": file, "mask": request.mask, "wear": request.placements[0], "seed": request.seed,
         }  # fmt: skip
         result = known.get(request.key)
         if result is None:

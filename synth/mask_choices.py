@@ -19,12 +19,13 @@ from data_manifests.errors import ConfigError, StageError, must_be_one_of
 from data_manifests.versions import file_sha256
 from pipeline.faces import locator_version
 from pipeline.photos import output_names
-from synth.masks import INCORRECT_PLACEMENTS, MASK_TYPES, PLACEMENTS, TYPES, UserTemplate, sample_placement
+from synth.masks import INCORRECT_PLACEMENTS, MASK_TYPES, PLACEMENTS, TYPES, UserTemplate, order_placements
 from synth.masks import VERSION as MASKS_VERSION
 from synth.seeds import derive_seed
 
 UNMASKED = "none"
 """The name for a photo without a mask, which is still read, located and encoded like the masked ones."""
+_NO_PLACEMENT: tuple[str, ...] = ("",)
 
 
 def mask_type_choices(templates: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
@@ -58,19 +59,22 @@ def sample_mask_type(types: Sequence[str], rng: np.random.Generator) -> str:
     return types[int(rng.choice(len(types), p=shares / shares.sum()))]
 
 
-def _sample(types: tuple[str, ...], placements: tuple[str, ...], seed: int) -> tuple[str, str]:
-    """Draw one type and one placement by the seed."""
+def _sample(types: tuple[str, ...], placements: tuple[str, ...], seed: int) -> tuple[str, tuple[str, ...]]:
+    """Draw one type and an order of placements by the seed."""
     rng = np.random.default_rng(seed)
-    return sample_mask_type(types, rng), sample_placement(placements, rng)
+    return sample_mask_type(types, rng), tuple(order_placements(placements, rng))
 
 
 @dataclass(frozen=True)
 class MaskRequest:
-    """One output image of a photo: its name, mask type (or UNMASKED), placement and seed."""
+    """One output image of a photo: its name, mask type (or UNMASKED), placements and seed.
+
+    The first of `placements` of which the photo shows enough is drawn; a tight crop shows little of a mask on the neck.
+    """
 
     output: str
     mask: str
-    placement: str
+    placements: tuple[str, ...]
     seed: int
     key: str  # of the kept result
 
@@ -115,11 +119,12 @@ class MaskRequests:
         sha256, requests = self._sha256[file], []
         for name, (mask_name, placement_name) in zip(self._names(file), self._pairs, strict=True):
             seed = derive_seed(self._seed, file, mask_name, placement_name)
-            mask, placement = mask_name, placement_name
-            if mask_name != UNMASKED:
-                mask, placement = _sample(self._masks[mask_name], self._placements[placement_name], seed)
+            if mask_name == UNMASKED:
+                mask, placements = UNMASKED, _NO_PLACEMENT
+            else:
+                mask, placements = _sample(self._masks[mask_name], self._placements[placement_name], seed)
             template_sha256 = self._own[mask].sha256 if mask in self._own else ""
-            parts = [sha256, self._version, mask, template_sha256, placement, seed, name]
+            parts = [sha256, self._version, mask, template_sha256, placements, seed, name]
             key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
-            requests.append(MaskRequest(name, mask, placement, seed, key))
+            requests.append(MaskRequest(name, mask, placements, seed, key))
         return tuple(requests)

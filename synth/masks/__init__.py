@@ -7,6 +7,7 @@ for byte. `load_templates` reads a folder of a user's own masks for `compose(tem
 """
 
 from synth.masks.compose import MIRROR_INDEX, Composite, Scene, compose, measure_scene, render_mask
+from synth.masks.fabric import MIN_INSIDE_SHARE, order_placements, sample_fitting_placement
 from synth.masks.fitting import measure_face
 from synth.masks.parameters import VERSION
 from synth.masks.placement import INCORRECT_PLACEMENTS, PLACEMENTS, check_coverage, sample_placement
@@ -16,6 +17,7 @@ from synth.masks.user_templates import UserTemplate, keep_template, load_kept_te
 __all__ = [
     "INCORRECT_PLACEMENTS",
     "MASK_TYPES",
+    "MIN_INSIDE_SHARE",
     "MIRROR_INDEX",
     "PLACEMENTS",
     "TYPES",
@@ -30,6 +32,8 @@ __all__ = [
     "load_templates",
     "measure_face",
     "measure_scene",
+    "order_placements",
     "render_mask",
+    "sample_fitting_placement",
     "sample_placement",
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from data_manifests.errors import StageError
 from synth.masks.coverage import coverage_scores
 from synth.masks.drawing import Template, draw_template
+from synth.masks.fabric import fit_fabric
 from synth.masks.fitting import (
     NO_STRAPS,
     S_GRID,
@@ -23,16 +24,14 @@ from synth.masks.fitting import (
     ThinPlateSpline,
     check_no_folds,
     dense_map,
-    ear_points,
-    fit_hanging_patch,
-    fit_patch,
     hanging_straps,
     hide_behind_hair,
+    inside_share,
     measure_face,
     worn_straps,
 )
 from synth.masks.parameters import find_mask_type, sample_parameters
-from synth.masks.placement import HangingGeometry, WornGeometry, check_coverage
+from synth.masks.placement import check_coverage
 from synth.masks.shading import SceneLight, crop_region, measure_light, shade_and_blend, skin_likeness_at
 from synth.masks.types import MaskType
 from synth.masks.user_templates import UserTemplate
@@ -55,7 +54,8 @@ MIRROR_INDEX = np.array(
 class Composite:
     """A masked photo: `image` (H, W, 3) uint8 RGB, `alpha_roi` (h, w) float32 of fabric and straps in `roi_xyxy`.
 
-    `parameters` rebuild it with `render_mask`; `coverage` has the scores of nose, mouth and chin.
+    `parameters` rebuild it with `render_mask`; `coverage` has the scores of nose, mouth and chin; `inside_share` is the
+    share of the fabric within the picture, which is small for a mask on the neck of a tight crop.
     """
 
     image: U8
@@ -63,6 +63,7 @@ class Composite:
     parameters: dict[str, Any]
     coverage: dict[str, float]
     roi_xyxy: Roi
+    inside_share: float
 
     @property
     def alpha(self) -> F32:
@@ -156,7 +157,8 @@ def render_mask(
         done, both = np.asarray(cv2.flip(done, 1), np.uint8), np.asarray(cv2.flip(both, 1), np.float32)
         x0, x1 = image.shape[1] - x1, image.shape[1] - x0
     out[y0:y1, x0:x1] = done
-    return Composite(out, both, dict(parameters), coverage, (x0, y0, x1, y1))
+    share = inside_share(face.to_image_xy(patch), image.shape[:2])
+    return Composite(out, both, dict(parameters), coverage, (x0, y0, x1, y1), share)
 
 
 def _leans_left(points: Array) -> bool:
@@ -169,20 +171,16 @@ def _leans_left(points: Array) -> bool:
 def _fit(face: FaceGeometry, light: SceneLight, kind: MaskType, parameters: Mapping[str, Any]) -> tuple[Array, Straps]:
     """Return the patch (5, 9, 2), upright, and the straps, in image px."""
     width_px = float(parameters["strap_share"]) * face.scale_px
-    if parameters["wear"] == "hanging":
-        hang = HangingGeometry(**parameters["placement"])
-        if abs(face.yaw_deg) > 20:  # the far ear cannot be seen
-            hang = replace(hang, side=-1 if face.yaw_deg > 0 else 1)
-        patch = fit_hanging_patch(face, hang, ear_points(face, hang.side)[1])
+    patch, hang = fit_fabric(face, parameters)
+    if hang is not None:
         straps = hanging_straps(face, patch, kind, width_px, hang.side, hang.loop)
     else:
-        patch = fit_patch(face, WornGeometry(**parameters["placement"]))
         straps = worn_straps(face, patch, kind, width_px, float(parameters["strap_bow"]))
     check_no_folds(patch, face.scale_px)
     if kind.straps == "none":
         return patch, NO_STRAPS
     path = face.to_image_xy(straps.path_xy)
-    if parameters["wear"] != "hanging":
+    if hang is None:
         beard = light.bearded & (straps.path_xy[..., 1] > face.points_xy[51, 1])
         straps = hide_behind_hair(straps, skin_likeness_at(light, path), beard)
     return patch, replace(straps, path_xy=path)

@@ -3,6 +3,6 @@
 from synth.plan.execute import run_plan
 from synth.plan.plan_table import Plan, make_plan, read_plan
 from synth.plan.variation import vary
-from synth.plan.verify import verify
+from synth.plan.verify import Verification, verify
 
-__all__ = ["Plan", "make_plan", "read_plan", "run_plan", "vary", "verify"]
+__all__ = ["Plan", "Verification", "make_plan", "read_plan", "run_plan", "vary", "verify"]

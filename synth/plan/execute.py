@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_manifests.errors import StageError, must_be_one_of
 from data_manifests.schema import EXTRA_PREFIX
@@ -19,13 +20,13 @@ from data_manifests.taxonomy import SHOT_MASK, age_class_of, class_id_of
 from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, sample_id
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Result
-from synth.masks import TYPES, keep_template, load_templates
+from synth.masks import INCORRECT_PLACEMENTS, TYPES, keep_template, load_templates
 from synth.plan.age_mover_spec import describe_age_mover
 from synth.plan.plan_table import PLAN_COLUMNS
 from synth.plan.render_step import TEMPLATE, VERSION, render_step, templates_folder
 from synth.settings import SynthSettings
 
-_FROM_PARENT = ("person_id", "gender", "age", "split", "fold", "source_id")
+_FROM_PARENT = ("person_id", "gender", "age", "age_class", "split", "fold", "source_id")
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _new_rows(todo: pa.Table, results: list[Result], manifest: Manifest) -> pa.T
     }
     columns |= {name: todo.column(name) for name in _extras(manifest.table)}
     table = pa.table(columns)
-    age_class = age_class_of(table["age"], manifest.cuts)
+    age_class = pc.coalesce(age_class_of(table["age"], manifest.cuts), table["age_class"])  # known only as a class
     class_id = class_id_of(table["mask"], table["gender"], age_class)
     for name, values in (("age_class", age_class), ("class_id", class_id)):
         table = table.set_column(table.column_names.index(name), name, values)
@@ -132,7 +133,9 @@ def _new_rows(todo: pa.Table, results: list[Result], manifest: Manifest) -> pa.T
 
 def _new_row(record: dict[str, Any], result: Result) -> dict[str, Any]:
     made = result["status"] != "failed"
-    picture = result["picture"] or {"path": f"images/synth/not-made/{record['profile_id']}/{record['shot']}.jpg"}
+    shot, placement = record["shot"] or None, record["wear"]
+    mask = SHOT_MASK[shot] if shot else "incorrect" if placement in INCORRECT_PLACEMENTS else placement or "none"
+    picture = result["picture"] or {"path": f"images/synth/not-made/{record['profile_id']}/{shot or 'image'}.jpg"}
     row = {name: record[name] for name in _FROM_PARENT} | {
         "sample_id": sample_id(picture["path"], f"{record['profile_id']}/{record['shot']}", record["parent_id"]),
         "parent_id": record["parent_id"],
@@ -140,8 +143,8 @@ def _new_row(record: dict[str, Any], result: Result) -> dict[str, Any]:
         **{name: picture.get(name) for name in ("path", "sha256", "width_px", "height_px")},
         "profile_id": record["profile_id"],
         "age": record["age"] if record["to_age"] is None else record["to_age"],
-        "shot": record["shot"],
-        "mask": SHOT_MASK[record["shot"]],
+        "shot": shot,
+        "mask": mask,
         "label_source": "synth",
         "status": result["status"],
         "reason": result["reason"] or None,

@@ -1,8 +1,9 @@
 """The plan: a table with one row per image to make, which can be read, edited and run.
 
-A synthetic profile is one unmasked image, five worn masks of different types and one worn incorrectly, all of one real
-person of the train split. Its images inherit the person's labels, `person_id` and `split`. Where `to_age` is given, the
-face is first moved from `from_age` to that age, which is the age of the new row.
+Where all labels are known, images are made in synthetic profiles: one unmasked image, five worn masks of different
+types and one worn incorrectly, all of one real person of the train split. Elsewhere every image is made by itself, and
+its `shot` is empty. Images inherit the person's labels, `person_id` and `split`. Where `to_age` is given, the face is
+first moved from `from_age` to that age, which is the age of the new row.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import pandas as pd
 import pyarrow as pa
 
 from data_manifests.errors import ManifestError, StageError
+from data_manifests.labels import has_all_tasks
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
 from synth.ages import sample_target_age
-from synth.masks import sample_placement
-from synth.plan.goals import Goal, iter_goals
+from synth.masks import UserTemplate, load_templates, sample_fitting_placement, sample_placement
+from synth.plan import strata
+from synth.plan.goals import IMAGE, PROFILE, Goal, check_targets, profile_goals
+from synth.plan.sources import Allocation, Allocator, Sources, find_sources, select_faces
 from synth.seeds import derive_seed
 from synth.settings import SynthSettings
 
@@ -33,7 +37,7 @@ _COLUMN_TYPES: dict[str, Any] = dict.fromkeys(_TEXT_COLUMNS, str) | dict.fromkey
 
 @dataclass(frozen=True)
 class PlannedGoal:
-    """A goal and the number of profiles that the plan makes for it; `moved` of them have a moved age."""
+    """A goal and the number of units that the plan makes for it; `moved` of them have a moved age."""
 
     goal: Goal
     planned: int
@@ -41,16 +45,24 @@ class PlannedGoal:
     people: int  # of the goal's age class and gender with a usable photo
     max_profiles_per_person: int
 
+    @property
+    def after(self) -> int:
+        """What exists and is planned after this goal, in `goal.counted`s."""
+        return self.goal.before + self.planned * self.goal.per_unit
+
     def note(self) -> str:
-        """Return one line for a terminal: the planned profiles, and the reason if fewer than requested."""
-        line = f"{self.goal.name}: {self.planned} profiles planned from {self.people} people"
+        """Return one line for a terminal: counts before and after, and the reason if fewer than requested."""
+        goal, unit = self.goal, f"{self.goal.unit}s"
+        line = f"{goal.name}: {goal.before} → {self.after} {goal.counted}s; "
+        line += f"{self.planned} {unit} planned from {self.people} people"
         if self.moved:
             line += f"; {self.moved} of them are people of another age class, moved to this one"
-        if self.planned < self.goal.profiles:
+        if self.planned < goal.wanted:
+            kind = "profiles" if goal.unit == PROFILE else "synthetic images"
             line += (
-                f"; {self.goal.request}, {self.goal.profiles - self.planned} cannot be reached: a person gives at most "
-                f"{self.max_profiles_per_person} (max_profiles_per_person), and only train people with an unmasked "
-                "photo whose landmarks were found can give any"
+                f"; {goal.request}, {goal.wanted - self.planned} cannot be reached: a person gives at most "
+                f"{self.max_profiles_per_person} {kind} (max_profiles_per_person), and only train people with an "
+                "unmasked photo whose landmarks were found can give any"
             )
         return line
 
@@ -68,7 +80,8 @@ class Plan:
         goals = [
             {
                 "name": one.goal.name, "age_class": one.goal.age_class, "gender": one.goal.gender,
-                "requested_profiles": one.goal.profiles, "planned_profiles": one.planned,
+                "mask": one.goal.mask, "unit": one.goal.unit, "before": one.goal.before, "after": one.after,
+                "requested_profiles": one.goal.wanted, "planned_profiles": one.planned,
                 "moved_age_profiles": one.moved, "people": one.people,
             }
             for one in self.goals
@@ -77,37 +90,57 @@ class Plan:
         return counts | {"goals": goals, "notes": self.notes}
 
 
-@dataclass(frozen=True)
-class _Profile:
-    """One profile to make: its person and photo; `from_age` if its age is moved."""
+def make_plan(table: pa.Table, settings: SynthSettings, cuts: AgeCuts, ref: str = "REF") -> Plan:
+    """Plan images that bring the train split of `ref`, whose rows are `table`, to its targets.
 
-    person_id: str
-    parent_id: str
-    number: int
-    from_age: int | None = None
-
-
-def make_plan(table: pa.Table, settings: SynthSettings, cuts: AgeCuts) -> Plan:
-    """Plan profiles that bring the train split to its targets. Raises ManifestError without a split."""
+    Raises ManifestError without a split, ConfigError for a target that asks for a label that no row has, and StageError
+    if images are requested and there is no bare face to make them from.
+    """
     if table.column("split").null_count == table.num_rows:
         raise ManifestError(
-            "no row has a split, and synthetic people may only come from train. Run: data_manifests split"
+            f"no row of {ref} has a split, and synthetic people may only come from train. Run: facecurate split {ref}"
         )
-    sources = _sources(table)
-    allocator = _ProfileAllocator(sources, settings)
-    ages = sources["age"].dropna().to_numpy(int)
-    rows: list[dict[str, object]] = []
-    goals = []
-    for goal in iter_goals(table, settings, cuts):
-        moved = list(_moved(allocator, goal, settings))
-        own = _select(sources, goal.age_class, goal.gender)
-        profiles = moved + list(allocator.allocate(own, goal.profiles - len(moved)))
-        people = int(own["person_id"].nunique())
-        goals.append(PlannedGoal(goal, len(profiles), len(moved), people, settings.max_profiles_per_person))
-        for profile in profiles:
-            rows.extend(_rows(profile, goal, ages, settings, cuts))
+    check_targets(table, settings.targets, ref)
+    if has_all_tasks(table):
+        sources, goals = find_sources(table, ("age_class",), ref), list(profile_goals(table, settings, cuts))
+        about = f"{ref} has labels of mask, gender, age: whole profiles of {len(SHOTS)} images, balanced by age class"
+    else:
+        strata.check_no_moves(settings, ref)
+        columns = strata.stratum_columns(table)
+        sources, goals = find_sources(table, columns, ref), list(strata.image_goals(table, settings, cuts))
+        about = strata.describe(table, columns, ref)
+    if not goals or (sources.faces.empty and any(goal.wanted for goal in goals)):
+        raise StageError(f"{ref} has no bare face to put masks on: {sources.reasons() or 'it has no train photo'}.")
+    largest = "the largest" if settings.stage == 1 else "twice the largest"
+    upto = "targets" if settings.targets else f"stage {settings.stage}: up to {largest}"
+    planned, rows = _allocate(sources, goals, settings, cuts)
     plan = pd.DataFrame(rows, columns=list(PLAN_COLUMNS)).astype({"from_age": "Int64", "to_age": "Int64"})
-    return Plan(plan, [goal.note() for goal in goals], goals)
+    notes = [f"{about} ({upto})", *(goal.note() for goal in planned), sources.note()]
+    return Plan(plan, [note for note in notes if note], planned)
+
+
+def _allocate(
+    sources: Sources, goals: Sequence[Goal], settings: SynthSettings, cuts: AgeCuts
+) -> tuple[list[PlannedGoal], list[dict[str, object]]]:
+    """Return what is planned for each goal, and the rows of the plan."""
+    allocator = Allocator(sources.faces, settings)
+    ages = sources.faces["age"].dropna().to_numpy(int)
+    templates = load_templates(settings.templates) if settings.templates else {}
+    rows: list[dict[str, object]] = []
+    planned = []
+    for goal in goals:
+        own = select_faces(sources.faces, goal.age_class, goal.gender)
+        if goal.unit == IMAGE:
+            moved: list[Allocation] = []
+            made = list(allocator.allocate(own, goal.wanted, least_used_first=True))
+            rows += [_image_row(one, strata.mask_in_turn(goal, k), settings, templates) for k, one in enumerate(made)]
+        else:
+            moved = list(_moved(allocator, goal, settings))
+            made = moved + list(allocator.allocate(own, goal.wanted - len(moved)))
+            rows += [row for one in made for row in _profile_rows(one, goal, ages, settings, cuts)]
+        people = int(own["person_id"].nunique())
+        planned.append(PlannedGoal(goal, len(made), len(moved), people, settings.max_profiles_per_person))
+    return planned, rows
 
 
 def read_plan(file: Path) -> pd.DataFrame:
@@ -124,70 +157,21 @@ def read_plan(file: Path) -> pd.DataFrame:
     return table
 
 
-def _sources(table: pa.Table) -> pd.DataFrame:
-    """Return unmasked real train photos with landmarks; `used` counts the person's synthetic profiles so far."""
-    columns = ["sample_id", "person_id", "profile_id", "gender", "age", "age_class", "mask", "split", "status",
-               "is_synthetic"]  # fmt: skip
-    rows = table.select(columns).to_pandas()
-    rows["has_landmarks"] = table.column("landmarks_xy").is_valid().to_pandas()
-    used = rows[rows["is_synthetic"]].groupby("person_id")["profile_id"].nunique()
-    rows = rows[
-        ~rows["is_synthetic"]
-        & (rows["mask"] == "none")
-        & (rows["split"] == "train")
-        & (rows["status"] == "ok")  # not fallback: a guessed face would get a misplaced mask
-        & rows["has_landmarks"]
-        & rows["age_class"].notna()
-    ]
-    return rows.assign(used=rows["person_id"].map(used).fillna(0).astype(int)).sort_values("sample_id")
-
-
-def _select(sources: pd.DataFrame, age_class: int | None, gender: str | None) -> pd.DataFrame:
-    """Return the sources of one age class and gender; None stands for any."""
-    if age_class is not None:
-        sources = sources[sources["age_class"] == age_class]
-    return sources if gender is None else sources[sources["gender"] == gender]
-
-
-class _ProfileAllocator:
-    """Allocates profiles to people in turn, in a seeded order, up to the maximum per person over all goals."""
-
-    def __init__(self, sources: pd.DataFrame, settings: SynthSettings) -> None:
-        self.sources, self._max = sources, settings.max_profiles_per_person
-        self._used: dict[str, int] = {str(row.person_id): int(row.used) for row in sources.itertuples()}  # type: ignore[arg-type]
-        order = sorted(self._used, key=lambda person: derive_seed(settings.seed, "order", person))
-        self._rank = {person: rank for rank, person in enumerate(order)}
-
-    def allocate(self, people: pd.DataFrame, count: int, *, moved: bool = False) -> Iterator[_Profile]:
-        """Yield at most `count` profiles of these photos: the people in turn, and each person's photos in turn."""
-        photos: dict[str, list[Any]] = {}
-        for row in people.itertuples():
-            photos.setdefault(str(row.person_id), []).append(row)
-        turn, left = sorted(photos, key=self._rank.__getitem__), count
-        while left > 0 and turn:
-            turn = [person for person in turn if self._used[person] < self._max]
-            for person in turn[:left]:
-                photo = photos[person][self._used[person] % len(photos[person])]
-                self._used[person] += 1
-                yield _Profile(person, str(photo.sample_id), self._used[person], int(photo.age) if moved else None)
-            left -= min(left, len(turn))
-
-
-def _moved(allocator: _ProfileAllocator, goal: Goal, settings: SynthSettings) -> Iterator[_Profile]:
+def _moved(allocator: Allocator, goal: Goal, settings: SynthSettings) -> Iterator[Allocation]:
     """Yield the share of a goal's profiles that are people of other age classes, moved to this one."""
     if settings.ages.method == "none" or goal.age_class is None:
         return
     classes = [source for source, target in settings.ages.moves if target == goal.age_class]
-    people = _select(allocator.sources, None, goal.gender)
+    people = select_faces(allocator.faces, None, goal.gender)
     people = people[people["age_class"].isin(classes) & people["age"].notna() & people["gender"].notna()]
-    yield from allocator.allocate(people, round(settings.ages.share * goal.profiles), moved=True)
+    yield from allocator.allocate(people, round(settings.ages.share * goal.wanted), moved=True)
 
 
-def _rows(
-    profile: _Profile, goal: Goal, ages: np.ndarray, settings: SynthSettings, cuts: AgeCuts
+def _profile_rows(
+    profile: Allocation, goal: Goal, ages: np.ndarray, settings: SynthSettings, cuts: AgeCuts
 ) -> Iterator[dict[str, object]]:
     """Yield the plan rows of a profile, one per shot."""
-    profile_id = f"{profile.person_id}/s{profile.number}"
+    profile_id = profile.profile_id
     rng = np.random.default_rng(derive_seed(settings.seed, profile_id))
     worn = rng.choice(settings.types, size=5, replace=len(settings.types) < 5)
     types = {"normal": "", "incorrect_mask": str(rng.choice(settings.types))}
@@ -198,9 +182,33 @@ def _rows(
         age_rng = np.random.default_rng(derive_seed(settings.seed, profile_id, "age"))
         to_age = sample_target_age(ages, goal.age_class, cuts, age_rng)
     for shot in SHOTS:
-        yield {
-            "profile_id": profile_id, "person_id": profile.person_id, "parent_id": profile.parent_id, "shot": shot,
-            "mask_type": types[shot], "wear": placements[SHOT_MASK[shot]], "from_age": profile.from_age,
-            "to_age": to_age, "look_seed": derive_seed(settings.seed, profile_id, "look"),
-            "seed": derive_seed(settings.seed, profile_id, shot),
+        yield _row(profile, shot, types[shot], placements[SHOT_MASK[shot]], shot, settings.seed) | {
+            "from_age": profile.from_age, "to_age": to_age,
         }  # fmt: skip
+
+
+def _image_row(
+    image: Allocation, mask: str, settings: SynthSettings, templates: dict[str, UserTemplate]
+) -> dict[str, object]:
+    """Return the plan row of an image that is made by itself; an incorrect placement fits into the photo."""
+    seed = derive_seed(settings.seed, image.profile_id, mask)
+    if mask == "none":
+        return _row(image, "", "", "", mask, settings.seed)
+    rng = np.random.default_rng(derive_seed(settings.seed, image.profile_id))
+    mask_type, placement = str(rng.choice(settings.types)), "worn"
+    if mask == "incorrect":
+        photo = image.photo
+        landmarks, image_hw = np.reshape(photo.landmarks, (68, 2)), (int(photo.height_px), int(photo.width_px))
+        placement = sample_fitting_placement(
+            settings.placements, rng, landmarks, image_hw, mask_type=mask_type, seed=seed, templates=templates
+        )
+    return _row(image, "", mask_type, placement, mask, settings.seed)
+
+
+def _row(one: Allocation, shot: str, mask_type: str, placement: str, what: str, seed: int) -> dict[str, object]:
+    """Return a plan row without a moved age; `what` separates the seeds of a profile's images."""
+    return {
+        "profile_id": one.profile_id, "person_id": one.person_id, "parent_id": str(one.photo.sample_id), "shot": shot,
+        "mask_type": mask_type, "wear": placement, "from_age": None, "to_age": None,
+        "look_seed": derive_seed(seed, one.profile_id, "look"), "seed": derive_seed(seed, one.profile_id, what),
+    }  # fmt: skip

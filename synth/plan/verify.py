@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,15 +13,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from data_manifests.errors import StageError
 from data_manifests.schema import USABLE
 from data_manifests.splits import check_no_leak
-from data_manifests.taxonomy import MASKS, SHOTS
+from data_manifests.taxonomy import MASKS, N_AGE_CLASSES, SHOTS
 from data_manifests.versions import Manifest, Store
 from pipeline.faces import SAME_PERSON_DISTANCE
 from pipeline.photos import encode, load_rgb
+from pipeline.progress import show_progress
 from pipeline.stage import StepFunction
 from pipeline.step import Record
 from synth.ages import load_kept_prototypes
@@ -44,9 +45,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class ClassCount:
-    """Usable train rows of an age class and mask: `real`, `synthetic`, and of the synthetic those of `moved` age."""
+    """Usable train rows of an age class and mask: `real`, `synthetic`, and of the synthetic those of `moved` age.
 
-    age_class: int
+    `age_class` is None for rows of unknown age.
+    """
+
+    age_class: int | None
     mask: str
     real: int
     synthetic: int
@@ -68,6 +72,7 @@ class Verification:
     age_class_names: tuple[str, ...]
     profiles: int
     incomplete_profiles: dict[str, list[str]]
+    unusable: dict[str, int]  # synthetic rows that failed or are excluded, by status and reason
 
     @property
     def problems(self) -> list[str]:
@@ -77,20 +82,22 @@ class Verification:
     @property
     def counts(self) -> list[str]:
         """Lines for a terminal: rows per class and mask, then the number of incomplete profiles."""
+        parts: dict[int | None, list[str]] = {}
+        for one in self.class_counts:
+            moved = f" ({one.moved} of moved age)" if one.moved else ""
+            parts.setdefault(one.age_class, []).append(f"{one.mask} {one.real} + {one.synthetic}{moved}")
         lines = []
-        for age_class, name in enumerate(self.age_class_names):
-            parts = []
-            for one in self.class_counts:
-                if one.age_class == age_class:
-                    moved = f" ({one.moved} of moved age)" if one.moved else ""
-                    parts.append(f"{one.mask} {one.real} + {one.synthetic}{moved}")
-            lines.append(f"train, age {name}, real + synthetic: {', '.join(parts)}")
+        for age_class, counts in parts.items():
+            age = ", age unknown" if age_class is None else f", age {self.age_class_names[age_class]}"
+            lines.append(f"train{age}, real + synthetic: {', '.join(counts)}")
         if self.incomplete_profiles:
             first, shots = next(iter(self.incomplete_profiles.items()))
             lines.append(
                 f"{len(self.incomplete_profiles)} of {self.profiles} synthetic profiles are incomplete, "
                 f"first {first}, which lacks {', '.join(shots)}"
             )
+        for reason, count in self.unusable.items():
+            lines.append(f"{count} synthetic rows {reason}")
         return lines
 
     def to_json(self) -> dict[str, Any]:
@@ -99,9 +106,13 @@ class Verification:
             "rows": self.rows,
             "regenerated": self.regenerated,
             "problems": [{"sample_id": one.sample_id, "problem": one.text} for one in self.findings],
-            "counts": [asdict(one) | {"age": self.age_class_names[one.age_class]} for one in self.class_counts],
+            "counts": [
+                asdict(one) | {"age": None if one.age_class is None else self.age_class_names[one.age_class]}
+                for one in self.class_counts
+            ],
             "profiles": self.profiles,
             "incomplete_profiles": self.incomplete_profiles,
+            "unusable": self.unusable,
         }
 
 
@@ -119,7 +130,7 @@ def verify(store: Store, manifest: Manifest, *, regenerate: bool = False) -> Ver
         render = make_render(store.workspace)
         parents = {row["parent_id"] for row in rows}
         photos = {row["sample_id"]: row for row in manifest.table.to_pylist() if row["sample_id"] in parents}
-        for row in tqdm(rows, desc="regenerate", unit="img"):
+        for row in show_progress(rows, "regenerate", len(rows)):
             findings += [Problem(row["sample_id"], text) for text in _differences(store, row, photos, render)]
     shots = _shots_per_profile(rows)
     incomplete = {
@@ -133,21 +144,32 @@ def verify(store: Store, manifest: Manifest, *, regenerate: bool = False) -> Ver
         age_class_names=tuple(manifest.cuts.names),
         profiles=len(shots),
         incomplete_profiles=incomplete,
+        unusable=_unusable(manifest.table),
     )
 
 
+def _unusable(table: pa.Table) -> dict[str, int]:
+    """Count synthetic rows that are not used by status and reason, the most frequent first, without the numbers."""
+    unused = pc.and_(table["is_synthetic"], pc.invert(pc.is_in(table["status"], pa.array(USABLE))))
+    rows = table.select(["status", "reason"]).filter(unused).to_pylist()
+    reasons = Counter(re.sub(r"\d[\d.]*", "…", f"{row['status']}: {row['reason'] or 'no reason'}") for row in rows)
+    return dict(reasons.most_common(8))
+
+
 def _class_counts(manifest: Manifest) -> list[ClassCount]:
-    """Count usable train rows per age class and mask."""
+    """Count usable train rows of known mask per age class, and those of unknown age."""
     table = manifest.table
     usable = pc.and_kleene(pc.equal(table["split"], "train"), pc.is_in(table["status"], pa.array(USABLE)))
     rows = table.select(["age_class", "mask", "is_synthetic", "recipe"]).filter(usable).to_pylist()
-    found: Counter[tuple[int, str, str]] = Counter()
+    found: Counter[tuple[int | None, str, str]] = Counter()
     for row in rows:
-        if row["age_class"] is not None and row["mask"] is not None:
+        if row["mask"] is not None:
             kind = "real" if not row["is_synthetic"] else "moved" if "age" in json.loads(row["recipe"]) else "own"
             found[row["age_class"], row["mask"], kind] += 1
     counts = []
-    for age_class in range(len(manifest.cuts.names)):
+    of_age = {age_class for age_class, _, _ in found}
+    shown = range(N_AGE_CLASSES) if of_age - {None} else ()
+    for age_class in (*shown, *(of_age & {None})):
         for mask in MASKS:
             real, own, moved = (found[age_class, mask, kind] for kind in ("real", "own", "moved"))
             counts.append(ClassCount(age_class, mask, real, own + moved, moved))
@@ -155,8 +177,11 @@ def _class_counts(manifest: Manifest) -> list[ClassCount]:
 
 
 def _shots_per_profile(rows: list[Record]) -> dict[str, set[str]]:
+    """Return the shots made of each whole profile; an image made by itself belongs to none."""
     shots: dict[str, set[str]] = {}
     for row in rows:
+        if row["shot"] is None:
+            continue
         shots.setdefault(row["profile_id"], set()).add(row["shot"])
     return shots
 

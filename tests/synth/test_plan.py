@@ -62,7 +62,11 @@ def test_the_plan_raises_every_age_class_to_the_largest(people: Store) -> None:
         assert profile["wear"].tolist()[:6] == ["", *["worn"] * 5]
         assert profile["wear"].iloc[6] in SETTINGS.placements
         assert len(set(profile["look_seed"])) == 1
-    assert plan.notes[0] == "age <30: 0 profiles planned from 3 people"
+    about = "REF has labels of mask, gender, age: whole profiles of 7 images, balanced by age class"
+    assert plan.notes[0] == f"{about} (stage 1: up to the largest)"
+    assert plan.notes[1] == "age <30: 3 → 3 profiles; 0 profiles planned from 3 people"
+    assert plan.notes[2] == "age 30-59: 1 → 3 profiles; 2 profiles planned from 1 people"
+    assert len(plan.notes) == 4  # every photo is a source
 
 
 def test_five_masks_are_drawn_without_replacement_when_there_are_five(people: Store) -> None:
@@ -76,8 +80,9 @@ def test_the_plan_notes_the_profiles_that_cannot_be_reached(people: Store) -> No
     notes = make_plan(people.read("drawn@1").table, few, AgeCuts()).notes
     assert (
         "2 profiles planned from 1 people; 5 profiles are requested, 3 cannot be reached: a person gives at most 2"
-        in notes[2]
+        in notes[3]
     )
+    assert notes[3].startswith("age >=60: 1 → 3 profiles; ")
 
 
 def test_a_fallback_face_is_not_a_source(people: Store) -> None:
@@ -86,13 +91,14 @@ def test_a_fallback_face_is_not_a_source(people: Store) -> None:
     table = table.set_column(table.column_names.index("status"), "status", status)
     plan = make_plan(table, SETTINGS, AgeCuts())
     assert set(plan.table["person_id"]) == {"d"}
-    assert "2 cannot be reached" in plan.notes[2]
+    assert "2 profiles are requested, 2 cannot be reached" in plan.notes[3]
+    assert plan.notes[4] == "4 train photos are sources; left out: 1 train photos have a guessed face (status fallback)"
 
 
 def test_without_a_split_nothing_is_planned(people: Store) -> None:
     table = people.read("drawn@1").table
     table = table.set_column(table.column_names.index("split"), "split", pa.nulls(6, pa.string()))
-    with pytest.raises(ManifestError, match="no row has a split"):
+    with pytest.raises(ManifestError, match=r"no row of REF has a split, .*Run: facecurate split REF"):
         make_plan(table, SETTINGS, AgeCuts())
 
 
@@ -189,15 +195,19 @@ def test_the_commands(people: Store, balanced: str, tmp_path: Path, monkeypatch:
     planned = runner.invoke(
         cli, ["plan", "drawn@1", "--out", str(tmp_path / "plan.csv"), *words], catch_exceptions=False
     )
-    assert "wrote 28 planned images" in planned.output
+    assert f"28 images planned; wrote {tmp_path / 'plan.csv'}" in planned.output
+    last = planned.output.splitlines()[-1]
+    assert last.startswith(f"next: facecurate synth run drawn@1 --plan {tmp_path / 'plan.csv'} seed=3 'types=[")
     assert len(pd.read_csv(tmp_path / "plan.csv")) == 28
     ran = runner.invoke(
         cli, ["run", "drawn@1", "--plan", str(tmp_path / "plan.csv"), "--tag", "even", "--jobs", "1", *words],
         catch_exceptions=False,
     )  # fmt: skip
     assert "synth: ok 28 (0 made, 28 reused) + failed 0 = 28 planned" in ran.output
+    assert ran.output.splitlines()[-1] == f"next: facecurate synth gallery {balanced}"
     assert people.version("drawn@even").ref == balanced
-    assert "28 synthetic rows: 0 problems" in runner.invoke(cli, ["verify", "drawn@even"]).output
+    checked = runner.invoke(cli, ["verify", "drawn@even"]).output.splitlines()
+    assert checked[-2:] == ["28 synthetic rows: 0 problems", "next: facecurate train fit drawn@even"]
     verified = json.loads(runner.invoke(cli, ["verify", "drawn@even", "--json"], catch_exceptions=False).stdout)
     assert (verified["rows"], verified["problems"], verified["incomplete_profiles"]) == (28, [], {})
     worn_old = {"age_class": 2, "mask": "worn", "real": 0, "synthetic": 10, "moved": 0, "age": AgeCuts().names[2]}
@@ -205,8 +215,10 @@ def test_the_commands(people: Store, balanced: str, tmp_path: Path, monkeypatch:
     planned = json.loads(runner.invoke(cli, ["plan", "drawn@1", "--json", *words], catch_exceptions=False).stdout)
     assert (planned["images"], planned["profiles"]) == (28, 4)
     assert [goal["planned_profiles"] for goal in planned["goals"]] == [0, 2, 2]
-    assert len(planned["notes"]) == 3
-    runner.invoke(cli, ["gallery", "drawn@even", "--out", str(tmp_path / "sheets")], catch_exceptions=False)
+    assert [(goal["before"], goal["after"]) for goal in planned["goals"]] == [(3, 3), (1, 3), (1, 3)]
+    assert len(planned["notes"]) == 4
+    shown = runner.invoke(cli, ["gallery", "drawn@even", "--out", str(tmp_path / "sheets")], catch_exceptions=False)
+    assert shown.output.splitlines()[-1] == "next: facecurate synth verify drawn@even"
     assert (tmp_path / "sheets" / "unmasked.png").is_file()
 
 
@@ -220,7 +232,7 @@ def test_targets_take_the_place_of_a_stage(people: Store) -> None:
     profiles = plan.table.drop_duplicates("profile_id")
     assert len(profiles) == 3  # three times five; `b` is a woman
     assert set(profiles["person_id"]) == {"a", "c"}
-    assert plan.notes == ["age <30, male, mask worn: 3 profiles planned from 2 people"]
+    assert plan.notes[1:] == ["age <30, male, mask worn: 0 → 15 images; 3 profiles planned from 2 people"]
 
 
 def test_a_target_counts_the_images_of_earlier_targets(people: Store) -> None:
@@ -232,8 +244,8 @@ def test_a_target_counts_the_images_of_earlier_targets(people: Store) -> None:
 
 def test_a_target_that_cannot_be_reached_has_a_note(people: Store) -> None:
     notes = _planned(people, targets=[{"age_class": 1, "gender": "female", "pictures": 701}]).notes
-    assert "age 30-59, female: 12 profiles planned from 1 people; 701 images are requested, 1 exist" in notes[0]
-    assert "88 cannot be reached: a person gives at most 12" in notes[0]
+    assert "age 30-59, female: 1 → 85 images; 12 profiles planned from 1 people; 701 images are requested" in notes[1]
+    assert "88 cannot be reached: a person gives at most 12" in notes[1]
 
 
 @settings(max_examples=30, deadline=None)

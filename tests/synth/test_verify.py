@@ -141,8 +141,9 @@ def test_verify_reports_another_identity_an_incomplete_profile_and_missing_proto
     problems = found.problems
     assert len(problems) == 2
     assert any("no longer the same person: distance 0.70" in line for line in problems)
-    assert "1 of 4 synthetic profiles are incomplete" in found.counts[-1]
-    assert aged[2]["shot"] in found.counts[-1]
+    assert "1 of 4 synthetic profiles are incomplete" in found.counts[-2]
+    assert found.counts[-1] == "1 synthetic rows excluded: looks odd"
+    assert aged[2]["shot"] in found.counts[-2]
     assert any("1 images of moved age cannot be made again" in line for line in problems)
 
 

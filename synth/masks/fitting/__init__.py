@@ -9,6 +9,7 @@ from synth.masks.fitting.patch import (
     dense_map,
     fit_hanging_patch,
     fit_patch,
+    inside_share,
 )
 from synth.masks.fitting.straps import (
     NO_STRAPS,
@@ -36,6 +37,7 @@ __all__ = [
     "fit_patch",
     "hanging_straps",
     "hide_behind_hair",
+    "inside_share",
     "measure_face",
     "worn_straps",
 ]

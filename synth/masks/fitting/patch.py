@@ -36,6 +36,18 @@ def fit_patch(face: FaceGeometry, geometry: WornGeometry) -> Array:
     return np.concatenate([left[:, ::-1], right[:, 1:]], axis=1)
 
 
+def inside_share(patch_xy: Array, image_hw: tuple[int, int]) -> float:
+    """Return the share of a patch's area, (5, 9, 2) in image px, that lies inside the picture, 0 to 1."""
+    rows, columns = (np.linspace(0, size - 1, 4 * size - 3) for size in patch_xy.shape[:2])  # four cells for each one
+    grid_xy = np.stack(np.meshgrid(columns, rows), axis=2).astype(np.float32)
+    fine = cv2.remap(patch_xy.astype(np.float32), grid_xy, None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
+    along, down = fine[:-1, 1:] - fine[:-1, :-1], fine[1:, :-1] - fine[:-1, :-1]
+    area = np.abs(along[..., 0] * down[..., 1] - along[..., 1] * down[..., 0])
+    centre = (fine[:-1, :-1] + fine[1:, 1:]) / 2
+    inside = ((centre >= 0) & (centre <= np.array(image_hw[::-1]) - 1)).all(axis=2)
+    return float((area * inside).sum() / max(area.sum(), 1e-6))
+
+
 def _coons(top: Array, bottom: Array, middle: Array, sides: Array, share: Array) -> Array:
     """Return the (2, 5, n, 2) blend of four edges for each half; `share` (2, n) is each column's position across."""
     w, t = share[:, None, :, None], T_GRID[:, None, None]

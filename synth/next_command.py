@@ -1,0 +1,23 @@
+"""The command that most likely follows a plan or a verification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from shlex import join, quote
+
+from synth.plan import Plan, Verification
+
+
+def after_plan(ref: str, planned: Plan, words: Sequence[str]) -> str:
+    """Return the command that runs a plan with its options and settings; training if nothing is to be made."""
+    if planned.table.empty:
+        return f"facecurate train fit {quote(ref)}"
+    return join(["facecurate", "synth", "run", ref, *words])
+
+
+def after_verification(ref: str, found: Verification) -> str:
+    """Return the history of the first row with a problem; training if no row has one."""
+    first = next((one.sample_id for one in found.findings if one.sample_id), None)
+    if first:
+        return f"facecurate lineage {quote(ref)} {first}"
+    return f"facecurate {'synth run' if found.findings or not found.rows else 'train fit'} {quote(ref)}"
