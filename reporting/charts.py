@@ -6,6 +6,7 @@ A chart has no title of its own: `Figure.title` states what it shows, and the pa
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ def learning_curve(
         {"epoch": int(epoch), "line": name, "value": value, "description": f"{name}, epoch {epoch:.0f}: {value:.3f}"}
         for name, values in lines.items()
         for epoch, value in zip(history["epoch"], map(float, values), strict=True)
+        if not math.isnan(value)
     ]
     if not rows:
         return None

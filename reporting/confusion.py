@@ -51,17 +51,23 @@ def confusion_chart(counts: Sequence[Sequence[int]], names: Sequence[str], palet
 
 
 def confusion_png(confusion: Mapping[str, Sequence[Sequence[int]]], cuts: AgeCuts, title: str) -> bytes:
-    """Return a PNG of the confusion tables by task: the 18 classes at the left, mask, gender and age at the right."""
+    """Return a PNG of the confusion tables by task: the 18 classes at the left, mask, gender and age at the right.
+
+    Tasks without a table in `confusion` are left out.
+    """
     import altair as alt
 
     charts = {}
     for task, name in TASK_TITLES.items():
+        if task not in confusion:
+            continue
         names = task_labels(task, cuts)
         width, height = (len(names) * side for side in _cell_px(names))
         chart = _layers(confusion[task], names, LIGHT)
         charts[task] = chart.properties(width=width, height=height, title=alt.Title(name, anchor="start", dy=-4))
-    whole = charts.pop("class")
-    sheet = alt.hconcat(whole, alt.vconcat(*charts.values(), spacing=18), spacing=48)
+    whole = [charts.pop("class")] if "class" in charts else []
+    tasks = [alt.vconcat(*charts.values(), spacing=18)] if charts else []
+    sheet = alt.hconcat(*whole, *tasks, spacing=48)
     note = "Rows as labelled, columns as predicted; the darker a cell, the larger its share of the row."
     head = alt.Title(title, subtitle=note, anchor="start", fontSize=18, subtitlePadding=6, offset=18)
     sheet = sheet.properties(title=head, background=LIGHT.card, padding=24)

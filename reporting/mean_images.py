@@ -1,7 +1,9 @@
 """Mean image of each class and of all, and the distribution of colour values, measured on a sample.
 
-The sample holds at most `PER_CLASS` files of each class, drawn with a seed. Figures of all classes together weight each
-class by its number of rows in the version. A file that cannot be read is counted and reported.
+A class is a combination of the labels that the version has: one of the 18 if rows have all three, else of fewer tasks.
+The images that lack one of these labels form a class of their own. The sample holds at most `PER_CLASS` files of each
+class, drawn with a seed. Figures of all classes together weight each class by its number of rows in the version. A file
+that cannot be read is counted and reported.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +23,11 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from data_manifests.ingest import FORMATS, MAX_PIXELS
+from data_manifests.labels import N_LABELS, UNKNOWN, label_codes, labelled_tasks
 from data_manifests.schema import USABLE
-from data_manifests.taxonomy import N_CLASSES
 from data_manifests.versions import Store, Version, is_inside, write_atomic
 
-COLUMNS = ("class_id", "split", "status", "root", "path", "width_px", "height_px")
+COLUMNS = ("mask", "gender", "age_class", "split", "status", "root", "path", "width_px", "height_px")
 PER_CLASS = 300
 WIDTH_PX = 96  # of a mean image
 _MAX_SIDE_PX = 128  # colour values are counted on a grid of at most this many pixels a side
@@ -35,10 +37,14 @@ _MAX_SIDE_PX = 128  # colour values are counted on a grid of at most this many p
 class ImageStatistics:
     """Mean images and colour values of a sample.
 
-    `means` (18, H, W, 3) uint8, black where `read` (18,) is 0; `overall` (H, W, 3) uint8; `histogram` (3, 256),
-    weighted, each channel summing to 1. `mean` and `deviation` (3,) of red, green and blue, 0 to 255. `counts` (18,)
-    usable rows, `drawn` (18,) files of the sample, `read` (18,) files that could be read.
+    `tasks` are those whose labels form the K classes, in the order of TASKS: the last one varies fastest. Arrays have
+    one entry more, K + 1, for the images that lack one of the labels. `means` (K + 1, H, W, 3) uint8, black where
+    `read` (K + 1,) is 0; `overall` (H, W, 3) uint8; `histogram` (3, 256), weighted, each channel summing to 1. `mean`
+    and `deviation` (3,) of red, green and blue, 0 to 255. `counts` (K + 1,) usable rows, `drawn` (K + 1,) files of the
+    sample, `read` (K + 1,) files that could be read.
     """
+
+    tasks: tuple[str, ...]
 
     means: np.ndarray
     overall: np.ndarray
@@ -80,15 +86,17 @@ def measure_images(
     cache = _cache_file(store, version, split, per_class, seed)
     if known := _load(cache):
         return known
-    class_id, rows, counts = _draw(table, split, per_class, seed)
+    tasks = class_tasks(table)
+    class_id, rows, counts = _draw(table, tasks, split, per_class, seed)
     if not len(rows):
         return None
+    classes = len(counts)
     part = table.select(["root", "path"]).take(rows)
     folders = {name: store.file_of(name, "") for name in part["root"].unique().to_pylist()}
     size = WIDTH_PX, _mean_height(table.select(["width_px", "height_px"]).take(rows))
     files = list(zip(part["root"].to_pylist(), part["path"].to_pylist(), strict=True))
-    sums, read = np.zeros((N_CLASSES, size[1], size[0], 3)), np.zeros(N_CLASSES, np.int64)
-    histograms = np.zeros((N_CLASSES, 3, 256))
+    sums, read = np.zeros((classes, size[1], size[0], 3)), np.zeros(classes, np.int64)
+    histograms = np.zeros((classes, 3, 256))
     unreadable = []
     real = {name: os.path.realpath(folder) for name, folder in folders.items()}
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -104,10 +112,10 @@ def measure_images(
                 read[k] += 1
             if on_progress:
                 on_progress(done, len(files))
-    drawn = np.bincount(class_id, minlength=N_CLASSES)
+    drawn = np.bincount(class_id, minlength=classes)
     if not read.sum():
-        return _nothing_read(size, counts, drawn, unreadable)
-    found = _combine(sums, histograms, counts, drawn, read, unreadable)
+        return _nothing_read(tasks, size, counts, drawn, unreadable)
+    found = _combine(tasks, sums, histograms, counts, drawn, read, unreadable)
     if not unreadable:
         _save(cache, found)
     return found
@@ -118,19 +126,38 @@ def is_measured(store: Store, version: Version, split: str = "", *, per_class: i
     return _cache_file(store, version, split, per_class, seed).exists()
 
 
-def _draw(table: pa.Table, split: str, per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return classes (n,) and row numbers (n,) of the sample, and the number of usable rows of each class (18,)."""
-    classes = pc.fill_null(table["class_id"].cast(pa.int64()), -1).to_numpy()
+def class_tasks(table: pa.Table) -> tuple[str, ...]:
+    """Return the tasks whose labels form the classes: those with labels, or the best labelled that occur together."""
+    usable = table.filter(pc.is_in(table["status"], pa.array(USABLE)))
+    codes = {task: label_codes(usable, task) for task in labelled_tasks(table)}
+    while len(codes) > 1 and not np.all([known != UNKNOWN for known in codes.values()], axis=0).any():
+        del codes[min(codes, key=lambda task: int((codes[task] != UNKNOWN).sum()))]
+    return tuple(codes)
+
+
+def _draw(
+    table: pa.Table, tasks: Sequence[str], split: str, per_class: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return classes (n,) and row numbers (n,) of the sample, and the number of usable rows of each class (K + 1,)."""
+    classes, known, n_classes = np.zeros(table.num_rows, np.int64), np.ones(table.num_rows, bool), 1
+    for task in tasks:
+        codes = label_codes(table, task)
+        classes, known, n_classes = (
+            classes * N_LABELS[task] + codes,
+            known & (codes != UNKNOWN),
+            n_classes * N_LABELS[task],
+        )
+    classes = np.where(known, classes, n_classes)
     wanted = pc.is_in(table["status"], pa.array(USABLE)).to_numpy()
     if split:
         wanted = wanted & pc.fill_null(pc.equal(table["split"], split), False).to_numpy()
     chosen = []
-    for k in range(N_CLASSES):
+    for k in range(n_classes + 1):
         rows = np.flatnonzero((classes == k) & wanted)
         rng = np.random.default_rng((seed, k))  # the draw of a class does not depend on the size of another
         chosen.append(np.sort(rng.choice(rows, per_class, replace=False)) if len(rows) > per_class else rows)
     rows = np.concatenate(chosen)
-    return classes[rows], rows, np.bincount(classes[wanted & (classes >= 0)], minlength=N_CLASSES)
+    return classes[rows], rows, np.bincount(classes[wanted], minlength=n_classes + 1)
 
 
 def _mean_height(sizes: pa.Table) -> int:
@@ -162,6 +189,7 @@ def _read_image(path: Path, real_root: str, size: tuple[int, int]) -> tuple[np.n
 
 
 def _combine(
+    tasks: tuple[str, ...],
     sums: np.ndarray,
     histograms: np.ndarray,
     counts: np.ndarray,
@@ -175,6 +203,7 @@ def _combine(
     values = np.arange(256)
     mean = histogram @ values
     return ImageStatistics(
+        tasks=tasks,
         means=np.rint(means).astype(np.uint8),
         overall=np.rint(np.tensordot(weight, means, 1)).astype(np.uint8),
         histogram=histogram,
@@ -188,10 +217,11 @@ def _combine(
 
 
 def _nothing_read(
-    size: tuple[int, int], counts: np.ndarray, drawn: np.ndarray, unreadable: list[str]
+    tasks: tuple[str, ...], size: tuple[int, int], counts: np.ndarray, drawn: np.ndarray, unreadable: list[str]
 ) -> ImageStatistics:
-    blank = np.zeros((N_CLASSES, size[1], size[0], 3), np.uint8)
+    blank = np.zeros((len(counts), size[1], size[0], 3), np.uint8)
     return ImageStatistics(
+        tasks=tasks,
         means=blank,
         overall=blank[0],
         histogram=np.full((3, 256), 1 / 256),
@@ -199,7 +229,7 @@ def _nothing_read(
         deviation=np.zeros(3),
         counts=counts,
         drawn=drawn,
-        read=np.zeros(N_CLASSES, np.int64),
+        read=np.zeros(len(counts), np.int64),
         unreadable=tuple(unreadable),
     )
 
@@ -209,19 +239,20 @@ _ARRAYS = ("means", "overall", "histogram", "mean", "deviation", "counts", "draw
 
 
 def _cache_file(store: Store, version: Version, split: str, per_class: int, seed: int) -> Path:
-    name = f"pictures-{version.content_hash[:16]}-{split or 'all'}-{per_class}-{seed}.npz"
+    name = f"mean-images-{version.content_hash[:16]}-{split or 'all'}-{per_class}-{seed}.npz"
     return store.workspace / "cache" / name
 
 
 def _save(path: Path, found: ImageStatistics) -> None:
     data = io.BytesIO()
-    np.savez_compressed(data, **{name: getattr(found, name) for name in _ARRAYS})
+    np.savez_compressed(data, tasks=np.array(found.tasks, "U9"), **{name: getattr(found, name) for name in _ARRAYS})
     write_atomic(path, data.getvalue())
 
 
 def _load(path: Path) -> ImageStatistics | None:
     try:
         with np.load(path) as kept:
-            return ImageStatistics(**{name: kept[name] for name in _ARRAYS}, unreadable=())
+            arrays = {name: kept[name] for name in _ARRAYS}
+            return ImageStatistics(tasks=tuple(kept["tasks"].tolist()), **arrays, unreadable=())
     except (OSError, ValueError, KeyError):  # missing, or written by an older toolkit: measured again
         return None

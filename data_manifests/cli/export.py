@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
-from data_manifests.command_line import open_store
+from data_manifests.command_line import echo_next, open_store
 from data_manifests.export import FORMATS, export
 from data_manifests.schema import as_markdown
 
@@ -35,7 +36,9 @@ def export_command(ref: str, format_: str, out: Path, link: bool) -> None:
     profiles  train.csv, images/<path>/<shot>.<ext> as in the competition, and ledger.csv:
               the file written for each row, or why the row was left out
     """
-    click.echo("\n".join(export(open_store(), ref, format_, out, link=link).lines()))
+    result = export(open_store(), ref, format_, out, link=link)
+    click.echo("\n".join(result.lines()))
+    echo_next(shlex.join(["facecurate", "report", ref, "--out", f"{result.ref.replace('@', '-')}.html"]))
 
 
 @click.command("root")
@@ -54,6 +57,11 @@ def root_command(name: str | None, folder: Path | None) -> None:
             click.echo(f"{known}  {path}")
     if name and name not in store.roots():
         store.file_of(name, "")  # raises ManifestError with the known names
+    names = store.names()
+    if name in names or names:
+        echo_next(f"facecurate verify {name if name in names else names[0]}")
+    else:
+        echo_next(shlex.join(["facecurate", "synth", "demo", str(store.workspace / "photos" / "demo")]))
 
 
 @click.command("schema")

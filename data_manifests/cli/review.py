@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -21,9 +23,10 @@ from data_manifests.agreement import (
     to_corrections,
     write_log,
 )
-from data_manifests.command_line import open_store
+from data_manifests.command_line import echo_next, open_store
 from data_manifests.corrections import FIELDS, read_corrections
 from data_manifests.errors import ConfigError
+from data_manifests.inspect import APP
 from data_manifests.taxonomy import AgeCuts
 
 _PATH = click.Path(path_type=Path)
@@ -51,6 +54,12 @@ def agreement_command(csvs: tuple[Path, ...], limit: int) -> None:
     _echo_more(len(in_conflict), limit)
     adjudicated = sum(bool(label.adjudications) for label in in_conflict)
     click.echo(f"{len(labels)} labels annotated, {len(in_conflict)} conflicts, {adjudicated} of them adjudicated")
+    paths = [str(path) for path in csvs]
+    if in_conflict:
+        out = str(csvs[0].with_name("consensus.csv"))
+        echo_next(shlex.join(["facecurate", "consensus", *paths, "--rule", "majority", "--out", out]))
+    else:
+        echo_next(_apply_command(labels, paths))
 
 
 @click.command("consensus")
@@ -85,6 +94,15 @@ def consensus_command(csvs: tuple[Path, ...], rule: str, adjudicator: str, out: 
         click.echo(f"{unused} adjudications were not used; use --rule adjudicator --adjudicator NAME to apply them")
     write_log(out, to_corrections(decisions, rule, adjudicator))
     click.echo(f"{out}: {len(decisions) - len(undecided)} labels decided ({rule}), {len(undecided)} open")
+    echo_next(_apply_command(labels, [str(out)]))
+
+
+def _apply_command(labels: Sequence[AnnotatedLabel], paths: Sequence[str]) -> str:
+    """Return the command that applies logs to the newest version of the data set that they are about."""
+    if not labels:
+        return APP
+    name = labels[-1].records[-1].manifest.partition("@")[0]
+    return shlex.join(["facecurate", "apply", name, *paths])
 
 
 def _read_logs(csvs: tuple[Path, ...]) -> tuple[list[AnnotatedLabel], AgeCuts]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from data_manifests.cli.ingest import echo_version, move_photos_tag
-from data_manifests.command_line import echo_json, ledger_line, open_store
-from data_manifests.corrections import apply_to_store
+from data_manifests.command_line import echo_json, echo_next, ledger_line, open_store
+from data_manifests.corrections import OPEN, apply_to_store
 from data_manifests.errors import ConfigError
-from data_manifests.inspect import split_lines
+from data_manifests.inspect import APP, NEXT_COLUMNS, next_command, split_lines
 from data_manifests.splits import (
     assign_splits,
     count_people,
@@ -19,7 +20,7 @@ from data_manifests.splits import (
     strata_lines,
     without_splits,
 )
-from data_manifests.versions import table_sha256
+from data_manifests.versions import Manifest, table_sha256
 
 _PATH = click.Path(path_type=Path)
 
@@ -64,8 +65,11 @@ def apply_command(
         click.echo(f"report: {report}")
     if dry_run:
         click.echo("dry run: no version was written")
+        echo_next(shlex.join(["facecurate", "apply", ref, *map(str, csvs)]))
         return
     echo_version(store, version)
+    is_open = any(outcome.counts[name] for name in OPEN)
+    echo_next(APP if is_open else next_command(store.read(version.ref, NEXT_COLUMNS)))
 
 
 @click.command("split")
@@ -99,12 +103,14 @@ def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign:
     click.echo("\n".join([*strata_lines(table, manifest.cuts, wanted), "", *split_lines(table)]))
     if table_sha256(table) == manifest.version.content_hash:
         echo_version(store, manifest.version)
+        echo_next(next_command(manifest, ref))
         return
     # The key `anew` is from 0.1.0: with another name, a repeated split would not be recognised.
     parameters = {"ratios": shares, "folds": folds, "anew": reassign}
     name = manifest.version.name
     version = store.write(name, table, "split", parents=parents, parameters=parameters, seed=seed)
     echo_version(store, version)
+    echo_next(next_command(Manifest(table, version)))
 
 
 def _shares(text: str) -> dict[str, float]:
@@ -122,6 +128,8 @@ def _shares(text: str) -> dict[str, float]:
 @click.argument("tag")
 def tag_command(ref: str, tag: str) -> None:
     """Point TAG at a version. A tag may be moved; versions do not change."""
-    version = open_store().tag(ref, tag)
+    store = open_store()
+    version = store.tag(ref, tag)
     click.echo(f"tag {tag} → {version.ref}")
     click.echo(ledger_line(version))
+    echo_next(next_command(store.read(version.ref, NEXT_COLUMNS)))

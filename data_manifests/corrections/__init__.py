@@ -2,7 +2,7 @@
 
 from data_manifests.corrections.annotations import Annotation, claims_by_group
 from data_manifests.corrections.annotator_log import AnnotationHistory, AnnotatorLog, LabelKey
-from data_manifests.corrections.apply import OUTCOMES, apply_to_store
+from data_manifests.corrections.apply import OPEN, OUTCOMES, apply_to_store
 from data_manifests.corrections.exclusions import COLUMNS as EXCLUSION_COLUMNS
 from data_manifests.corrections.exclusions import excluded_by, is_excluded_by_correction
 from data_manifests.corrections.lines import to_line
@@ -29,6 +29,7 @@ __all__ = [
     "COLUMNS",
     "EXCLUSION_COLUMNS",
     "FIELDS",
+    "OPEN",
     "OUTCOMES",
     "UNSURE",
     "Annotation",

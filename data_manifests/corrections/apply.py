@@ -26,7 +26,7 @@ from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store, Version, file_sha256, write_atomic
 
 OUTCOMES = ("applied", "already", "superseded", "conflict", "unplaced", "noted")
-_OPEN = ("conflict", "unplaced")  # no Arrow array: making one imports pandas
+OPEN = ("conflict", "unplaced")  # no Arrow array: making one imports pandas
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class ApplyReport:
         return lines
 
     def _open(self) -> pa.Table:
-        return self.table.filter(pc.is_in(self.table["outcome"], pa.array(_OPEN)))
+        return self.table.filter(pc.is_in(self.table["outcome"], pa.array(OPEN)))
 
     def as_json(self, limit: int) -> dict[str, Any]:
         """Return the counts, the rows changed, and at most `limit` conflicts and unplaced corrections."""

@@ -2,12 +2,15 @@
 
 from data_manifests.inspect.diff import DIFF_COLUMNS, FIELDS, Diff, diff, diff_as_json
 from data_manifests.inspect.lineage import lineage, lineage_lines
+from data_manifests.inspect.next_command import APP, NEXT_COLUMNS, next_command
 from data_manifests.inspect.summary import class_lines, failure_lines, log_lines, row_lines, split_lines, version_lines
 from data_manifests.inspect.verify import verify
 
 __all__ = [
+    "APP",
     "DIFF_COLUMNS",
     "FIELDS",
+    "NEXT_COLUMNS",
     "Diff",
     "class_lines",
     "diff",
@@ -16,6 +19,7 @@ __all__ = [
     "lineage",
     "lineage_lines",
     "log_lines",
+    "next_command",
     "row_lines",
     "split_lines",
     "verify",

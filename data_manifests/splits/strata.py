@@ -142,7 +142,7 @@ def _too_small(names: Sequence[str], counts: np.ndarray, wanted: Sequence[str]) 
     lines = []
     for split in wanted:
         of_split = counts[:, SPLITS.index(split)]
-        missing = [(names[k], int(counts[k].sum())) for k in np.flatnonzero(of_split == 0)]
+        missing = [(names[k], int(counts[k].sum())) for k in np.flatnonzero(of_split == 0).tolist()]
         if missing:
             parts = [f"{name} ({size:,} {'person' if size == 1 else 'people'})" for name, size in missing[:_MAX_NAMES]]
             more = f" and {len(missing) - _MAX_NAMES} more" if len(missing) > _MAX_NAMES else ""

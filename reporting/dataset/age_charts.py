@@ -50,7 +50,7 @@ def age_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None
         tooltip=tooltips("from", "kind", "profiles"),
     )
     first, last = HARD_AGES
-    hard = int(ages[first : last + 1].sum())
+    is_hard = first < cuts.old <= last + 1
     band = alt.Chart(
         alt.Data(values=[{"from": first, "to": last + 1, "middle": (first + last + 1) / 2, "text": f"{first}–{last}"}])
     )
@@ -66,11 +66,17 @@ def age_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None
         for a, b, name, count in zip(*spans, cuts.names, by_class, strict=True)
     ]
     names = alt.Chart(alt.Data(values=heads)).mark_text(baseline="top", y=4, color=palette.soft, fontSize=12)
-    chart = finish(alt.layer(shade, bars, lines, names.encode(x=x, text="text:N"), label), palette, 230)
-    title = f"{percent(hard, total)} of the profiles are {first} to {last}, where one year decides the class"
-    if not first < cuts.old <= last + 1:
-        title = f"{percent(hard, total)} of the profiles are {first} to {last}"
-    return Figure("ages", title, chart, f"Dashed: the first age of a class ({cuts.middle} and {cuts.old}).")
+    layers = [bars, lines, names.encode(x=x, text="text:N")]
+    chart = finish(alt.layer(*([shade, *layers, label] if is_hard else layers)), palette, 230)
+    middle = int(np.searchsorted(np.cumsum(ages.sum(1)), total / 2))
+    title = f"Ages {low} to {high}; half of the profiles are {middle} or younger"
+    if is_hard:
+        hard = int(ages[first : last + 1].sum())
+        title = f"{percent(hard, total)} of the profiles are {first} to {last}, where one year decides the class"
+    note = f"Dashed: the first age of a class ({cuts.middle} and {cuts.old})."
+    if unknown := census.profiles - total:
+        note += f" {unknown:,} profiles have no age in years."
+    return Figure("ages", title, chart, note)
 
 
 def pyramid_figure(census: Census, palette: Palette) -> Figure | None:
@@ -116,4 +122,7 @@ def pyramid_figure(census: Census, palette: Palette) -> Figure | None:
     chart = finish(alt.layer(bars, *ends, titles), palette, 18 * len(bins))
     majority = GENDERS[int(by_gender.argmax())]
     title = f"{percent(int(by_gender.max()), int(by_gender.sum()))} of the profiles are {majority}"
-    return Figure("pyramid", title, chart, f"Profiles by gender and {_BIN_YEARS} years of age.")
+    note = f"Profiles by gender and {_BIN_YEARS} years of age."
+    if unknown := census.profiles - int(counts.sum()):
+        note += f" {unknown:,} profiles lack one of the two."
+    return Figure("pyramid", title, chart, note)

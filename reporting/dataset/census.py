@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data_manifests.labels import TASKS
 from data_manifests.schema import SPLITS, STATUSES, USABLE
 from data_manifests.taxonomy import GENDERS, MASKS, MAX_AGE, N_AGE_CLASSES, N_CLASSES
 
@@ -32,15 +33,19 @@ class Census:
     profiles: int
     classes: np.ndarray  # (18, 2) images
     strata: np.ndarray  # (2 genders, 3 age classes, 2) profiles
+    genders: np.ndarray  # (2, 2) profiles
+    age_classes: np.ndarray  # (3, 2) profiles
     ages: np.ndarray  # (2 genders and unknown, ages 0 to 116, 2) profiles
     masks: np.ndarray  # (3 mask states, 2) images
     sizes: tuple[tuple[int, int, int], ...]  # width_px, height_px, images; most frequent first
     unlabelled: int  # usable rows without a class
+    synthetic: int  # usable synthetic images
 
     @property
-    def synthetic(self) -> int:
-        """Usable synthetic images with a class."""
-        return int(self.classes[:, 1].sum())
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks for which a usable row has a label."""
+        counts = {"mask": self.masks, "gender": self.genders, "age": self.age_classes}
+        return tuple(task for task in TASKS if counts[task].any())
 
 
 def take_census(table: pa.Table) -> dict[str, Census]:
@@ -106,10 +111,13 @@ def _count(codes: dict[str, np.ndarray], rows: np.ndarray) -> Census:
         profiles=len(profile),
         classes=_table(codes, image, (codes["class_id"], N_CLASSES)),
         strata=_table(codes, profile, (codes["gender"], len(GENDERS)), (codes["age_class"], N_AGE_CLASSES)),
+        genders=_table(codes, profile, (codes["gender"], len(GENDERS))),
+        age_classes=_table(codes, profile, (codes["age_class"], N_AGE_CLASSES)),
         ages=_table(codes, profile, (gender, len(GENDERS) + 1), (codes["age"], MAX_AGE + 1)),
         masks=_table(codes, image, (codes["mask"], len(MASKS))),
         sizes=tuple((size >> 32, size & (1 << 32) - 1, count) for count, size in ranked if size > 0),
         unlabelled=int((codes["class_id"][image] < 0).sum()),
+        synthetic=int(codes["synthetic"][image].sum()),
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, class_names, split_class_id
+from data_manifests.schema import USABLE
+from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES, AgeCuts, class_names, split_class_id
 from data_manifests.versions import Version
 from reporting.charts import Figure, finish, legend, quiet_axis, spread, stacked_bars, tooltips
 from reporting.dataset.age_charts import age_figure, pyramid_figure
@@ -17,6 +18,7 @@ from reporting.theme import Palette
 
 _MAX_SIZES = 8  # image sizes in a chart
 _VERSIONS_HEIGHT_PX = 210
+_BALANCED = 1.1  # the largest group has less than this many times the images of the smallest
 
 
 def census_figures(census: Mapping[str, Census], split: str, cuts: AgeCuts, palette: Palette) -> list[Figure]:
@@ -34,9 +36,10 @@ def census_figures(census: Mapping[str, Census], split: str, cuts: AgeCuts, pale
 
 
 def class_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None:
-    """Return images of each of the 18 classes."""
-    if not census.classes.sum():
-        return None
+    """Return images of each of the 18 classes, or of each mask where no image has all three labels."""
+    if not census.classes.any():
+        title = _rarest(MASKS, census.masks.sum(1), "mask", "images")
+        return Figure("classes", title, stacked_bars(MASKS, census.masks, palette)) if census.masks.any() else None
     names = [class_label(name) for name in class_names(cuts)]
     title = _rarest(names, census.classes.sum(1), "class", "images")
     note = f"{census.unlabelled:,} images have no class: a label is missing." if census.unlabelled else ""
@@ -44,14 +47,21 @@ def class_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | No
 
 
 def stratum_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None:
-    """Return profiles of each gender and age class, which `synth` balances."""
-    if not census.strata.sum():
-        return None
+    """Return profiles of each gender and age class, which `synth` balances; of one of them where only that is known."""
     names = [class_label(f"{gender} {age}") for gender in GENDERS for age in cuts.names]
-    counts = census.strata.reshape(-1, 2)
+    counts, group = census.strata.reshape(-1, 2), N_AGE_CLASSES
+    if not counts.any():
+        single = ((GENDERS, census.genders), (cuts.names, census.age_classes))
+        known = [(words, of_task) for words, of_task in single if of_task.any()]
+        if not known:
+            return None
+        names = [class_label(name) for words, _ in known for name in words]
+        counts, group = np.concatenate([of_task for _, of_task in known]), 0
     title = _rarest(names, counts.sum(1), "stratum", "profiles")
     note = "A profile is one set of shots of a person; synthetic profiles count for the person they were made from."
-    return Figure("strata", title, stacked_bars(names, counts, palette, 3), note)
+    if unknown := census.profiles - int(counts.sum()):
+        note = f"{unknown:,} profiles have no label here. {note}"
+    return Figure("strata", title, stacked_bars(names, counts, palette, group), note)
 
 
 def mask_figure(census: Mapping[str, Census], palette: Palette) -> Figure | None:
@@ -84,11 +94,23 @@ def mask_figure(census: Mapping[str, Census], palette: Palette) -> Figure | None
     )
     shares = base.mark_text(color=palette.card, fontSize=12, fontWeight=600).encode(x="middle:Q", text="text:N")
     total = census[EVERYTHING].masks.sum(1)
+    unknown = census[EVERYTHING].rows - int(total.sum())
+    note = f"{unknown:,} images have no mask label." if unknown else ""
+    return Figure("masks", _mask_title(total), finish(alt.layer(bars, shares), palette, 34 * len(census)), note)
+
+
+def _mask_title(total: np.ndarray) -> str:
+    """Return a title that names the rarest masks, from the images of each (3,)."""
+    if (total > 0).sum() == 1:
+        return f"Masks: all images are labelled “{MASKS[int(total.argmax())]}”"
+    if total.max() < _BALANCED * total.min():
+        return f"Masks: {percent(total.min(), total.sum())} to {percent(total.max(), total.sum())} of the images each"
     rarest = [mask for mask, count in zip(MASKS, total, strict=True) if count == total.min()]
     share = percent(int(total.min()), int(total.sum()))
     title = f"Masks: {' and '.join(f'“{mask}”' for mask in rarest)} "
-    title += f"is the rarest with {share} of the images" if len(rarest) == 1 else f"are the rarest, {share} each"
-    return Figure("masks", title, finish(alt.layer(bars, shares), palette, 34 * len(census)))
+    return title + (
+        f"is the rarest with {share} of the images" if len(rarest) == 1 else f"are the rarest, {share} each"
+    )
 
 
 def size_figure(census: Census, palette: Palette) -> Figure | None:
@@ -111,7 +133,10 @@ def size_figure(census: Census, palette: Palette) -> Figure | None:
 
 
 def version_figure(versions: Sequence[Version], palette: Palette) -> Figure | None:
-    """Return usable images per age class in each version of a data set; None for a single version."""
+    """Return usable images per age class in each version of a data set; None for a single version.
+
+    Versions record images by class only, so where no row has all three labels the images are not divided.
+    """
     import altair as alt
 
     if len(versions) < 2:
@@ -119,13 +144,19 @@ def version_figure(versions: Sequence[Version], palette: Palette) -> Figure | No
     cuts = AgeCuts(*versions[-1].age_cuts)
     names = [f"@{version.number} {version.operation}" for version in versions]
     rows: list[dict[str, Any]] = []
+    has_classes = any(version.classes for version in versions)
     for label, version in zip(names, versions, strict=True):
+        if not has_classes:
+            images = sum(version.ledger.get(status, 0) for status in USABLE)
+            row = {"label": label, "age": "0", "ages": "usable images", "images": images}
+            rows.append(row | {"description": f"{label}: {images:,} images"})
+            continue
         class_ids = np.array([int(class_id) for class_id in version.classes], np.int64)
         counts = np.bincount(split_class_id(class_ids)[2], list(version.classes.values()), minlength=3)
         for k, name in enumerate(AgeCuts(*version.age_cuts).names):
             row = {"label": label, "age": str(k), "ages": class_label(name), "images": int(counts[k])}
             rows.append(row | {"description": f"{label}, {row['ages']}: {row['images']:,} images"})
-    axis = quiet_axis(labelAngle=-35 if len(names) > 6 else 0, labelLimit=160)
+    axis = quiet_axis(labelAngle=-35 if len(names) > 6 else 0, labelLimit=160, labelPadding=10)
     x = alt.X("label:N", title=None, sort=names, axis=axis)
     y = alt.Y("images:Q", title=None, axis=alt.Axis(tickCount=4, domain=False, ticks=False, format=",d"))
     colour = alt.Color("age:N", legend=None)
@@ -133,7 +164,7 @@ def version_figure(versions: Sequence[Version], palette: Palette) -> Figure | No
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=colour)
     points = base.mark_circle(size=36, opacity=1, aria=True)
     points = points.encode(description="description:N", tooltip=tooltips("label", "ages", "images"))
-    last = rows[-3:]
+    last = rows[-N_AGE_CLASSES:] if has_classes else rows[-1:]
     highest = max(row["images"] for row in rows)
     heights = spread([row["images"] for row in last], highest / 14, 0, highest)  # the height of a line of text
     ends = [row | {"height": height} for row, height in zip(last, heights, strict=True)]
@@ -143,6 +174,8 @@ def version_figure(versions: Sequence[Version], palette: Palette) -> Figure | No
     labels = labels.encode(x=x, y=beside, color=colour, text="ages:N")
     title = f"Images of each age class, version by version of {versions[-1].name}"
     note = f"Usable images; age classes {', '.join(map(class_label, cuts.names))}."
+    if not has_classes:
+        title, note = f"Usable images, version by version of {versions[-1].name}", ""
     return Figure(
         "versions",
         title,
@@ -154,10 +187,15 @@ def version_figure(versions: Sequence[Version], palette: Palette) -> Figure | No
 def _rarest(names: Sequence[str], counts: np.ndarray, group: str, unit: str) -> str:
     """Return a title that names the empty groups or, if there are none, the smallest and the largest."""
     empty = [name for name, count in zip(names, counts.tolist(), strict=True) if not count]
+    groups = {"class": "classes", "stratum": "strata", "mask": "masks"}[group]
     if empty:
-        groups = "classes" if group == "class" else "strata"
-        return f"{len(empty)} of {len(names)} {groups} are empty: {_first_names(empty)}"
+        return (
+            f"{len(empty)} of {len(names)} {groups} {'is' if len(empty) == 1 else 'are'} empty: {_first_names(empty)}"
+        )
     smallest, largest = int(counts.argmin()), int(counts.argmax())
+    if counts[largest] < _BALANCED * counts[smallest]:
+        spread_text = f"{counts[smallest]:,} to " if counts[smallest] < counts[largest] else ""
+        return f"The {groups} are balanced: {spread_text}{counts[largest]:,} {unit} each"
     number = f"{counts[smallest]:,} {unit if counts[smallest] != 1 else unit.removesuffix('s')}"
     ratio = f"“{names[largest]}” has {counts[largest] / counts[smallest]:.1f} times as many"
     return f"“{names[smallest]}” is the rarest {group}: {number}; {ratio}"

@@ -42,7 +42,7 @@ def colour_figure(statistics: ImageStatistics, palette: Palette) -> Figure:
     corner.shorthand = "end:Q"
     labels = [
         alt.Chart(alt.Data(values=[mean]))
-        .mark_text(align="right", baseline="top", dx=-4, y=2 + 17 * row, fontSize=12.5, fontWeight=600)
+        .mark_text(align="right", baseline="top", dx=-18, y=2 + 17 * row, fontSize=12.5, fontWeight=600)
         .encode(x=corner, color=colour, text="text:N")
         for row, mean in enumerate(means)
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from data_manifests.labels import TASKS, label_names
 from data_manifests.schema import STATUSES
-from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
+from data_manifests.taxonomy import N_CLASSES, AgeCuts
 from data_manifests.versions import Manifest, Store, write_atomic
 from reporting.dataset.census import COLUMNS, EVERYTHING, Census, take_census
 from reporting.dataset.class_charts import census_figures, version_figure
@@ -49,30 +51,64 @@ def _panel(store: Store, manifest: Manifest, census: Mapping[str, Census], name:
         figure.key: draw_figure(figure, _NARROW_PX, name)
         for figure in census_figures(census, name, manifest.cuts, PAGE)
     }
-    panel: dict[str, Any] = {"name": name, "census": census[name], "figures": figures, "overall": None, "mean_grid": []}
+    panel: dict[str, Any] = {"name": name, "census": census[name], "labels": label_tile(census[name])}
+    panel |= {"figures": figures, "overall": None, "mean_grid": [], "mean_title": ""}
     statistics = measure_images(store, manifest.version, manifest.table, split)
     if statistics is None:
-        return panel | {"note": "There is no usable image with a class."}
+        return panel | {"note": "There is no usable image."}
     if statistics.read.sum():
         figures["colours"] = draw_figure(colour_figure(statistics, PAGE), _NARROW_PX, name)
         panel |= {"overall": image_url(statistics.overall), "mean_grid": mean_grid(statistics, manifest.cuts)}
+        height, width = statistics.overall.shape[:2]
+        panel |= {"mean_title": mean_title(statistics), "aspect": f"{width}/{height}"}
     return panel | {"note": f"{statistics.note()} {statistics.problem()}".strip()}
 
 
+def label_tile(census: Census) -> tuple[str, str, str]:
+    """Return name, figure and remark of the tile that states which labels the images have."""
+    if census.classes.any():
+        filled = int((census.classes.sum(1) > 0).sum())
+        return "Classes with an image", f"{filled} of {N_CLASSES}", f"{census.unlabelled:,} images without a class"
+    if not census.tasks:
+        return "Labels", "none", "no label is known"
+    missing = " and ".join(task for task in TASKS if task not in census.tasks)
+    remark = f"{missing} unknown in all images" if missing else "no image has all three"
+    return "Labels", ", ".join(census.tasks), remark
+
+
+def mean_title(statistics: ImageStatistics) -> str:
+    """Return the title of the mean images, such as "Mean image by mask, and of all images"."""
+    if not statistics.tasks:
+        return "Mean of all images"
+    by = "of each class" if statistics.tasks == TASKS else f"by {' and '.join(statistics.tasks)}"
+    return f"Mean image {by}, and of all images"
+
+
 def mean_grid(statistics: ImageStatistics, cuts: AgeCuts) -> list[dict[str, Any]]:
-    """Return the mean images in three rows, one per mask state: `name`, and a cell per gender and age class."""
-    columns = [class_label(f"{gender} {age}") for gender in GENDERS for age in cuts.names]
-    return [
-        {
-            "name": mask,
-            "cells": [
-                {
-                    "name": name,
-                    "count": int(statistics.counts[k]),
-                    "image": image_url(statistics.means[k]) if statistics.read[k] else None,
-                }
-                for k, name in enumerate(columns, m * len(columns))
-            ],
-        }
-        for m, mask in enumerate(MASKS)
+    """Return the mean images as rows: `name`, and cells with `name`, `count` and `image`, which is None without a file.
+
+    Rows are the labels of the first task that have images, and columns the combinations of the others; a single task
+    has one row. Images that lack a label are a last cell of a single row, else a last row.
+    """
+    if not statistics.tasks:
+        return []
+    names = [[class_label(name) for name in label_names(task, cuts)] for task in statistics.tasks]
+    first, *others = names if len(names) > 1 else [[""], *names]
+    columns = [" ".join(words) for words in product(*others)]
+    cells = [_cell(statistics, k, columns[k % len(columns)]) for k in range(len(first) * len(columns))]
+    rows: list[dict[str, Any]] = [
+        {"name": name, "cells": cells[at * len(columns) :][: len(columns)]} for at, name in enumerate(first)
     ]
+    rows = [row for row in rows if any(cell["count"] for cell in row["cells"])]
+    if statistics.counts[-1]:
+        unlabelled = _cell(statistics, len(cells), "no label")
+        if len(names) == 1 and rows:
+            rows[0]["cells"].append(unlabelled)
+        else:
+            rows.append({"name": "a label is missing", "cells": [unlabelled]})
+    return rows
+
+
+def _cell(statistics: ImageStatistics, k: int, name: str) -> dict[str, Any]:
+    image = image_url(statistics.means[k]) if statistics.read[k] else None
+    return {"name": name, "count": int(statistics.counts[k]), "image": image}

@@ -209,7 +209,7 @@ def test_mean_images_and_colours(store: Store, tmp_path: Path) -> None:
     assert found is not None
     male, female = class_names(CUTS).index("none male <30"), class_names(CUTS).index("none female <30")
     assert found.read[[male, female]].tolist() == [2, 1]
-    assert found.means.shape == (18, 128, 96, 3)
+    assert found.means.shape == (19, 128, 96, 3)  # the 18 classes, and images without one
     assert found.means[male, 0, 0].tolist() == [150, 100, 0]
     assert found.means[female, 60, 40].tolist() == [0, 0, 255]
     assert found.overall[5, 5].tolist() == [100, 67, 85]
