@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from audit.settings import AuditSettings
-from data_manifests.command_line import ledger_line, open_store, parse_settings
+from data_manifests.command_line import echo_next, ledger_line, open_store, parse_settings
 from pipeline.settings import load_settings
 
 
@@ -62,3 +62,4 @@ def run(
     for line in audit.lines():
         click.echo(line)
     click.echo(ledger_line(audit.version))
+    echo_next("facecurate app")

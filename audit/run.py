@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ from audit.checks import complete_weights
 from audit.features import describe_rows
 from audit.settings import AuditSettings
 from data_manifests.errors import StageError
+from data_manifests.splits import Leak, find_leaks, leak_note
 from data_manifests.versions import Manifest, Store, Version, write_atomic
+from pipeline.progress import announce
 
 if TYPE_CHECKING:  # pandas takes a second to load: the first line of the progress comes before it
     import pandas as pd
@@ -25,8 +28,8 @@ LIKELY = 0.5  # an issue of this probability is more likely real than not
 class Audit:
     """The results of one audit.
 
-    `queue` has one row per listed issue (queue.csv), `ranked` one row per person, and `folder` holds the report and the
-    queue.
+    `queue` has one row per listed issue (queue.csv), `ranked` one row per person, `leaks` people and pictures in more
+    than one split, and `folder` holds the report and the queue.
     """
 
     version: Version
@@ -34,6 +37,7 @@ class Audit:
     data: AuditData
     queue: pd.DataFrame
     ranked: pd.DataFrame
+    leaks: tuple[Leak, ...]
 
     @property
     def report_path(self) -> Path:
@@ -56,7 +60,7 @@ class Audit:
         counts = ", ".join(f"{kind} {count}" for kind, count in likely["kind"].value_counts().items()) or "none"
         return [
             *(f"note: {note}" for note in self.data.notes),
-            f"{len(self.data.rows)} photos described, {self.new_photos} of them new; likely issues: {counts}",
+            f"{len(self.data.rows):,} photos described, {self.new_photos:,} of them new; likely issues: {counts}",
             f"report: {self.report_path}; queue: {self.queue_path}",
         ]
 
@@ -72,8 +76,10 @@ class Audit:
             "photos": len(self.data.rows),
             "new_photos": self.new_photos,
             "people": len(self.ranked),
-            "issues": {row.pop("name"): row for row in count_issues(self.queue)},
+            "issues": {row.pop("name"): row for row in count_issues(self.queue, self.data.skipped)},
+            "not_checked": dict(self.data.skipped),
             "duplicate_groups": int((self.queue["kind"] == "duplicate").sum()),
+            "leaks": [asdict(leak) for leak in self.leaks],
             "notes": list(self.data.notes),
             "report": str(self.report_path),
             "queue": str(self.queue_path),
@@ -97,14 +103,19 @@ def run_audit(
     from audit.checks import list_issues, photo_rows, run_checks
     from audit.results import add_columns, order_issues, rank_people, write_report
 
+    announce("audit: comparing labels, people and pictures…")
     rows = photo_rows(manifest.table, features)
     data = run_checks(rows, features, manifest.cuts, settings, log_odds.take(features.rows) if log_odds else None)
     issues = list_issues(data)
     ranked = rank_people(issues, manifest.table.column("person_id").to_pandas(), weights)
     queue = order_issues(issues, ranked)
+    table = add_columns(manifest.table, data, queue, ranked)
+    leaks = find_leaks(table)
+    if leaks:
+        data.notes.append(_leak_advice(leaks, manifest.version.ref))
     version = store.write(
         manifest.version.name,
-        add_columns(manifest.table, data, queue, ranked),
+        table,
         "audit",
         parents=[manifest.version],
         parameters=settings.model_dump(exclude={"jobs", "executor", "report_people"})
@@ -112,11 +123,19 @@ def run_audit(
         | ({"predictions_sha256": log_odds.sha256} if log_odds else {}),
         seed=settings.seed,
     )
-    audit = Audit(version, out or store.workspace / "audit" / f"{version.name}-{version.number}", data, queue, ranked)
+    folder = out or store.workspace / "audit" / f"{version.name}-{version.number}"
+    audit = Audit(version, folder, data, queue, ranked, leaks)
     audit.folder.mkdir(parents=True, exist_ok=True)
     write_atomic(audit.queue_path, queue.to_csv(index=False, float_format="%.4f").encode())
-    write_report(audit.report_path, version, data, queue, ranked, store, settings.report_people)
+    announce("audit: writing the report…")
+    write_report(audit.report_path, version, data, queue, ranked, leaks, store, settings.report_people)
     return audit
+
+
+def _leak_advice(leaks: Sequence[Leak], ref: str) -> str:
+    has_person = any(leak.kind == "person" for leak in leaks)
+    advice = f"assign all again: facecurate split {ref} --reassign" if has_person else "review the duplicates"
+    return f"{leak_note(leaks)}; {advice}"
 
 
 def _read_predictions(path: Path, manifest: Manifest) -> LogOdds:

@@ -68,7 +68,7 @@ class Rate:
         return (after - before) / (end - start)
 
 
-class _Bar(tqdm):  # type: ignore[type-arg]
+class _Bar(tqdm):
     """A bar whose rate is that of `Rate` and that is drawn at least every TICK_S."""
 
     def __init__(self, name: str, total: int, unit: str) -> None:

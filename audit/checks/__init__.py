@@ -5,7 +5,7 @@ and into issues. Importing this package loads neither SciPy nor scikit-learn; `l
 """
 
 from audit.checks.data import AuditData, check_columns, photo_rows, run_checks
-from audit.checks.issues import LISTED, Issue, list_issues
+from audit.checks.issues import LISTED, STATE_TEXT, Issue, list_issues
 from audit.checks.table import (
     Check,
     all_checks,
@@ -19,6 +19,7 @@ from audit.checks.table import (
 
 __all__ = [
     "LISTED",
+    "STATE_TEXT",
     "AuditData",
     "Check",
     "Issue",

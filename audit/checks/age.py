@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from sklearn.metrics import f1_score
 
 from audit.checks.data import AuditData
-from audit.checks.issues import Issue
+from audit.checks.issues import Issue, label_reason
 from audit.checks.label_scores import MIN_PEOPLE, LabelScores, label_columns, label_issues, not_evaluated
 from audit.scoring import AgeScores, majority_labels, score_ages
 from data_manifests.taxonomy import MAX_AGE, N_AGE_CLASSES, AgeCuts, age_class_of
@@ -19,14 +20,14 @@ YOUNGEST, OLDEST = 15, 80  # years; bound the middle of the first and the last a
 
 
 def score(data: AuditData) -> LabelScores:
-    """Return the scores of the groups; adds the probe quality, or a note if there are too few ages."""
+    """Return the scores of the groups; adds the probe quality, or skips the check if there are too few ages."""
     given, inconsistent = majority_labels(_years(data.rows, data.cuts), data.groups)
     ages = given.astype(float)
     known = np.isfinite(ages)
     n_ages = len(np.unique(ages[known]))
     if known.sum() < MIN_PEOPLE or n_ages < 2:
-        found_text = f"{int(known.sum())} people, {n_ages} ages"
-        data.notes.append(f"age cannot be evaluated: it takes {MIN_PEOPLE} people and 2 ages ({found_text})")
+        found_text = f"{int(known.sum())} people, {n_ages} age{'s' * (n_ages != 1)}"
+        data.skip("age", f"{found_text}; it takes {MIN_PEOPLE} people and 2 ages")
         return not_evaluated(given, inconsistent)
     found = score_ages(data.groups.features, data.groups.persons, ages, data.cuts)
     data.probes["age"] = probe_quality(found, ages, data.cuts) | {"estimated_error_rate": round(found.error_rate, 4)}
@@ -61,5 +62,13 @@ def columns(data: AuditData) -> dict[str, np.ndarray]:
 
 
 def issues(data: AuditData) -> Iterator[Issue]:
-    """Yield one issue per profile whose age may be wrong."""
-    return label_issues("age", data)
+    """Yield one issue per profile whose age may be wrong; an age class is shown as such, not as a year."""
+    has_class_only = (data.rows["age"].isna() & data.rows["age_class"].notna()).to_numpy()
+    for issue in label_issues("age", data):
+        if not has_class_only[issue.positions].all():
+            yield issue
+            continue
+        given = data.cuts.names[int(data.rows["age_class"].iloc[issue.positions[0]])]
+        years = issue.predicted
+        predicted = None if years is None or data.cuts.names[age_class_of(years, data.cuts)] == given else years
+        yield replace(issue, given=given, predicted=predicted, reason=label_reason(given, predicted))

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from audit.checks.table import load_checks, refuse_row
+from data_manifests.labels import TASK_COLUMN, TASKS
 from data_manifests.taxonomy import AgeCuts
 
 if TYPE_CHECKING:  # worker processes import this module by way of the settings, and need none of these
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # worker processes import this module by way of the settings,
     from audit.scoring import LabelGroups
     from audit.settings import AuditSettings
 
+NO_LABELS = "no labels"
 ROW_COLUMNS = (
     "sample_id", "person_id", "profile_id", "shot", "mask", "gender", "age", "age_class", "split",
     "sha256", "width_px", "height_px", "root", "path",
@@ -31,7 +33,7 @@ class AuditData:
     """Photos of one manifest and the results of the checks.
 
     `rows` are P photos in the order of `features`, with ROW_COLUMNS. A check adds its scores under its name, and may
-    add the held-out quality of its probe and notes for the report.
+    add the held-out quality of its probe and notes for the report. A check that lacks data calls `skip`.
     """
 
     rows: pd.DataFrame
@@ -44,6 +46,11 @@ class AuditData:
     scores: dict[str, Any] = field(default_factory=dict)
     probes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)  # check → why it did not run
+
+    def skip(self, check: str, reason: str) -> None:
+        """Record why a check has no scores, such as "3 people; it takes 20"; the first reason is kept."""
+        self.skipped.setdefault(check, reason)
 
 
 def photo_rows(table: pa.Table, features: Features) -> pd.DataFrame:
@@ -69,9 +76,18 @@ def run_checks(
         data.notes.append(f"{len(features.problems)} pictures could not be read")
     if predictions and not predictions.known.all():
         data.notes.append(f"{(~predictions.known).sum()} of {len(rows)} photos have no line in the predictions")
+    data.skipped.update({task: NO_LABELS for task in TASKS if rows[TASK_COLUMN[task]].isna().all()})
     for check in checks:
         data.scores[check.row.name] = check.score(data)
+    data.notes.extend(_skipped_notes(data.skipped))
     return data
+
+
+def _skipped_notes(skipped: Mapping[str, str]) -> list[str]:
+    """Return a note per reason, with the checks that it kept from running."""
+    reasons = dict.fromkeys(skipped.values())
+    names = {reason: [name for name, given in skipped.items() if given == reason] for reason in reasons}
+    return [f"not checked: {', '.join(names[reason])} ({reason})" for reason in reasons]
 
 
 def check_columns(data: AuditData) -> dict[str, np.ndarray]:

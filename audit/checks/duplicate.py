@@ -114,7 +114,9 @@ def issues(data: AuditData) -> Iterator[Issue]:
 def _reason(rows: pd.DataFrame, is_exact: bool) -> str:
     reason = f"{len(rows)} photos are {'the same file' if is_exact else 'nearly identical'}"
     people = rows.groupby("person_id", sort=True)
-    if len(people) > 1:
+    if (rows["person_id"] == rows["path"]).all():  # no persons are known
+        reason += f": {', '.join(photo_name(row) for _, row in rows.iterrows())}"
+    elif len(people) > 1:
         named = [
             f"{person} ({', '.join(photo_name(row) for _, row in own.iterrows())})"
             for person, own in list(people)[:MAX_NAMED]
@@ -128,5 +130,7 @@ def _reason(rows: pd.DataFrame, is_exact: bool) -> str:
         reason += f"; across splits {'/'.join(splits)}"
     differing = [name for name in ("gender", "age", "mask") if len(rows[name].dropna().unique()) > 1]
     if differing:
-        reason += f"; labels differ ({', '.join(differing)}), at least one is wrong"
+        reason += f"; labels differ ({', '.join(differing)})"
+        # A mask drawn on one of two copies changes little else in the picture: then both labels may be correct.
+        reason += ", at least one is wrong" if is_exact or differing != ["mask"] else ""
     return reason

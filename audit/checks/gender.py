@@ -24,7 +24,7 @@ MIN_OF_EACH = 3  # people of each gender
 
 
 def score(data: AuditData) -> LabelScores:
-    """Return the scores of the groups; adds the probe quality, or a note if there are too few people."""
+    """Return the scores of the groups; adds the probe quality, or skips the check if there are too few people."""
     groups = data.groups
     given, _ = majority_labels(data.rows["gender"], groups)
     inconsistent = inconsistent_groups(data.rows["gender"], data.rows["profile_id"], groups)
@@ -33,9 +33,7 @@ def score(data: AuditData) -> LabelScores:
     counts = np.bincount(labels[known], minlength=2)
     if counts.sum() < MIN_PEOPLE or counts.min() < MIN_OF_EACH:
         found = ", ".join(f"{count} {name}" for name, count in zip(GENDERS, counts.tolist(), strict=True))
-        data.notes.append(
-            f"gender cannot be evaluated: it takes {MIN_PEOPLE} people and {MIN_OF_EACH} of each gender ({found})"
-        )
+        data.skip("gender", f"{found}; it takes {MIN_PEOPLE} people and {MIN_OF_EACH} of each gender")
         return not_evaluated(given, inconsistent)
     factors = factorise(groups.features, groups.persons)
     targets = np.where(known, labels * 2.0 - 1, 0.0)[:, None]

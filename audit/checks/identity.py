@@ -34,7 +34,8 @@ class IdentityScores:
 
     `p_correct` (P,) is the probability that a photo shows the person of its `person_id` (NaN for a person with a single
     photo), `distance` (P,) the distance from that person's other photos, `nearest_person` (P,) the code of the nearest
-    other person and `nearest_distance` (P,) the distance from it.
+    other person and `nearest_distance` (P,) the distance from it. `lack` is what is missing where no
+    photo is evaluated.
     """
 
     p_correct: np.ndarray
@@ -42,16 +43,17 @@ class IdentityScores:
     nearest_person: np.ndarray
     nearest_distance: np.ndarray
     error_rate: float
-    note: str = ""
+    lack: str = ""
 
 
 def score(data: AuditData) -> IdentityScores:
-    """Return the scores of the photos; adds a note if too few photos share a person."""
+    """Return the scores of the photos; skips the check if too few photos share a person."""
     given, mask = given_states(data), data.scores["mask"]
     states = np.where(mask.p_correct < SUSPECT, mask.predicted, given)  # or both photos of a swap would mismatch
     persons = pd.factorize(data.rows["person_id"])[0]
     scores = score_identity(data.features.identity, persons, states, data.rng)
-    data.notes.extend([scores.note] if scores.note else [])
+    if scores.lack:
+        data.skip("identity", scores.lack)
     return scores
 
 
@@ -71,8 +73,9 @@ def score_identity(
             own[members] = _distance_from_others(centred[members])
     scored = np.flatnonzero(np.isfinite(own))
     if len(scored) < MIN_PHOTOS or len(people) < 3:
-        note = f"identity mismatches cannot be evaluated: {len(scored)} photos share a person with another one"
-        return IdentityScores(p_correct, own, nearest, gap, 0.0, note)
+        sharing = f"{len(scored)} photos share" if len(scored) else "no photo shares"
+        lack = f"{sharing} a person with another; it takes {MIN_PHOTOS} photos of 3 people"
+        return IdentityScores(p_correct, own, nearest, gap, 0.0, lack)
     others = [people[i] for i in rng.permutation(len(people))[:MAX_OTHER_PEOPLE]]
     medians = np.stack([np.median(centred[members], axis=0) for members in others])
     codes = np.array([persons[members[0]] for members in others])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # as in data.py
     import pandas as pd
 
 LISTED = 0.05  # less likely issues count in the order of the queue and are not listed
+STATE_TEXT = {"worn": "worn", "incorrect": "worn incorrectly", "none": "no mask"}  # mask states in sentences
 COLUMNS = ("kind", "person_id", "profile_id", "sample_ids", "given", "predicted", "probability", "reason")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from audit.checks.data import AuditData
-from audit.checks.issues import Issue, label_reason
+from audit.checks.issues import STATE_TEXT, Issue, label_reason
 from audit.scoring import (
     SUSPECT,
     estimate_posterior,
@@ -33,7 +33,6 @@ SWAP_RATE = 0.01  # prior share of profiles with two swapped photos
 MIN_PHOTOS = 5  # of a state; a probe cannot learn a state from fewer
 MIN_SWAP_PROBABILITY = 0.2  # below this a swap is not listed
 MIN_PROBABILITY = 0.001  # below this an issue is left out
-STATE_TEXT = {"worn": "worn", "incorrect": "worn incorrectly", "none": "no mask"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,8 @@ class MaskScores:
     """Scores of the mask states of P photos.
 
     `p_correct` (P,) is NaN where a photo is not evaluated, `predicted` (P,) an index in MASKS or -1, `probabilities`
-    (P, 3) those of the photo alone. `swaps` are (position, position, probability) of swapped photos.
+    (P, 3) those of the photo alone. `swaps` are (position, position, probability) of swapped photos, `lack` is
+    what is missing where no photo is evaluated.
     """
 
     p_correct: np.ndarray
@@ -50,6 +50,7 @@ class MaskScores:
     swaps: list[tuple[int, int, float]]
     error_rate: float
     notes: list[str]
+    lack: str = ""
 
 
 def score(data: AuditData) -> MaskScores:
@@ -58,7 +59,10 @@ def score(data: AuditData) -> MaskScores:
     labels = given_states(data)
     views = [data.features.lower_face, *([data.predictions.mask] if data.predictions else [])]
     scores = score_masks(views, persons, profiles, labels)
-    data.probes["mask"] = _probe_quality(scores.probabilities, labels)
+    if np.isfinite(scores.p_correct).any():
+        data.probes["mask"] = _probe_quality(scores.probabilities, labels)
+    if scores.lack:
+        data.skip("mask", scores.lack)
     data.notes.extend(scores.notes)
     return scores
 
@@ -83,10 +87,9 @@ def score_masks(
     counts = np.bincount(labels[has_face & (labels >= 0)], minlength=len(MASKS))
     states = [state for state in range(len(MASKS)) if counts[state] >= MIN_PHOTOS]
     rare = [state for state in range(len(MASKS)) if 0 < counts[state] < MIN_PHOTOS]
-    notes = [f"mask '{MASKS[state]}' has {counts[state]} photos, too few to evaluate" for state in rare]
+    notes = [f"not checked: mask '{MASKS[s]}' ({counts[s]} photos; it takes {MIN_PHOTOS})" for s in rare]
     if len(states) < 2 or len(np.unique(persons[has_face])) < 3:
-        notes.append("mask states cannot be evaluated: only one state occurs")
-        return MaskScores(p_correct, predicted, probabilities, [], 0.0, notes)
+        return MaskScores(p_correct, predicted, probabilities, [], 0.0, notes, _lack(states, rare))
     used = np.flatnonzero(has_face & np.isin(labels, [*states, -1]))
     state_index = np.full(len(MASKS) + 1, -1)
     state_index[states] = range(len(states))
@@ -106,6 +109,15 @@ def score_masks(
     probabilities[used[:, None], states] = posterior.photo_only
     in_rows = [(int(positions[i]), int(positions[j]), probability) for i, j, probability in swaps]
     return MaskScores(p_correct, predicted, probabilities, in_rows, posterior.error_rate, notes)
+
+
+def _lack(states: Sequence[int], rare: Sequence[int]) -> str:
+    """Return what a check of the mask states lacks, from the states with enough photos and those with too few."""
+    if len(states) > 1:
+        return "a face was found in fewer than 3 people"
+    if states and not rare:
+        return f"all labels are '{MASKS[states[0]]}'"
+    return f"it takes {MIN_PHOTOS} photos with a face of two states"
 
 
 def _compare_hypotheses(

@@ -56,12 +56,12 @@ def test_mask_states_that_are_too_few_are_named(rng: np.random.Generator) -> Non
     labels[labels == MASKS.index("incorrect")] = MASKS.index("none")
     labels[:2] = MASKS.index("incorrect")
     found = score_masks([features], persons, persons, labels)
-    assert found.notes == ["mask 'incorrect' has 2 photos, too few to evaluate"]
+    assert found.notes == ["not checked: mask 'incorrect' (2 photos; it takes 5)"]
     assert np.isnan(found.p_correct[:2]).all()
     assert np.isfinite(found.p_correct[2:]).all()
     only = score_masks([features], persons, persons, np.zeros(len(labels), int))
     assert np.isnan(only.p_correct).all()
-    assert "only one" in only.notes[-1]
+    assert only.lack == "all labels are 'worn'"
 
 
 def identities(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -105,5 +105,5 @@ def test_photos_without_a_face_are_left_out(rng: np.random.Generator) -> None:
 def test_too_few_companions_is_a_note(rng: np.random.Generator) -> None:
     vectors, _, states = identities(rng)
     found = score_identity(vectors, np.arange(len(vectors)), states, rng)
-    assert "0 photos share a person" in found.note
+    assert "no photo shares a person" in found.lack
     assert np.isnan(found.p_correct).all()

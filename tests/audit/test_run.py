@@ -54,8 +54,8 @@ def test_what_is_written(store: Store, tmp_path: Path) -> None:
     assert sorted(table["audit_rank"]) == list(range(1, 25))  # each is a person of its own
     assert table["identity_score"].isna().all()
     page = (done.folder / "audit.html").read_text("utf8")
-    assert "identity mismatches cannot be evaluated" in page
-    assert "mask states cannot be evaluated" in page
+    assert "not checked: identity (no photo shares a person with another" in page
+    assert "not checked: mask (" in page
     listed = pd.read_csv(done.folder / "queue.csv", dtype={"person_id": str})
     assert listed["rank"].is_monotonic_increasing
     assert set(listed["kind"]) <= set(check_names())
@@ -66,8 +66,8 @@ def test_photos_without_a_face_are_reported_and_the_rest_goes_on(store: Store, t
     done = audit(store, version.ref)
     reasons = store.read(done.version.ref).table.column("audit_reason").to_pylist()
     assert all("no face found" in reason for reason in reasons)
-    assert any("gender cannot be evaluated" in note for note in done.data.notes)
-    assert any("age cannot be evaluated" in note for note in done.data.notes)
+    assert any("not checked: gender (0 male" in note for note in done.data.notes)
+    assert any("not checked: age (0 people" in note for note in done.data.notes)
 
 
 def test_names_are_escaped_in_the_report(store: Store, tmp_path: Path) -> None:
@@ -92,9 +92,10 @@ def test_a_photo_with_two_issues_shows_both_and_a_mask_that_its_shot_does_not_im
         table = table.set_column(table.column_names.index(name), name, column.cast(table.schema.field(name).type))
     (tmp_path / "a" / "p001.png").write_bytes((tmp_path / "a" / "p000.png").read_bytes())
     page = (audit(store, store.write("drawn", table, "twin", parents=[version]).ref).folder / "audit.html").read_text()
-    assert page.count("<b>duplicate, quality</b>") == 2
+    assert page.count("<b>duplicate, quality</b>") == 3  # the card of the first shows the duplicate of the second too
     assert page.count("normal · worn<b>") == 1
     assert page.count(">normal<b>") == 2
+    assert page.count(": normal<b>") == 1
 
 
 def test_an_unknown_describer_names_the_choices(store: Store, tmp_path: Path) -> None:
