@@ -95,6 +95,8 @@ def read_source(source: Path, layout: str, given: Mapping[str, Any]) -> Source:
 
     Raises ManifestError for a source without photos, ConfigError for an option of another layout.
     """
+    if len(given.get("csv", ())) == 1:  # one file is recorded as in 0.1.0, so that a repeated command is recognised
+        given = {**given, "csv": given["csv"][0]}
     if layout != AUTO:
         if not source.exists():
             raise ManifestError(f"photo folder {str(source)!r} does not exist.")
@@ -142,8 +144,17 @@ def detection_lines(detected: DetectedLayout) -> list[str]:
     lines = [f"{detected.root}: layout {detected.layout}", f"  seen: {detected.evidence}"]
     lines += [f"  note: {note}" for note in detected.notes]
     if detected.others:
-        lines.append(f"  also possible: {', '.join(f'--layout {one.layout}' for one in detected.others)}")
+        lines.append(f"  also possible: {', '.join(map(_words_of_other, detected.others))}")
     return [*lines, f"  same as: {detected.command}"]
+
+
+def _words_of_other(other: DetectedLayout) -> str:
+    """Return the options that choose another layout that fits too."""
+    words = ["--layout", other.layout]
+    for name in ("csv", "person"):
+        if value := other.options.get(name):
+            words += [part for one in ([value] if isinstance(value, str) else value) for part in (f"--{name}", one)]
+    return shlex.join(words)
 
 
 def default_name(store: Store, root: Path) -> str:

@@ -41,7 +41,9 @@ def layout_options(command: _Command) -> _Command:
             click.option(
                 "--value", multiple=True, metavar="FIELD:WORD=VALUE", help="Translate a word of a field's column."
             ),
-            click.option("--csv", metavar="FILE", help="table: Read this CSV, if SRC contains several."),
+            click.option(
+                "--csv", multiple=True, metavar="FILE", help="table: Read this CSV, or these, if SRC has several."
+            ),
             click.option(
                 "--images", metavar="FOLDER", help="table: Take the CSV's paths as relative to this folder of SRC."
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,11 +28,11 @@ _NAMES = {  # names of columns, without case, spaces and signs
                   "participant", "participantid", "personname", "pid", "id"),
     "profile_id": ("profileid",),
     "shot": ("shot",),
-    "mask": ("mask", "masklabel", "maskstatus", "facemask", "wearing", "masked", "hasmask", "withmask", "wearsmask",
-             "label", "labels", "class", "category", "target", "choice"),
-    "gender": ("gender", "sex", "male", "ismale", "female", "isfemale",
+    "mask": ("mask", "마스크", "masklabel", "maskstatus", "facemask", "wearing", "masked", "hasmask", "withmask",
+             "wearsmask", "label", "labels", "class", "category", "target", "choice"),
+    "gender": ("gender", "sex", "성별", "male", "ismale", "female", "isfemale",
                "label", "labels", "class", "category", "target", "choice"),
-    "age": ("age", "ageyears", "years", "ageinyears"),
+    "age": ("age", "나이", "연령", "ageyears", "years", "ageinyears"),
     "age_class": ("ageclass", "agegroup", "agerange", "age", "agebin", "agebucket",
                   "label", "labels", "class", "category", "target", "choice"),
     "split": ("split", "set", "subset", "partition", "usage", "phase"),
@@ -45,6 +46,10 @@ _YES_NO = dict.fromkeys(
 _YES_NO |= dict.fromkeys(("male", "ismale"), ("gender", "male", "female"))
 _YES_NO |= dict.fromkeys(("female", "isfemale"), ("gender", "female", "male"))
 _CODED_SPLITS = {"0": "train", "1": "val", "2": "test"}  # of a column `partition`, as in CelebA
+_LIKELY_MASKS = (
+    ("incorrect", r"incorr|wrong|improp|chin|half|part|nose|under|below|bad"),
+    ("none", r"no|without|off|un|free|bare"),
+)
 _ALLOWED = {"mask": MASKS, "gender": GENDERS, "shot": SHOTS, "split": SPLITS}
 
 
@@ -86,21 +91,22 @@ def suggest_values(name: str, column: str, counts: Mapping[str, int], most: int 
     """Return the `--value` options that translate the most frequent words of a column, as an example to edit."""
     allowed = _ALLOWED.get(name, ())
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[:most]
-    translated = {word: _word(name, _plain(column), word) for word in frequent}
-    free = [value for value in allowed if value not in translated.values()] or list(allowed)
     options = []
     for number, word in enumerate(frequent):
-        value = translated[word] or (free[number % len(free)] if free else "VALUE")
-        options.append(f"--value {_quoted(f'{name}:{word}={value}')}")
+        value = _word(name, _plain(column), word) or _likely(name, word) or allowed[number % len(allowed)]
+        options.append(f"--value {shlex.quote(f'{name}:{word}={value}')}")
     return " ".join(options)
 
 
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[\w:=.+-]+", text) else "'" + text.replace("'", "'\\''") + "'"
+def _likely(name: str, word: str) -> str | None:
+    """Return the label that parts of an unknown word suggest; only for the example in a message."""
+    if name != "mask":
+        return None
+    return next((mask for mask, part in _LIKELY_MASKS if re.search(part, word.lower())), "worn")
 
 
 def _plain(column: str) -> str:
-    return re.sub(r"[^a-z]", "", column.lower())
+    return re.sub(r"[\W\d_]", "", column.lower())
 
 
 def _translate(name: str, column: str, counts: Counter[str]) -> dict[str, str] | None:

@@ -41,10 +41,10 @@ _MASK_PHRASES = {
 }
 MASK_WORDS = {phrase: mask for mask, phrases in _MASK_PHRASES.items() for phrase in phrases}
 # "mask" alone may also name a folder of segmentation masks, so it counts only beside another mask label.
-BARE_MASK_WORDS = {"mask": "worn", "masks": "worn"}
+BARE_MASK_WORDS = dict.fromkeys(("mask", "masks", "face mask", "facemask"), "worn")
 GENDER_WORDS = {
-    **dict.fromkeys(("male", "man", "men", "males", "boy", "boys"), "male"),
-    **dict.fromkeys(("female", "woman", "women", "females", "girl", "girls"), "female"),
+    **dict.fromkeys(("male", "man", "men", "males", "boy", "boys", "남", "남자", "남성"), "male"),
+    **dict.fromkeys(("female", "woman", "women", "females", "girl", "girls", "여", "여자", "여성"), "female"),
 }
 
 
@@ -116,6 +116,13 @@ def split_of_path(path: str) -> str | None:
         if folder.lower() in SPLIT_WORDS:
             return SPLIT_WORDS[folder.lower()]
     return None
+
+
+def split_of_file(path: str) -> str | None:
+    """Return the split that a list of photos is named after: `train/labels.csv`, `labels_val.csv`, `train2017.json`."""
+    words = words_of(path.rpartition("/")[2].partition(".")[0])
+    found = (SPLIT_WORDS.get(word.rstrip("0123456789")) for word in words)
+    return split_of_path(path) or next((split for split in found if split), None)
 
 
 def labels_in_name(name: str, cuts: AgeCuts, *, has_bare_mask: bool = False) -> dict[str, str | int]:

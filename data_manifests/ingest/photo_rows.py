@@ -168,7 +168,7 @@ def photos_to_table(
         "age_class": age_class,
         "class_id": class_id_of(mask, gender, age_class),
         "label_source": ["ingest"] * len(photos),
-        "split": pa.array([photo.split for photo in photos], pa.string()),
+        "split": pa.array(_splits(photos), pa.string()),
         "status": ["failed" if photo.problems else "ok" for photo in photos],
         "reason": [_reason(photo) for photo in photos],
         "is_synthetic": [False] * len(photos),
@@ -176,6 +176,12 @@ def photos_to_table(
     names = {name: None for photo in photos for name in photo.extras}  # in order of appearance
     extras = {name: pa.array([photo.extras.get(name) for photo in photos], pa.string()) for name in names}
     return conform(pa.table({**columns, **extras}))
+
+
+def _splits(photos: Sequence[Photo]) -> list[str | None]:
+    """Return the splits of the photos; none if all of them are in one, because that is no division."""
+    found = [photo.split for photo in photos]
+    return found if len({*found} - {None}) > 1 else [None] * len(found)
 
 
 def _sample_ids(photos: Iterable[Photo], found: Iterable[ImageInfo]) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.csv_rows import CsvRow, read_csv, require_columns
-from data_manifests.ingest.label_words import EMPTY_WORDS, SPLIT_WORDS
+from data_manifests.ingest.label_words import EMPTY_WORDS, SPLIT_WORDS, split_of_file, split_of_path
 from data_manifests.ingest.photo_rows import photos_to_table
 from data_manifests.ingest.records import FIELDS, PATH, Record, check_fields, photos_of_records
 from data_manifests.taxonomy import AgeCuts
@@ -20,7 +20,7 @@ def ingest_table(
     *,
     root_name: str,
     cuts: AgeCuts,
-    csv: str | None = None,
+    csv: str | Sequence[str] | None = None,
     columns: Mapping[str, str] | None = None,
     words: Mapping[tuple[str, str], str] | None = None,
     images: str = "",
@@ -29,7 +29,7 @@ def ingest_table(
 ) -> pa.Table:
     """Read a CSV that lists photos below the folder `source`.
 
-    csv: file name of the CSV; may be omitted if the folder has only one.
+    csv: file name of the CSV, or of several with the same columns; may be omitted if the folder has only one.
     columns: CSV column of each field, such as {"path": "file"}; other fields are read from the column of the same
         name, unless they are mapped to "". Only `path` is required. Without `person_id` every photo is its own person.
         Further columns are kept as `x_…`.
@@ -37,26 +37,41 @@ def ingest_table(
     images: folder below `source` to which the CSV's paths are relative.
     mask: label of photos where the CSV has neither mask nor shot; None for unknown.
 
-    A split comes from the column `split`, if all of its words name one, else from folders such as `train`. An empty
-    label is null with a remark; an invalid one is null and fails the row. Raises ManifestError if the CSV cannot be
-    read or lacks a column, if no word of a label's column is known, or if an argument is not allowed.
+    A split comes from the column `split`, if all of its words name one, else from folders such as `train`, or from the
+    names of several CSVs. An empty label is null with a remark; an invalid one is null and fails the row. Raises
+    ManifestError if a CSV cannot be read or lacks a column, if no word of a label's column is known, or if an argument
+    is not allowed.
     """
     check_fields(columns or {}, words or {}, mask)
-    path = source / csv if csv else _only_csv(source)
-    header, rows = read_csv(path)
-    require_columns(path, header, filter(None, (columns or {}).values()))
-    mapping = {name: name for name in FIELDS if name in header and (name != "split" or _has_splits(rows))}
-    mapping |= dict(columns or {})
-    if not mapping.get(PATH):
-        require_columns(
-            path,
-            header,
-            [PATH],
-            f" Name the column of the paths: --map path={_path_column(source, header, rows, images)}",
-        )
-    records = [Record(f"row {row.number}", row.values, (row.problem,) if row.problem else ()) for row in rows]
+    names = [csv] if isinstance(csv, str) else csv or [_only_csv(source).name]
+    records: list[Record] = []
+    mapping: dict[str, str] = {}
+    for name in names:
+        header, rows = read_csv(source / name)
+        if records and header != list(records[0].values):
+            raise ManifestError(f"CSVs must have the same columns. {name!r} differs from {names[0]!r}; use --csv FILE.")
+        mapping = _mapping(source, name, header, rows, columns or {}, images)
+        at, split = (f" of {name}", split_of_file(name)) if len(names) > 1 else ("", None)
+        for row in rows:
+            in_folder = None if "split" in mapping else split_of_path(row.values[mapping[PATH]].replace("\\", "/"))
+            problems = (row.problem,) if row.problem else ()
+            records.append(Record(f"row {row.number}{at}", row.values, problems, split=in_folder or split))
     photos = photos_of_records(records, source, mapping, cuts=cuts, words=words, images=images, mask=mask)
     return photos_to_table(photos, source, root_name, cuts, cache)
+
+
+def _mapping(
+    source: Path, name: str, header: list[str], rows: list[CsvRow], columns: Mapping[str, str], images: str
+) -> dict[str, str]:
+    """Return the column of each field of one CSV. Raises ManifestError for a missing column."""
+    path = source / name
+    require_columns(path, header, filter(None, columns.values()))
+    mapping = {field: field for field in FIELDS if field in header and (field != "split" or _has_splits(rows))}
+    mapping |= columns
+    if not mapping.get(PATH):
+        found = _path_column(source, header, rows, images)
+        require_columns(path, header, [PATH], f" Name the column of the paths: --map path={found}")
+    return mapping
 
 
 def _has_splits(rows: list[CsvRow]) -> bool:

@@ -18,7 +18,7 @@ from data_manifests.ingest.annotation_files.listing import (
     read_json,
 )
 from data_manifests.ingest.annotation_files.match_files import FileMatcher
-from data_manifests.ingest.label_words import SPLIT_WORDS, labels_in_name, split_of_path, words_of
+from data_manifests.ingest.label_words import labels_in_name, split_of_file, split_of_path
 from data_manifests.ingest.photo_rows import walk_images
 from data_manifests.ingest.records import PATH, Record
 from data_manifests.taxonomy import AgeCuts
@@ -99,9 +99,6 @@ def _records(content: Any, matcher: FileMatcher, name: str, at: str, cuts: AgeCu
     for one in content["annotations"]:
         if isinstance(one, dict):
             of_image.setdefault(one.get("image_id"), []).append(one)
-    file_split = split_of_path(name) or next(
-        (SPLIT_WORDS[word] for word in words_of(Path(name).stem.rstrip("0123456789")) if word in SPLIT_WORDS), None
-    )
     for number, image in enumerate(content["images"], 1):
         if not isinstance(image, dict):
             continue
@@ -123,7 +120,7 @@ def _records(content: Any, matcher: FileMatcher, name: str, at: str, cuts: AgeCu
             problems=(f"{problem} in {place}",) if problem else (),
             remarks=tuple(remarks),
             conflicts=conflicts,
-            split=split_of_path(path) or file_split,
+            split=split_of_path(path) or split_of_file(name),
         )
 
 

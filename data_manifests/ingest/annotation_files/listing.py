@@ -40,7 +40,7 @@ class Listing:
         return list(dict.fromkeys(name for record in self.records for name in record.values if name != PATH))
 
     def guess(self) -> ColumnGuess:
-        """Return which column holds which label, judged by names and values."""
+        """Return which column holds which label, by their names and values."""
         rows = [{**record.values, **dict.fromkeys(record.conflicts or (), "")} for record in self.records]
         return guess_columns(self.columns, rows)
 

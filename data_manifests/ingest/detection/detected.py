@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+NO_MASK_NOTE = "if no face has a mask: --mask none"
+
 
 @dataclass(frozen=True)
 class DetectedLayout:
@@ -49,6 +51,8 @@ def options_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
             options["map"] = tuple(f"{field}={column}" for field, column in value.items())
         elif name == "words":
             options["value"] = tuple(f"{field}:{word}={meaning}" for (field, word), meaning in value.items())
+        elif name == "mask":
+            options[name] = value or "unknown"
         else:
-            options[name] = "unknown" if value is None else value
+            options[name] = value
     return options

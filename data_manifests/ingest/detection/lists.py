@@ -19,8 +19,9 @@ from data_manifests.ingest.annotation_files import (
     read_label_studio,
 )
 from data_manifests.ingest.csv_rows import CsvRow, read_csv
-from data_manifests.ingest.detection.detected import DetectedLayout
+from data_manifests.ingest.detection.detected import NO_MASK_NOTE, DetectedLayout
 from data_manifests.ingest.guess_columns import guess_columns
+from data_manifests.ingest.label_words import split_of_file
 from data_manifests.ingest.records import PATH
 from data_manifests.taxonomy import AgeCuts
 
@@ -38,6 +39,16 @@ class _Paths:
     column: str
     images: str
     found: int
+
+
+@dataclass(frozen=True)
+class _Csv:
+    """One CSV that lists photos."""
+
+    name: str
+    header: Sequence[str]
+    rows: Sequence[CsvRow]
+    at: _Paths
 
 
 def detect_profiles(root: Path) -> DetectedLayout | None:
@@ -60,11 +71,15 @@ def detect_profiles(root: Path) -> DetectedLayout | None:
 
 
 def detect_tables(root: Path, paths: Sequence[str], only: Path | None = None) -> tuple[list[DetectedLayout], list[str]]:
-    """Return the CSV files that list photos, largest first, and what is wrong with the others."""
+    """Return the CSV files that list photos, largest first, and what is wrong with the others.
+
+    Files with the same columns that are named after splits (`train.csv`, `labels_val.csv`) are one table.
+    """
     by_name: dict[str, list[str]] = {}
     for path in paths:
         by_name.setdefault(path.rpartition("/")[2], []).append(path)
-    known, tables, notes = set(paths), [], []
+    known, notes = set(paths), []
+    groups: dict[tuple[str, ...], list[_Csv]] = {}
     for file in [only] if only else find_files(root, CSV_SUFFIXES):
         name = file.relative_to(root).as_posix()
         try:
@@ -81,17 +96,20 @@ def detect_tables(root: Path, paths: Sequence[str], only: Path | None = None) ->
         elif at.found < _MIN_FOUND * len(rows):
             notes.append(f"{name} is not used: {at.found:,} of its {len(rows):,} photos exist below {str(root)!r}")
         else:
-            tables.append((at.found, _table(root, name, header, rows, at, len(paths))))
-    tables.sort(key=lambda one: (not one[1].has_labels, -one[0], str(one[1].arguments["csv"])))
+            key = (*header, at.column, at.images) if split_of_file(name) else (name,)
+            groups.setdefault(key, []).append(_Csv(name, header, rows, at))
+    tables = [(sum(one.at.found for one in group), _table(root, group, len(paths))) for group in groups.values()]
+    tables.sort(key=lambda one: (not one[1].has_labels, -one[0], one[1].evidence))
     return [table for _, table in tables], notes
 
 
-def _table(
-    root: Path, name: str, header: Sequence[str], rows: Sequence[CsvRow], at: _Paths, photos: int
-) -> DetectedLayout:
-    guess = guess_columns(header, [row.values for row in rows], skip=[at.column])
+def _table(root: Path, group: Sequence[_Csv], photos: int) -> DetectedLayout:
+    names = [one.name for one in group]
+    header, at = group[0].header, group[0].at
+    rows = [row.values for one in group for row in one.rows]
+    guess = guess_columns(header, rows, skip=[at.column])
     columns = {PATH: at.column, **guess.columns}
-    arguments: dict[str, object] = {"csv": name}
+    arguments: dict[str, object] = {"csv": names[0] if len(names) == 1 else tuple(names)}
     if mapped := {field: column for field, column in columns.items() if field != column}:
         arguments["columns"] = mapped
     if guess.words:
@@ -102,10 +120,16 @@ def _table(
     shown = ", ".join(
         f"{column} ({used[column]})" if column in used and used[column] != column else column for column in header[:12]
     )
-    evidence = f"{name} has the columns {shown}; {at.found:,} of {len(rows):,} paths exist"
-    unlisted = photos - at.found
-    notes = [*guess.notes] + ([f"{unlisted:,} photos of the folder are not in {name}"] if unlisted > 0 else [])
+    found = sum(one.at.found for one in group)
+    listed = " and ".join(names)
+    evidence = f"{listed} {'has' if len(names) == 1 else 'have'} the columns {shown}; "
+    evidence += f"{found:,} of {len(rows):,} paths exist"
+    notes = [*guess.notes]
+    if photos > found:
+        notes.append(f"{photos - found:,} photos of the folder are not in {listed}")
     has_labels = any(guess.columns.get(field) for field in _LABELS)
+    if any(guess.columns.get(field) for field in ("gender", "age", "age_class")) and "mask" not in guess.columns:
+        notes.append(f"no column gives a mask label; {NO_MASK_NOTE}")
     return DetectedLayout(root, "table", arguments, evidence, has_labels, tuple(notes))
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from data_manifests.ingest.detection.detected import DetectedLayout
+from data_manifests.ingest.detection.detected import NO_MASK_NOTE, DetectedLayout
 from data_manifests.ingest.folder import labels_of_folders
-from data_manifests.ingest.label_words import SPLIT_WORDS, split_of_path
+from data_manifests.ingest.label_words import SPLIT_WORDS, labels_in_name, split_of_path
 from data_manifests.taxonomy import N_CLASSES, AgeCuts
 
 _UTKFACE = re.compile(r"\d{1,3}_[01]_\d_\d{6,}")
@@ -28,7 +28,7 @@ def detect_utkface(root: Path, paths: Sequence[str]) -> DetectedLayout | None:
     if fitting < _MIN_UTKFACE * len(paths):
         return None
     evidence = f"{fitting:,} of {len(paths):,} file names are [age]_[gender]_[race]_[date]"
-    notes = ("file names give no mask label; if no face has a mask: --mask none",)
+    notes = (f"file names give no mask label; {NO_MASK_NOTE}",)
     return DetectedLayout(root, "utkface", {}, evidence, has_labels=True, notes=notes)
 
 
@@ -56,7 +56,7 @@ def detect_folder(root: Path, paths: Sequence[str], cuts: AgeCuts) -> DetectedLa
 def detect_plain(root: Path, paths: Sequence[str]) -> DetectedLayout:
     """Return the layout without labels, by person if the folders look like people."""
     folders = Counter(path.rpartition("/")[0] for path in paths)
-    evidence = f"{len(paths):,} photos, taken without labels{_splits(paths)}"
+    evidence = f"{len(paths):,} {'photo' if len(paths) == 1 else 'photos'}, taken without labels{_splits(paths)}"
     if not _are_people(folders, paths):
         return DetectedLayout(root, "plain", {}, evidence)
     evidence += f"; each of the {len(folders):,} folders is taken as one person"
@@ -66,12 +66,19 @@ def detect_plain(root: Path, paths: Sequence[str]) -> DetectedLayout:
 def _are_people(folders: Counter[str], paths: Sequence[str]) -> bool:
     """Return whether each folder seems to hold one person: its files repeat its name, or most hold a few photos."""
     names = [folder.rpartition("/")[2] for folder in folders]
-    if len(folders) < 2 or any(name.lower() in SPLIT_WORDS or _NO_PERSON.fullmatch(name.lower()) for name in names):
+    if len(folders) < 2 or any(map(_is_no_person, names)):
         return False
     repeated = sum(path.rpartition("/")[2].startswith(path.split("/")[-2]) for path in paths)
     if repeated >= 0.9 * len(paths):
         return True
     return len(folders) >= 5 and median(folders.values()) >= 2 and max(folders.values()) <= _MAX_OF_PERSON
+
+
+def _is_no_person(folder: str) -> bool:
+    """Return whether the name of a folder is that of a split, a label or a part of a data set."""
+    name = folder.lower()
+    is_part = name in SPLIT_WORDS or _NO_PERSON.fullmatch(name) is not None
+    return is_part or bool(not name.isdigit() and labels_in_name(folder, AgeCuts()))
 
 
 def _splits(paths: Sequence[str]) -> str:
