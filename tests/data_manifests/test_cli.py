@@ -39,7 +39,14 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(*words: object, code: int = 0) -> list[str]:
-    """Run a command and return the lines it prints. A ToolkitError is raised."""
+    """Run a command and return the lines it prints, without the last one, `next: …`. A ToolkitError is raised."""
+    *lines, last = call_for_data(*words, code=code)
+    assert last.startswith("next: facecurate ")
+    return lines
+
+
+def call_for_data(*words: object, code: int = 0) -> list[str]:
+    """Run a command whose output is data, and return its lines."""
     result = CliRunner().invoke(cli, [str(word) for word in words])
     if isinstance(result.exception, ToolkitError):
         raise result.exception
@@ -48,7 +55,7 @@ def call(*words: object, code: int = 0) -> list[str]:
 
 
 def ingest(photos: Path, *more: str) -> list[str]:
-    return call("ingest", photos, "--layout", "table", "--map", "path=file", "--name", "faces", *more)
+    return call("ingest", photos, "--layout", "table", "--map", "path=file", "--name", "faces", "--mask", "none", *more)
 
 
 def open_workspace() -> Store:
@@ -66,7 +73,8 @@ def test_from_photos_to_an_export(photos: Path, tmp_path: Path) -> None:
     assert photos_tag() == 1
     lines = call("split", "faces", "--folds", 2, "--seed", 5)
     assert lines[-1] == "faces@2: 10 rows (ok 10, fallback 0, failed 0, excluded 0)"
-    assert [line.split()[:2] for line in lines[:-1]] == [["train", "8"], ["val", "2"]]
+    assert lines[0].split()[:6] == ["strata", "by", "gender", "and", "age", "class"]
+    assert [line.split()[:2] for line in lines[-3:-1]] == [["train", "8"], ["val", "2"]]
     assert photos_tag() == 2
     version = open_workspace().version("faces@2")
     assert (version.seed, version.parameters["folds"], version.parameters["ratios"]) == (
@@ -152,7 +160,7 @@ def test_ingest_after_corrections_names_the_next_command(photos: Path, tmp_path:
     append_correction(log, Correction(pinned, row["sample_id"], row["person_id"], "sample", "age", "20", "21", "me"))
     call("apply", "faces", log)
     (photos / "9.png").unlink()
-    hint = "the new version does not contain the corrections of earlier versions; next: facecurate apply faces CSV…"
+    hint = "the new version does not contain the corrections of earlier versions; apply them again"
     assert ingest(photos)[-2] == hint
     call("apply", "faces", log)
     assert open_workspace().read("faces").table["age"].to_pylist()[0] == 21
@@ -168,13 +176,13 @@ def test_diff_and_apply_print_json_for_programs(photos: Path, tmp_path: Path) ->
         scope="person", field="gender", old="female", new="male", annotator="ada", image_sha256=row["sha256"],
     )  # fmt: skip
     append_correction(tmp_path / "ada.csv", line)
-    (dry,) = call("apply", "faces", tmp_path / "ada.csv", "--dry-run", "--json")
+    (dry,) = call_for_data("apply", "faces", tmp_path / "ada.csv", "--dry-run", "--json")
     assert json.loads(dry)["rows_changed"] == 1
     assert open_workspace().log("faces")[-1].number == 1
-    (applied,) = call("apply", "faces", tmp_path / "ada.csv", "--json")
+    (applied,) = call_for_data("apply", "faces", tmp_path / "ada.csv", "--json")
     result = json.loads(applied)
     assert (result["ref"], result["is_new"], result["counts"]["applied"], result["open"]) == ("faces@2", True, 1, [])
-    (compared,) = call("diff", "faces@1", "faces@2", "--json")
+    (compared,) = call_for_data("diff", "faces@1", "faces@2", "--json")
     result = json.loads(compared)
     assert (result["a"], result["b"], result["rows"]) == ("faces@1", "faces@2", [10, 10])
     change = result["changes"]["gender"]
@@ -214,7 +222,7 @@ def test_verify_exits_with_1_when_a_file_is_gone(photos: Path) -> None:
 def test_another_folder_under_a_known_name_is_refused_until_it_is_moved(photos: Path) -> None:
     ingest(photos)
     moved = photos.rename(photos.with_name("moved"))
-    with pytest.raises(ToolkitError, match=rf"choose another --name, or, .* data_manifests root faces {moved}"):
+    with pytest.raises(ToolkitError, match=rf"choose another --name, or, .* facecurate root faces {moved}"):
         ingest(moved)
     assert call("root", "faces", moved) == [f"faces  {moved}"]
     assert ingest(moved)[-1].startswith("faces@1: ")
@@ -228,7 +236,10 @@ def test_another_folder_under_a_known_name_is_refused_until_it_is_moved(photos: 
     ("options", "message"),
     [
         (["--layout", "profiles", "--csv", "a"], "--csv requires --layout table. Got --layout profiles instead."),
-        (["--layout", "folder", "--mask", "none"], "--mask requires --layout table or utkface. Got --layout folder"),
+        (
+            ["--layout", "folder", "--mask", "none"],
+            "--mask requires --layout table, utkface, imagefolder, label_studio, coco or plain. Got --layout folder",
+        ),
         (
             ["--layout", "table", "--map", "file"],
             "an option must have the form --map FIELD=COLUMN. Got 'file' instead.",
@@ -239,7 +250,7 @@ def test_another_folder_under_a_known_name_is_refused_until_it_is_moved(photos: 
             "age cuts must increase within 0 to 116, such as 30,60. Got 60,30",
         ),
         (["--layout", "table", "--age-cuts", "30"], "age cuts must be two whole numbers such as 30,60. Got '30'"),
-        (["--layout", "table"], "Name the column of the paths: --map path=COLUMN"),
+        (["--layout", "table"], "Name the column of the paths: --map path=file"),
         (["--layout", "profiles"], "must have a train.csv"),
     ],
 )
@@ -286,7 +297,7 @@ def test_the_command_line_loads_no_slow_package() -> None:
 
 
 def test_schema_prints_the_page() -> None:
-    assert "\n".join(call("schema")) + "\n" == as_markdown()
+    assert "\n".join(call_for_data("schema")) + "\n" == as_markdown()
 
 
 @pytest.mark.parametrize("page", ["reference/manifest.md", "reference/cli.md", "reference/settings.md"])
