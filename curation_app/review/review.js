@@ -23,11 +23,12 @@ export default function (component) {
   view.send = setStateValue; // not a trigger: of two triggers in flight Streamlit keeps the later one only
   view.attach();
   view.receive(data);
-  return () => view.detach();
+  return () => view.detachIfGone(); // Streamlit calls it too for a state that was replaced early: see tiles.js
 }
 
 class ReviewView {
   constructor(root, data) {
+    this.root = root;
     this.$ = (name) => root.querySelector(`.${name}`);
     this.people = new Map(); // id → card of a person
     this.pictures = new Map(); // id → [decoded <img> or text of the problem], one for each shot
@@ -47,7 +48,8 @@ class ReviewView {
     if (this.pending) this.expectAnswer(); // detached with a message in flight, which may be lost
   }
 
-  detach() {
+  detachIfGone() {
+    if (this.root.isConnected) return;
     window.removeEventListener("keydown", this.onKey, true);
     clearTimeout(this.timer);
   }

@@ -8,21 +8,25 @@ import { Keyboard, element, isDark, isTyping, keyName } from "../shell/browser.j
 const TEXTS = ["head", "label", "hint", "more", "verdict"];
 
 const views = new WeakMap();
+const latest = new Map(); // page (prefix of its saves) → its latest view
 
+// Streamlit calls this with each new state of the page. It runs the returned function when the element is gone, but also,
+// on a page that is still there, for a state that was replaced before its call was over. So that function must not take
+// anything from a page that is still there: marks and unconfirmed saves would be lost.
 export default function (component) {
   const { parentElement, data, setStateValue } = component;
   let view = views.get(parentElement);
-  if (!view) views.set(parentElement, (view = new TilesView(parentElement, data)));
+  if (!view) views.set(parentElement, (view = new TilesView(parentElement, data, latest.get(data.prefix))));
+  latest.set(data.prefix, view);
   view.send = setStateValue;
   view.receive(data);
-  return () => {
-    view.close();
-    views.delete(parentElement);
-  };
+  return () => view.closeIfGone();
 }
 
 class TilesView {
-  constructor(parent, data) {
+  // `previous` is the view of this page before Streamlit put a new element in its place.
+  constructor(parent, data, previous) {
+    this.parent = parent;
     this.root = element("div", "tiles");
     this.root.tabIndex = -1;
     this.notice = element("p", "notice");
@@ -41,6 +45,11 @@ class TilesView {
     this.confirmed = new Set(); // names of saves that it has
     this.status = { text: "", tone: "" };
     this.keyboard = new Keyboard(data.keyboard);
+    if (previous) {
+      const { data, marked, cursor, anchor, pending, confirmed } = previous;
+      Object.assign(this, { data, marked, cursor, anchor, pending, confirmed, isTakingOver: true });
+      previous.close();
+    }
     this.commands = this.createCommands();
     this.onKey = (event) => this.handleKey(event);
     document.addEventListener("keydown", this.onKey, true);
@@ -49,6 +58,11 @@ class TilesView {
   close() {
     document.removeEventListener("keydown", this.onKey, true);
     this.root.remove();
+    views.delete(this.parent);
+  }
+
+  closeIfGone() {
+    if (!this.root.isConnected) this.close();
   }
 
   // -- from the server ------------------------------------------------------------------------------------------
@@ -75,6 +89,8 @@ class TilesView {
     this.handleResults(data.results);
     if (isNew || ids !== this.ids) this.build();
     this.ids = ids;
+    if (this.isTakingOver && this.pending.length) this.send("saves", [...this.pending]); // may not have been sent
+    this.isTakingOver = false;
     this.refresh();
     if (isOtherPage) this.root.scrollIntoView({ block: "start" });
   }
