@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from data_manifests.errors import ManifestError, must_be_one_of
 from data_manifests.schema import USABLE
-from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES, AgeCuts
+from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES, AgeCuts, split_class_id
 
 TASKS = ("mask", "gender", "age")
 TASK_COLUMN = {"mask": "mask", "gender": "gender", "age": "age_class"}  # the column with a task's label
@@ -71,5 +71,18 @@ def missing_labels_text(table: pa.Table, tasks: Sequence[str] = TASKS) -> str:
     parts = []
     for lacks, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         names = " and ".join(f"no {task}" for task, lack in zip(tasks, lacks, strict=True) if lack)
+        names = "no label" if lacks == (True,) * len(TASKS) else names
         parts.append(f"{rows:,} {'row has' if rows == 1 else 'rows have'} {names}")
     return ", ".join(parts)
+
+
+def class_of_labels(labels: np.ndarray) -> np.ndarray:
+    """Return the class (N,) of labels of mask, gender and age (N, 3); UNKNOWN where not all three are known."""
+    class_id = (labels[:, 0] * N_LABELS["gender"] + labels[:, 1]) * N_LABELS["age"] + labels[:, 2]
+    return np.where((labels != UNKNOWN).all(1), class_id, UNKNOWN)
+
+
+def labels_of_class(class_id: np.ndarray) -> np.ndarray:
+    """Return the labels of mask, gender and age (N, 3) of classes (N,); UNKNOWN for the class UNKNOWN."""
+    labels = np.stack(split_class_id(class_id.astype(np.int64)), 1)
+    return np.where(class_id[:, None] == UNKNOWN, UNKNOWN, labels)

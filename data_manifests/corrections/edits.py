@@ -25,11 +25,12 @@ def write_labels(table: pa.Table, encoded: EncodedCorrections, edits: Edits, cut
         if not here.any():
             continue
         new = _draw_ages(table, edits, here, cuts, seed) if field == AGE else edits.new[here]
-        codes = pa.array(new, mask=new == NO_LABEL)
+        codes = pa.array(new, mask=(new == NO_LABEL) | (new >= AGE_CLASS))
         values = codes.cast(pa.int32()) if field == AGE else pa.array(VALUES[field]).take(codes)
         table = _put(table, name, edits.row[here], values)
         if field == AGE:
-            table = _put(table, "age_class", edits.row[here], age_class_of(values, cuts))
+            of_class = pa.array((new - AGE_CLASS).clip(0).astype(np.int8), mask=new < AGE_CLASS)
+            table = _put(table, "age_class", edits.row[here], pc.coalesce(age_class_of(values, cuts), of_class))
     rows, latest = _latest(edits.row[labels], edits.correction[labels])
     part = table.select(["mask", "gender", "age", "age_class"]).take(rows)
     age_class = pc.coalesce(age_class_of(part["age"], cuts), part["age_class"])  # some photos have a class but no age
@@ -60,11 +61,12 @@ def _put(table: pa.Table, name: str, rows: np.ndarray, values: pa.Array | pa.Chu
 def _draw_ages(table: pa.Table, edits: Edits, here: np.ndarray, cuts: AgeCuts, seed: int) -> np.ndarray:
     """Return the new ages (K,); for `class:k` one is drawn, uniform over the ages of the manifest's photos in it.
 
-    The draw depends on seed, person and class alone, so more corrections or another order change no other age.
+    If the manifest has no age in years, as in folders named after classes, the code of the class stays. The draw
+    depends on seed, person and class alone, so more corrections or another order change no other age.
     """
     new = edits.new[here].copy()
     classes = np.flatnonzero(new >= AGE_CLASS)
-    if not len(classes):
+    if not len(classes) or table["age"].null_count == table.num_rows:
         return new
     ranges = [_observed_range(table, cuts.bounds(k)) for k in range(N_AGE_CLASSES)]
     people = table["person_id"].take(edits.row[here][classes]).to_pylist()

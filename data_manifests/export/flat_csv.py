@@ -8,14 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from data_manifests.labels import missing_labels_text
 from data_manifests.taxonomy import class_names
 from data_manifests.versions import Manifest, Store
 
 
-def write_csv(store: Store, manifest: Manifest, folder: Path, link: bool) -> dict[str, int]:
+def write_csv(store: Store, manifest: Manifest, folder: Path, link: bool) -> tuple[dict[str, int], list[str]]:
     """Write `folder/labels.csv` with all rows and columns, and the name of each class in `class_name`.
 
-    Lists of numbers become text with spaces, lists of text with `; `. No row is left out, so the result is empty.
+    Lists of numbers become text with spaces, lists of text with `; `. No row is left out; a note states how many have
+    no class because a label is unknown.
     """
     table = manifest.table
     names = pa.array(class_names(manifest.cuts))
@@ -25,7 +27,8 @@ def write_csv(store: Store, manifest: Manifest, folder: Path, link: bool) -> dic
         if pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type):
             table = table.set_column(index, column.name, _as_text(table.column(index)))
     pa_csv.write_csv(table, folder / "labels.csv")
-    return {}
+    missing = missing_labels_text(manifest.table)
+    return {}, [f"class_id and class_name are empty where a label is unknown: {missing}"] if missing else []
 
 
 def _as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -22,27 +22,32 @@ from data_manifests.export.flat_csv import write_csv
 from data_manifests.export.profiles import write_profiles
 from data_manifests.versions import Manifest, Store
 
-FORMATS: dict[str, Callable[[Store, Manifest, Path, bool], dict[str, int]]] = {
+FORMATS: dict[str, Callable[[Store, Manifest, Path, bool], tuple[dict[str, int], list[str]]]] = {
     "csv": write_csv,
     "profiles": write_profiles,
 }
 """The writer of each format: it takes store, manifest, the folder to fill and whether to link photos instead of copying
-them, and returns the number of rows left out for each reason."""
+them, and returns the number of rows left out for each reason, and notes on values that are empty."""
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """The number of rows written, and the number of rows left out for each reason."""
+    """The number of rows written, the number of rows left out for each reason, and notes on values that are empty."""
 
     ref: str
     content_hash: str
     written: int
     left_out: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """Return the result as text lines."""
         left_out = [f"left out {count}: {reason}" for reason, count in self.left_out.items()]
-        return [*left_out, f"{self.ref}: {self.written} rows written, {sum(self.left_out.values())} left out"]
+        return [
+            *left_out,
+            *self.notes,
+            f"{self.ref}: {self.written} rows written, {sum(self.left_out.values())} left out",
+        ]
 
 
 def export(store: Store, ref: str, format_: str, out: Path, *, link: bool = False) -> ExportResult:
@@ -54,12 +59,13 @@ def export(store: Store, ref: str, format_: str, out: Path, *, link: bool = Fals
         raise ManifestError(must_be_one_of("format", FORMATS, format_))
     manifest = store.read(ref)
     with _new_folder(out) as folder:
-        left_out = FORMATS[format_](store, manifest, folder, link)
+        left_out, notes = FORMATS[format_](store, manifest, folder, link)
         result = ExportResult(
             manifest.version.ref,
             manifest.version.content_hash,
             manifest.table.num_rows - sum(left_out.values()),
             left_out,
+            notes,
         )
         (folder / "export.json").write_text(json.dumps(asdict(result), indent=2) + "\n", "utf8")
     return result

@@ -45,7 +45,7 @@ class _Folder:
     shots: dict[str, _Photo] = field(default_factory=dict)
 
 
-def write_profiles(store: Store, manifest: Manifest, folder: Path, link: bool) -> dict[str, int]:
+def write_profiles(store: Store, manifest: Manifest, folder: Path, link: bool) -> tuple[dict[str, int], list[str]]:
     """Write train.csv, images/ and ledger.csv, and return the number of rows left out for each reason.
 
     A photo's shot follows its label: a photo relabelled from worn to incorrect is written as incorrect_mask. The layout
@@ -61,18 +61,22 @@ def write_profiles(store: Store, manifest: Manifest, folder: Path, link: bool) -
     _write_files(store, placed, folder, link)
     left_out = dict(Counter(photo.left_out for photo in photos if photo.left_out).most_common())
     if len(photos) == sum(left_out.values()):
-        reasons = ", ".join(f"{reason} {count}" for reason, count in left_out.items())
-        raise ManifestError(f"none of {len(photos)} rows can be written as profiles: {reasons}.")
+        reasons = ", ".join(f"{count:,} with {reason}" for reason, count in left_out.items())
+        ref = manifest.version.ref
+        raise ManifestError(
+            f"none of {len(photos):,} rows can be written as profiles, which need mask, gender and age: {reasons}. "
+            f"Export all rows as a table: facecurate export {ref} --format csv --out {ref.replace('@', '-')}"
+        )
     lines = [_line(one) for one in folders if not all(photo.left_out for photo in one.shots.values())]
     _write_csv(folder / "train.csv", ("id", "gender", "race", "age", "path", "person_id"), lines)
     _write_csv(folder / "ledger.csv", _LEDGER, (_ledger_line(photo) for photo in photos))
-    return left_out
+    return left_out, []
 
 
 def _reason_to_leave_out(row: dict[str, Any]) -> str:
     if row["status"] not in USABLE:
         return f"status {row['status']}"
-    return next((f"no {name}" for name in LABELS if row[name] is None), "")
+    return " and ".join(f"no {name}" for name in LABELS if row[name] is None)
 
 
 def _arrange(photos: Sequence[_Photo]) -> list[_Folder]:

@@ -77,7 +77,7 @@ def _task_counts(usable: pa.Table, task: str, cuts: AgeCuts) -> str:
     parts = [f"{name} {count:,}" for name, count in zip(names, counts, strict=True)]
     text = ", ".join([*parts, *([f"unknown {unknown:,}"] if unknown else [])])
     years = pc.min_max(usable.column("age")).as_py() if task == "age" else {"min": None}
-    return text if years["min"] is None else f"{text}; {years['min']} to {years['max']} years"
+    return text if years["min"] is None else f"{text}; from {years['min']} to {years['max']} years"
 
 
 def _class_table(manifest: Manifest) -> list[str]:

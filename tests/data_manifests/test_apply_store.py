@@ -61,7 +61,7 @@ def test_photos_with_a_class_and_no_age(tmp_path: Path) -> None:
         seed=0,
     )
     assert outcome(report) == ["applied", "applied"]
-    assert 30 <= after["age"][0].as_py() <= 59
+    assert after["age"].to_pylist() == [None, None]  # no age is invented where the manifest has none
     assert after["age_class"].to_pylist() == [1, 2]
     assert after["class_id"].to_pylist() == [13, 17]
 

@@ -28,10 +28,10 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def run(store: Store, *words: str) -> list[str]:
-    """Run a command in a workspace and return the lines it prints."""
+    """Run a command in a workspace and return the lines it prints, without the last one that names the next command."""
     result = CliRunner().invoke(cli, words, env={"WORKSPACE": str(store.workspace)}, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.stdout.splitlines()
+    return [line for line in result.stdout.splitlines() if not line.startswith("next: ")]
 
 
 def test_names_and_tags(old: Store) -> None:
