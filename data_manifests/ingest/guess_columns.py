@@ -75,7 +75,7 @@ def guess_columns(header: Sequence[str], rows: Sequence[Mapping[str, str]], skip
         ranked = sorted((names.index(_plain(column)), column) for column in counts if _plain(column) in names)
         for _, column in ranked:
             found = None if column in columns.values() else _translate(name, column, counts[column])
-            if found is not None and not (name == "age_class" and columns.get("age")):
+            if found is not None:
                 columns[name] = column
                 words |= {(name, word): value for word, value in found.items()}
                 break

@@ -24,8 +24,9 @@ PATH = "path"
 class Record:
     """One entry of a list. `place` is its position in words ("row 3"); any of `problems` fails the photo.
 
-    `conflicts` has the values of columns to which several annotations gave different values; if such a column is a
-    label, the photo fails, else the values are kept together. `split` is that of the file or folder of the list.
+    A column that the entry does not mention is not in `values`. `conflicts` has the values of columns to which several
+    annotations gave different values; if such a column is a label, the photo fails, else the values are kept together.
+    `split` is that of the file or folder of the list.
     """
 
     place: str
@@ -102,7 +103,7 @@ class _RecordReader:
             self._read_label(record, photo, name, cuts)
         if "mask" not in self.mapping:
             photo.mask = SHOT_MASK[photo.shot] if photo.shot else mask
-        if "person_id" in self.mapping and person == path:
+        if person == path and self.mapping.get("person_id") in record.values:
             photo.problems.append(f"person_id is empty in {record.place}")
         return photo
 
@@ -138,7 +139,7 @@ class _RecordReader:
         return record.values.get(self.mapping[name], "") if name in self.mapping else ""
 
     def _read_label(self, record: Record, photo: Photo, name: str, cuts: AgeCuts) -> None:
-        if name not in self.mapping:
+        if self.mapping.get(name) not in record.values:
             return
         if values := (record.conflicts or {}).get(self.mapping[name]):
             photo.problems.append(f"{record.place} has {len(values)} values for {name}: {', '.join(values)}")

@@ -18,10 +18,17 @@ from data_manifests.ingest.annotation_files.listing import (
     read_json,
 )
 from data_manifests.ingest.annotation_files.match_files import FileMatcher
-from data_manifests.ingest.label_words import labels_in_name, split_of_file, split_of_path
+from data_manifests.ingest.label_words import (
+    AMBIGUOUS_AGE,
+    age_range,
+    labels_in_name,
+    split_of_file,
+    split_of_path,
+    words_of,
+)
 from data_manifests.ingest.photo_rows import walk_images
 from data_manifests.ingest.records import PATH, Record
-from data_manifests.taxonomy import AgeCuts
+from data_manifests.taxonomy import MAX_AGE, MIN_AGE, AgeCuts
 
 CATEGORY = "category"  # the column of category names that are no labels
 _OF_ANNOTATION = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation", "keypoints",
@@ -105,7 +112,7 @@ def _records(content: Any, matcher: FileMatcher, name: str, at: str, cuts: AgeCu
         own = of_image.get(image.get("id"), [])
         values: dict[str, list[str]] = {key: [as_text(value)] for key, value in image.items() if key not in _OF_IMAGE}
         for one in own:
-            for key, text in _values(one, categories, labels).items():
+            for key, text in _values(one, categories, labels, cuts).items():
                 values.setdefault(key, []).append(text)
         merged, conflicts = merge_values(values)
         place = f"image {number}{at}"
@@ -125,16 +132,27 @@ def _records(content: Any, matcher: FileMatcher, name: str, at: str, cuts: AgeCu
 
 
 def _values(
-    annotation: dict[str, Any], categories: Mapping[Any, str], labels: Mapping[Any, Mapping[str, str | int]]
+    annotation: dict[str, Any],
+    categories: Mapping[Any, str],
+    labels: Mapping[Any, Mapping[str, str | int]],
+    cuts: AgeCuts,
 ) -> dict[str, str]:
     """Return the labels and attributes of one annotation by column."""
     key = annotation.get("category_id")
     values: dict[str, str] = {}
     for name, label in labels.get(key, {}).items():
-        values[name] = str(label) if name != "age_class" else categories[key]
+        values[name] = _age_text(categories[key], int(label), cuts) if name == "age_class" else str(label)
     if not values and categories.get(key):
         values[CATEGORY] = categories[key]
     attributes = annotation.get("attributes")
     for name, value in (attributes if isinstance(attributes, dict) else {}).items():
         values[str(name)] = as_text(value)
     return values | {str(name): as_text(value) for name, value in annotation.items() if name not in _OF_ANNOTATION}
+
+
+def _age_text(category: str, age_class: int, cuts: AgeCuts) -> str:
+    """Return a range of ages as a column would give it; for one in two age classes, the words of the category."""
+    if age_class != AMBIGUOUS_AGE:
+        return cuts.names[age_class]
+    ranges = [word for word in words_of(category) if age_range(word)]
+    return ranges[0] if ranges else f"{MIN_AGE}-{MAX_AGE}"

@@ -55,7 +55,7 @@ def detect_folder(root: Path, paths: Sequence[str], cuts: AgeCuts) -> DetectedLa
 
 def detect_plain(root: Path, paths: Sequence[str]) -> DetectedLayout:
     """Return the layout without labels, by person if the folders look like people."""
-    folders = Counter(path.rpartition("/")[0] for path in paths)
+    folders = Counter(_without_splits(path) for path in paths)
     evidence = f"{len(paths):,} {'photo' if len(paths) == 1 else 'photos'}, taken without labels{_splits(paths)}"
     if not _are_people(folders, paths):
         return DetectedLayout(root, "plain", {}, evidence)
@@ -72,6 +72,11 @@ def _are_people(folders: Counter[str], paths: Sequence[str]) -> bool:
     if repeated >= 0.9 * len(paths):
         return True
     return len(folders) >= 5 and median(folders.values()) >= 2 and max(folders.values()) <= _MAX_OF_PERSON
+
+
+def _without_splits(path: str) -> str:
+    """Return the folder of a photo without folders named after splits, as ingest names the person."""
+    return "/".join(part for part in path.split("/")[:-1] if part.lower() not in SPLIT_WORDS)
 
 
 def _is_no_person(folder: str) -> bool:
