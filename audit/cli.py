@@ -30,7 +30,7 @@ def cli() -> None:
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Set the number of worker processes, 0.8 GB each. Default: one per two cores.",
+    help="Set the number of worker processes, 0.8 GB each. Default: one per core, or per two cores if memory is short.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 @click.argument("settings", nargs=-1)

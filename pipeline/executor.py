@@ -17,13 +17,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from data_manifests.errors import ConfigError, must_be_one_of
 
 EXECUTORS = ("pool", "serial", "ray")
 CHUNK = 4  # records per task at most: few, because a killed run loses the tasks in progress
 TASK_S = 0.1  # of work in a task, so that slow records are reported one by one
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # cgroups 2 and 1
 Item = tuple[int, Any]
 Done = tuple[list[Item], float]  # results of a chunk, and the seconds that they took
 Make = Callable[[], Callable[[Any], Any]]
@@ -34,6 +38,25 @@ _start_error: Exception | None = None
 
 class WorkerDied:
     """The result of a record whose worker process was killed twice (out of memory, a crash in a library)."""
+
+
+def usual_jobs(worker_gb: float) -> int:
+    """Return the usual number of worker processes that hold `worker_gb` each: one per core.
+
+    Where the memory does not hold twice as much, it is one per two cores or, if more, those that it holds.
+    """
+    cores = os.cpu_count() or 1
+    fitting = int(_available_gb() / (2 * worker_gb)) if worker_gb else cores
+    return max(1, min(cores, max(cores // 2, fitting)))
+
+
+def _available_gb() -> float:
+    """Return the memory that can be used without swapping, within the limit of a container (cgroup)."""
+    available = psutil.virtual_memory().available
+    for limit in CONTAINER_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # another version of cgroups, or "max"
+            available = min(available, int(Path(limit).read_text()))
+    return available / 2**30
 
 
 def map_records(make: Make, records: Iterable[Any], *, jobs: int, executor: str = "pool") -> Iterator[tuple[int, Any]]:

@@ -10,7 +10,6 @@ fails stays a row: ok + fallback + failed + excluded = rows in.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ import pyarrow as pa
 from data_manifests.errors import StageError
 from data_manifests.schema import BY_NAME, USABLE, conform
 from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, sample_id
-from pipeline.executor import WorkerDied, map_records
+from pipeline.executor import WorkerDied, map_records, usual_jobs
 from pipeline.progress import announce, show_progress
 from pipeline.results import open_results
 from pipeline.step import (
@@ -83,7 +82,7 @@ def run_stage(
     table = manifest.table
     _check_columns(steps, table)
     rows = np.flatnonzero(np.isin(table.column("status").to_numpy(zero_copy_only=False), USABLE))
-    columns = dict.fromkeys((*IDENTITY, *(column for step in steps for column in step.requires)))
+    columns = dict.fromkeys((*IDENTITY, *(column for step in steps for column in (*step.requires, *step.uses))))
     todo = table.select(list(columns)).take(rows)
     results, reused = run_records(name, steps, todo, store, jobs=jobs, executor=executor)
     if results and all(result["status"] == "failed" for result in results):
@@ -110,11 +109,12 @@ def run_records(
     *,
     jobs: int | None = None,
     executor: str = "pool",
-    cores_each: int = 1,
+    worker_gb: float = 0.0,
 ) -> tuple[list[Result], int]:
     """Return the results for the rows of `todo` (with the columns of IDENTITY), in order, and how many were reused.
 
-    `jobs` is the number of worker processes; by default one for every `cores_each` cores, and none for few images.
+    `jobs` is the number of worker processes; by default one per core, fewer where the memory does not hold workers of
+    `worker_gb` each, and none for few images.
     """
     for step in steps:
         if step.check is not None:
@@ -132,7 +132,7 @@ def run_records(
             work = zip((keys[p] for p in missing), _records(todo.take(missing)), strict=True)
             if jobs is None and len(missing) < SERIAL_BELOW and executor == "pool":
                 executor = "serial"
-            usual = max(1, min((os.cpu_count() or 1) // cores_each, 1 + len(missing) // SERIAL_BELOW))
+            usual = min(usual_jobs(worker_gb), 1 + len(missing) // SERIAL_BELOW)
             announce(_start_line(name, len(keys), len(missing), jobs or usual, executor))
             done = map_records(worker, work, jobs=jobs or usual, executor=executor)
             for index, result in show_progress(done, name, len(missing)):

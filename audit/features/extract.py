@@ -25,7 +25,7 @@ from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Outcome, Record, Result, Step, StepFunction
 
 STEP_VERSION = "2"
-CORES_PER_WORKER = 2  # a worker with torch, MTCNN and dlib holds 0.8 GB; an audit on two cores fits into 1 GB
+WORKER_GB = 0.8  # with torch, MTCNN and dlib; one worker and the main process fit into 1 GB
 VECTORS = ("identity", "appearance", "lower_face")
 NUMBERS = ("blur_score", "exposure_score", "face_size_score")
 
@@ -149,7 +149,7 @@ def describe_rows(table: pa.Table, settings: AuditSettings, store: Store) -> Fea
         store,
         jobs=settings.jobs,
         executor=settings.executor,
-        cores_each=CORES_PER_WORKER,
+        worker_gb=WORKER_GB,
     )
     return read_features(rows, results, reused)
 

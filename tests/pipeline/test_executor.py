@@ -6,10 +6,12 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from pipeline.executor import WorkerDied, map_records
+from pipeline.executor import WorkerDied, map_records, usual_jobs
 
 pytestmark = pytest.mark.workers
 
@@ -36,6 +38,29 @@ def make_refusing() -> Callable[[int], int]:
         raise ValueError(f"no {number}")
 
     return refuse
+
+
+@pytest.mark.parametrize(
+    ("cores", "free_gb", "limit_gb", "jobs"),
+    [
+        (2, 20, None, 2),
+        (2, 2, None, 1),
+        (1, 20, None, 1),
+        (8, 100, None, 8),
+        (8, 9.7, None, 6),
+        (8, 1, None, 4),
+        (8, 100, 9.7, 6),
+    ],
+)
+def test_workers_follow_cores_and_memory(
+    cores: int, free_gb: float, limit_gb: float | None, jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "limit").write_text("max" if limit_gb is None else str(int(limit_gb * 2**30)))
+    monkeypatch.setattr("pipeline.executor.CONTAINER_LIMITS", (str(tmp_path / "absent"), str(tmp_path / "limit")))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free_gb * 2**30))
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert usual_jobs(0.8) == jobs
+    assert usual_jobs(0.0) == cores
 
 
 @pytest.mark.slow
@@ -69,7 +94,7 @@ def test_one_job_is_a_process_of_its_own() -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_of_the_function_keeps_its_type(jobs: int) -> None:
-    with pytest.raises(ValueError, match="no 0"):
+    with pytest.raises(ValueError, match=r"no [0-2]"):
         list(map_records(make_refusing, range(3), jobs=jobs))
 
 
