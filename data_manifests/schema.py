@@ -79,6 +79,7 @@ COLUMNS = (
     Column("faces", _I32, "detect", "number of faces found", low=0),
     Column("landmarks_xy", pa.list_(_F32, 136), "landmarks", "68 points (iBUG order): x, y × 68", unit="px"),
     Column("outside_share", _F32, "crop", "share of the crop's area beyond the border of its picture, which was filled", low=0, high=1, is_later=True),
+    Column("photo_corners_xy", pa.list_(_F32, 8), "crop", "corners of the picture in its crop, where part of the crop lies beyond them: x, y × 4", unit="px", is_later=True),
     # audit ------------------------------------------------------------------------------------------------------
     Column("gender_label_score", _F32, "audit", "probability that `gender` is correct, from all photos of the profile", low=0, high=1),
     Column("age_label_score", _F32, "audit", "probability that `age` is correct", low=0, high=1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,7 +13,12 @@ from data_manifests.errors import ConfigError, must_be_one_of
 
 
 class Settings(BaseModel):
-    """The base of every settings model: unknown keys are errors, and values are immutable."""
+    """The base of every settings model: unknown keys are errors, and values are immutable.
+
+    `renamed` maps the names that settings had in earlier releases to those of today, for the message about one.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,14 +86,20 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"])
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        return must_be_one_of("setting", _names_at(model, first["loc"][:-1]), where) + more
+        parent, name = _model_at(model, first["loc"][:-1]), str(first["loc"][-1])
+        if issubclass(parent, Settings) and name in parent.renamed:
+            new = ".".join([*map(str, first["loc"][:-1]), parent.renamed[name]])
+            return (
+                f"setting {where!r} is now named {new!r}. Change it in the settings file or on the command line.{more}"
+            )
+        return must_be_one_of("setting", parent.model_fields, where) + more
     return f"setting {where!r}: {first['msg']}. Got {first['input']!r} instead.{more}"
 
 
-def _names_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+def _model_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
     for part in path:
         field = model.model_fields.get(str(part))
         if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
             break
         model = field.annotation
-    return list(model.model_fields)
+    return model

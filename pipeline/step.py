@@ -44,6 +44,7 @@ class Step:
     version: str  # of the code and the weights; a change invalidates kept results
     params: Mapping[str, Any] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()  # columns read where the manifest has them
     adds: tuple[str, ...] = ()
     check: Callable[[], None] | None = None  # raises BackendError before any worker starts
 
@@ -134,5 +135,6 @@ def _as_json(columns: Mapping[str, Any]) -> dict[str, Any]:
 def result_key(steps: Sequence[Step], record: Record) -> str:
     """Return a hash of everything that the result depends on; not of the path, so equal images are computed once."""
     needs = {column: record[column] for step in steps for column in step.requires}
+    needs |= {column: record[column] for step in steps for column in step.uses if record.get(column) is not None}
     parts = [[step.name, step.version, dict(step.params)] for step in steps]
     return hashlib.sha256(json.dumps([record["sha256"], parts, needs], sort_keys=True).encode()).hexdigest()[:40]
