@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ def detect_tables(root: Path, paths: Sequence[str], only: Path | None = None) ->
     Files with the same columns that are named after splits (`train.csv`, `labels_val.csv`) are one table.
     """
     by_name: dict[str, list[str]] = {}
+    paths = [unicodedata.normalize("NFC", path) for path in paths]  # macOS takes letters such as 한 or é apart
     for path in paths:
         by_name.setdefault(path.rpartition("/")[2], []).append(path)
     known, notes = set(paths), []
@@ -157,7 +159,7 @@ def _find_paths(
 
 
 def _relative(root: Path, text: str) -> str:
-    text = text.replace("\\", "/").removeprefix("./")
+    text = unicodedata.normalize("NFC", text.replace("\\", "/").removeprefix("./"))
     return text.removeprefix(f"{root.resolve().as_posix()}/")
 
 

@@ -17,7 +17,7 @@ _UTKFACE = re.compile(r"\d{1,3}_[01]_\d_\d{6,}")
 _MIN_UTKFACE = 0.8  # some copies have a few defective names
 _MIN_LABELLED = 0.5  # share of photos below a folder that is named after a label
 _NO_PERSON = re.compile(
-    r"(part|batch|images?|imgs?|photos?|pictures?|faces?|data(set)?|set|folder|dir|cam(era)?|crops?|raw|new|old)?[\W_\d]*"
+    r"(part|batch|images?|imgs?|photos?|pictures?|faces?|data(set)?|set|folder|dir|cam(era)?|crops?|raw|new|old)[\W_\d]*"
 )
 _MAX_OF_PERSON = 200  # photos; a folder with more is hardly one person
 
