@@ -41,9 +41,11 @@ def most_likely(store: Store, labels: Sequence[AnnotatedLabel], cuts: AgeCuts) -
         for label, code in zip(annotated, chosen, strict=True):
             answers[position[id(label)]] = categories(field)[code]
     if not weighted:
+        refs = [one.records[-1].manifest.partition("#")[0] for one in labels]
         raise CorrectionError(
-            "no label has both two annotations and an audit score, and cleanlab needs some. "
-            "Score the version first: facecurate audit run REF"
+            "cleanlab needs labels with two annotations and an audit score; none of "
+            f"{len(labels):,} labels has both, and one that was unknown has no score. "
+            f"Use --rule majority, or score the version first: facecurate audit run {refs[-1] if refs else 'REF'}"
         )
     return answers
 

@@ -33,7 +33,7 @@ def lineage(store: Store, ref: str, sample_id: str) -> list[LineageStep]:
     """
     row = _find(store, ref, sample_id)
     if row is None:
-        raise ManifestError(f"sample {sample_id!r} is not in {ref}. Take an id from its column sample_id.")
+        raise ManifestError(f"sample {sample_id!r} is not in {ref}. List ids: facecurate show {ref} --status ok")
     steps: list[LineageStep] = []
     seen = {(ref, sample_id)}
     while True:

@@ -41,6 +41,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TAG = re.compile(r"(?=.*[g-zG-Z_.-])[A-Za-z][A-Za-z0-9._-]*")  # not all hex digits, so never a hash prefix
 _FILE = re.compile(r"v(\d{6,})\.parquet")
 
+_TAGGED_BY = {  # the tags that the main line sets, and the command of each
+    "preprocessed": "facecurate preprocess run {name}@photos --tag preprocessed",
+    "balanced": "facecurate synth run {name}@preprocessed --tag balanced",
+}
+
 WORKSPACE_ROOT = "workspace"
 
 
@@ -67,7 +72,7 @@ class Store:
         if not numbers:
             raise ManifestError(
                 f"manifest {name!r} is not in {self.workspace}. Known: {{{', '.join(self.names())}}}. "
-                "Create it with: facecurate ingest SRC --layout … --name NAME"
+                f"Ingest photos: facecurate ingest PHOTOS --name {name or 'NAME'}"
             )
         if not point:
             return self._file(name, numbers[-1])
@@ -80,9 +85,10 @@ class Store:
             found = [v.number for v in self.log(name) if v.content_hash.startswith(point)]
             if found:  # versions with equal content share a hash; any of them will do
                 return self._file(name, found[-1])
+        command = _TAGGED_BY.get(point, "facecurate log {name}").format(name=name)
         raise ManifestError(
             f"{ref!r} is not a version. {name} has versions {numbers[0]} to {numbers[-1]} and "
-            f"tags {{{', '.join(tags)}}}; see: facecurate log {name}"
+            f"tags {{{', '.join(tags)}}}. {'Make it' if point in _TAGGED_BY else 'List them'}: {command}"
         )
 
     def version(self, ref: str) -> Version:

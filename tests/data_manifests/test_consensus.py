@@ -240,7 +240,9 @@ def test_cleanlab_without_scores_names_the_command_to_run(store: Store) -> None:
     pinned = store.write("faces", manifest([photo("p")]), "test").pinned
     records = by_three(photo("p"), "gender", "male", "male", "female", manifest=pinned)
     labels = annotated_labels(read_corrections([log(store.workspace / "log.csv", *records)]))
-    with pytest.raises(CorrectionError, match="facecurate audit run REF"):
+    with pytest.raises(
+        CorrectionError, match="Use --rule majority, or score the version first: facecurate audit run faces@1"
+    ):
         most_likely(store, labels, CUTS)
 
 
@@ -259,10 +261,12 @@ def test_commands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "3 labels annotated, 3 by two or more: 2 agree (66.7 %)" in output
     assert "ann and bob: 2 of 3 agree (66.7 %), Cohen's kappa 0.400" in output
     assert f"mask of {rows[1]['sample_id']}: ann: none; bob: worn" in output
-    assert output.endswith("3 labels annotated, 1 conflicts, 0 of them adjudicated\n")
     out = store.workspace / "consensus.csv"
+    following = f"next: facecurate consensus {' '.join(files)} --rule majority --out {out}"
+    assert output.endswith(f"3 labels annotated, 1 conflicts, 0 of them adjudicated\n{following}\n")
     output = CliRunner().invoke(cli, ["consensus", *files, "--rule", "unanimous", "--out", str(out)]).output
-    assert output.endswith("consensus.csv: 2 labels decided (unanimous), 1 open\n")
+    following = f"next: facecurate apply faces {out}"
+    assert output.endswith(f"consensus.csv: 2 labels decided (unanimous), 1 open\n{following}\n")
     assert f"open: mask of {rows[1]['sample_id']}: ann: none; bob: worn (annotations differ)" in output
     _, report = apply_to_store(store, "faces", [out], seed=0)
     assert (report.counts["applied"], report.counts["already"]) == (1, 1)
@@ -278,4 +282,5 @@ def test_a_broken_line_is_reported_and_the_rest_counts(store: Store, monkeypatch
     output = CliRunner().invoke(cli, ["agreement", str(path)], catch_exceptions=False).output
     assert "ann.csv line 3 is left out: must have 14 cells" in output
     assert "no version that the logs name; using the default age cuts 30,60" in output
-    assert output.endswith("1 labels annotated, 0 conflicts, 0 of them adjudicated\n")
+    following = f"next: facecurate apply faces {path}"
+    assert output.endswith(f"1 labels annotated, 0 conflicts, 0 of them adjudicated\n{following}\n")

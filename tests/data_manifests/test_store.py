@@ -209,9 +209,13 @@ def test_refs(store: Store) -> None:
 @pytest.mark.parametrize(
     ("ref", "message"),
     [
-        ("other", r"manifest 'other' is not in .*Known: \{faces\}.*data_manifests ingest"),
-        ("faces@9", r"'faces@9' is not a version\. faces has versions 1 to 2 and tags \{best\}; see: .* log faces"),
+        ("other", r"manifest 'other' is not in .*Known: \{faces\}.*facecurate ingest PHOTOS --name other"),
+        (
+            "faces@9",
+            r"'faces@9' is not a version\. faces has versions 1 to 2 and tags \{best\}\. List them: .* log faces",
+        ),
         ("faces@nothing", "'faces@nothing' is not a version"),
+        ("faces@balanced", "Make it: facecurate synth run faces@preprocessed --tag balanced"),
         ("faces@0000", "'faces@0000' is not a version"),
         ("nowhere.parquet", r"manifest file 'nowhere\.parquet' does not exist"),
     ],
