@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from data_manifests.errors import ConfigError, ManifestError
 from data_manifests.splits.balance import check_no_leak, shortfall, stratum_counts, targets
 from tests.support.manifest_tables import crop, manifest, photo, synthetic
+from tests.support.partial_sets import partial_table
 
 TRAIN = {"split": "train"}
 
@@ -71,6 +72,14 @@ def test_other_strata_and_units() -> None:
     assert by_mask.to_pylist() == [
         {"mask": "none", "real": 6, "synthetic": 0}, {"mask": "worn", "real": 6, "synthetic": 2},
     ]  # fmt: skip
+
+
+def test_targets_are_over_the_strata_that_exist() -> None:
+    masks = stratum_counts(partial_table("mask", 10, split="train"), ("mask",))
+    assert shortfall(masks, 1)["missing"].to_pylist() == [1, 1, 0]  # incorrect, none, worn
+    assert stratum_counts(partial_table("mask", 10, split="train")).num_rows == 0  # no age is known
+    both = stratum_counts(partial_table("mixed", 90, split="train"), ("mask", "gender"))
+    assert sum(both["real"].to_pylist()) == 36  # rows without mask or gender are in no stratum
 
 
 def test_a_profile_with_different_labels_counts_once() -> None:
