@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.csv_rows import CsvRow, read_csv, require_columns
-from data_manifests.ingest.label_words import EMPTY_WORDS, SPLIT_WORDS, split_of_file, split_of_path
+from data_manifests.ingest.label_words import EMPTY_WORDS, SPLIT_WORDS, age_range, split_of_file, split_of_path
 from data_manifests.ingest.photo_rows import photos_to_table
 from data_manifests.ingest.records import FIELDS, PATH, Record, check_fields, photos_of_records
 from data_manifests.taxonomy import AgeCuts
@@ -66,18 +66,27 @@ def _mapping(
     """Return the column of each field of one CSV. Raises ManifestError for a missing column."""
     path = source / name
     require_columns(path, header, filter(None, columns.values()))
-    mapping = {field: field for field in FIELDS if field in header and (field != "split" or _has_splits(rows))}
-    mapping |= columns
+    mapping = {field: field for field in _fields_of(header, rows)} | dict(columns)
     if not mapping.get(PATH):
         found = _path_column(source, header, rows, images)
         require_columns(path, header, [PATH], f" Name the column of the paths: --map path={found}")
     return mapping
 
 
-def _has_splits(rows: list[CsvRow]) -> bool:
-    """Return whether every word of the column `split` names a split; other data sets use the name for other things."""
-    words = {row.values["split"].lower() for row in rows}
-    return words <= {*SPLIT_WORDS, *EMPTY_WORDS}
+def _fields_of(header: list[str], rows: list[CsvRow]) -> list[str]:
+    """Return the fields that columns of the same name hold.
+
+    Other data sets use `split` and `age_class` for other things (folds, numbers), and 0.1.0 kept them as `x_…`: they
+    are fields only if all of their words are understood.
+    """
+    understood = {"split": lambda word: word in SPLIT_WORDS, "age_class": lambda word: age_range(word) is not None}
+    fields = [field for field in FIELDS if field in header]
+    return [
+        field
+        for field in fields
+        if field not in understood
+        or all(understood[field](word) for row in rows if (word := row.values[field].lower()) not in EMPTY_WORDS)
+    ]
 
 
 def _path_column(source: Path, header: list[str], rows: list[CsvRow], images: str) -> str:

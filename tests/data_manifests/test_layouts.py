@@ -97,6 +97,38 @@ def test_an_empty_label_is_null_with_a_remark(flat: Path) -> None:
     assert table["reason"].to_pylist() == ["ingest: gender is empty in row 2"]
 
 
+def test_age_classes_from_a_column_of_ranges(flat: Path) -> None:
+    table = read_table(flat, "path,age_class,age\npics/0.jpg,20-29,\npics/1.jpg,more than 70,33\npics/2.jpg,20-40,\n")
+    assert table["age_class"].to_pylist() == [0, 1, None]
+    assert table["status"].to_pylist() == ["ok"] * 3
+    remark = "ages 20-40 are in more than one of the classes <30, 30-59, >=60 in row 4"
+    assert table["reason"].to_pylist()[2] == f"ingest: age is empty in row 4; ingest: {remark}"
+    table = read_table(flat, "path,age_class\npics/0.jpg,2\npics/1.jpg,0\n")
+    assert table["x_age_class"].to_pylist() == ["2", "0"]
+    assert table["age_class"].null_count == 2
+
+
+def test_several_csvs_of_one_data_set(flat: Path) -> None:
+    (flat / "val.csv").write_text("path,gender\npics/1.jpg,male\npics/0.jpg,female\n")
+    table = read_table(flat, "path,gender\npics/0.jpg,female\n", csv=["labels.csv", "val.csv"])
+    assert table["split"].to_pylist() == [None] * 3  # one split is no division
+    assert table["reason"].to_pylist()[2] == (
+        "ingest: path 'pics/0.jpg' of row 3 of val.csv stands in row 2 of labels.csv already"
+    )
+    (flat / "train.csv").write_text("path,gender\npics/0.jpg,male\n")
+    assert read_table(flat, "path\n", csv=["train.csv", "val.csv"])["split"].to_pylist() == ["train", "val", "val"]
+    with pytest.raises(ManifestError, match=r"CSVs must have the same columns\. 'val\.csv' differs from 'labels\.csv'"):
+        read_table(flat, "path,age\npics/0.jpg,3\n", csv=["labels.csv", "val.csv"])
+
+
+def test_words_for_unknown_and_other_words(flat: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = read_table(flat, "path,mask,gender\npics/0.jpg,worn,NaN\npics/1.jpg,on,N/A\n")
+    assert table["status"].to_pylist() == ["ok", "failed"]
+    assert table["gender"].null_count == 2
+    assert "column 'mask' has words that are no mask: 'on' (1)." in caplog.text
+    assert "--value mask:on=worn" in caplog.text
+
+
 def test_windows_and_absolute_paths_inside_the_folder_are_accepted(flat: Path) -> None:
     table = read_table(flat, f"path\npics\\0.jpg\n{flat / 'pics' / '1.jpg'}\n")
     assert table["status"].to_pylist() == ["ok", "ok"]
