@@ -18,16 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
 
 from audit.features.extract import describe_step
 from audit.features.face_vectors import pack
 from audit.settings import AuditSettings
+from benchmarks._memory import held_mb
 from benchmarks.manifests import draw_manifest
 from data_manifests.ingest import LAYOUTS
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
@@ -51,7 +50,7 @@ def audit_in_a_process(workspace: Path, name: str) -> Figures:
             [sys.executable, "-m", "audit", "run", name], cwd=ROOT, env=environment, stdout=output, stderr=output
         )
         while process.poll() is None:
-            peak = max(peak, _held_mb(psutil.Process(process.pid)))
+            peak = max(peak, held_mb(process.pid))
             time.sleep(0.5)  # a shorter interval slows the run down
         if process.returncode:
             output.seek(0)
@@ -62,19 +61,6 @@ def audit_in_a_process(workspace: Path, name: str) -> Figures:
 def _children_cpu_s() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _held_mb(process: psutil.Process) -> float:
-    """Return the memory in MB of a process and its children, shared pages divided among them (PSS)."""
-    total = 0
-    try:
-        family = [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0
-    for member in family:
-        with suppress(psutil.NoSuchProcess):  # the process has ended; the others still count
-            total += member.memory_full_info().pss
-    return total / 2**20
 
 
 def look(folder: Path, persons: int) -> Figures:

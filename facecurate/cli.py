@@ -15,10 +15,12 @@ from facecurate.lazy_group import Entry, LazyGroup, resolve
 
 RUN = "data_manifests.command_line:run"  # calls a group; a ToolkitError becomes one line and exit 2
 _MANIFESTS = "data_manifests.cli:cli"
+_CLICK_ONLY = ("facecurate.app:", "facecurate.completion:")
 _PREPARE_TRAINING = "train.process_environment:prepare_process"  # sets what torch reads when it is imported
 
 TABLE = {
     "Data set": {
+        "doctor": Entry("facecurate.doctor:doctor", "Look into any folder of photos, and name the next commands."),
         "ingest": Entry(f"{_MANIFESTS} ingest", "Read a folder of labelled photos into a new version."),
         "split": Entry(f"{_MANIFESTS} split", "Assign people to train, validation and test."),
         "apply": Entry(f"{_MANIFESTS} apply", "Apply correction files to a version."),
@@ -55,8 +57,7 @@ def cli() -> None:
     """Curate a data set of labelled face photos: find errors, correct, clean, rebalance, train, compare.
 
     \b
-    facecurate ingest PHOTOS --layout profiles --name faces
-    facecurate audit run faces@photos --tag photos
+    facecurate doctor PHOTOS
     facecurate app
 
     Versions are kept in $WORKSPACE (default: workspace/). Add --help to any command to see what it takes.
@@ -72,6 +73,6 @@ def main() -> None:
 
 
 def _needs_toolkit(words: list[str]) -> bool:
-    """Return whether `words` name a command of another package; help, version and completion need click only."""
+    """Return whether `words` name a command that works with data; help, version and completion need click only."""
     entries = {name: entry for section in TABLE.values() for name, entry in section.items()}
-    return bool(words) and words[0] in entries and not entries[words[0]].target.startswith("facecurate.")
+    return bool(words) and words[0] in entries and not entries[words[0]].target.startswith(_CLICK_ONLY)

