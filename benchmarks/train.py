@@ -88,7 +88,7 @@ class Ours:
         self.loader, _, model = prepare_training(manifest, settings, store, choose_device("cpu"), weights=False)
         self.prepare_s = time.perf_counter() - start
         data: Any = self.loader.dataset
-        criterion = HeadLoss(settings.loss, model.head, data.target, data.age)
+        criterion = HeadLoss(settings.loss, model.head, data.labels, data.age)
         self.learner = Learner(model, criterion, settings, len(self.loader))
         self.rows, self.epoch = len(data), 0
 

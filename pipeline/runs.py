@@ -29,6 +29,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from data_manifests.errors import ManifestError, StageError
+from data_manifests.labels import TASKS
 from data_manifests.taxonomy import N_CLASSES
 from data_manifests.versions import Store, write_atomic
 
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 
 CONFIG, ABOUT, METRICS = "config.yaml", "run.json", "metrics.csv"
 PREDICTIONS, SCORES, REPORT = "predictions.parquet", "scores.json", "report.html"
-PROBABILITIES = [f"p_{class_id:02d}" for class_id in range(N_CLASSES)]  # columns of predictions.parquet
+# columns of predictions.parquet
+PROBABILITIES = [f"p_{class_id:02d}" for class_id in range(N_CLASSES)]
+TARGETS = {task: f"{task}_target" for task in TASKS}  # codes of the labels; older runs have only `target`, the class
 _SERIAL = re.compile(r"(.+)-(\d{4,})")
 _MAX_QUIET_S = 600.0  # an epoch may take minutes; a run that wrote nothing for longer counts as interrupted
 
@@ -118,11 +121,15 @@ class Run:
         return read if isinstance(read, dict) else {}
 
     def history(self) -> dict[str, list[float]]:
-        """Return metrics.csv by column, one number per epoch. Raises StageError before the end of the first epoch."""
+        """Return metrics.csv by column, one number per epoch, without the columns of scores that cannot be measured.
+
+        Raises StageError before the end of the first epoch.
+        """
         try:
             with (self.path / METRICS).open(newline="", encoding="utf8") as file:
                 rows = list(csv.DictReader(file))
-            columns = {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+            names = [name for name in (rows[0] if rows else {}) if any(row[name] for row in rows)]
+            columns = {name: [float(row[name] or "nan") for row in rows] for name in names}
         except (OSError, UnicodeDecodeError, ValueError, TypeError):
             columns = {}
         if not columns.get("epoch"):

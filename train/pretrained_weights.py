@@ -17,6 +17,12 @@ from data_manifests.errors import BackendError
 
 PROBE_S = 0.8
 FILES = ("model.safetensors", "pytorch_model.bin")
+# backbone → its default weights in timm 1.0, their size in MB and licence, for messages about a missing file
+KNOWN = {
+    "resnet18": ("resnet18.a1_in1k", 47, "Apache-2.0"),
+    "resnet50": ("resnet50.a1_in1k", 103, "Apache-2.0"),
+    "efficientnet_b3": ("efficientnet_b3.ra2_in1k", 49, "Apache-2.0"),
+}
 
 
 def require_weights(backbone: str) -> None:
@@ -33,8 +39,17 @@ def missing_weights_message(backbone: str) -> str:
     return (
         f"pretrained weights of {backbone!r} are not in {constants.HF_HUB_CACHE} and {hub_host()} cannot be reached. "
         "Connect once so that timm downloads them, copy that folder from a machine that has them, "
-        "use --config configs/train/embedding.yaml, which needs none, or set model.pretrained=false."
+        "set model.embedding=dlib, a head that needs none, or set model.pretrained=false."
     )
+
+
+def how_to_get(backbone: str) -> str:
+    """Return the file of a backbone's weights with size, licence, release page and place on this machine."""
+    if backbone not in KNOWN:
+        return f"{FILES[0]} of {backbone} from {constants.ENDPOINT}/timm (its page states size and licence)"
+    name, megabytes, licence = KNOWN[backbone]
+    folder = Path(constants.HF_HUB_CACHE) / f"models--timm--{name}" / "snapshots" / "main"
+    return f"{FILES[0]} ({megabytes} MB, {licence}) from {constants.ENDPOINT}/timm/{name} in {folder}"
 
 
 def cached_files(backbone: str) -> list[Path]:

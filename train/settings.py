@@ -13,11 +13,13 @@ from pydantic import Field
 
 from data_manifests.errors import ConfigError
 from pipeline.settings import Settings, load_settings
+from train.head_parts import AUTO, part_names
 
 Size = tuple[Annotated[int, Field(ge=16, le=2048)], Annotated[int, Field(ge=16, le=2048)]]
 Metric = Literal[
-    "f1", "accuracy", "mask_f1", "mask_accuracy", "gender_f1", "gender_accuracy", "age_f1", "age_accuracy", "loss"
-]
+    "auto", "f1", "accuracy", "tasks_f1", "mask_f1", "mask_accuracy", "gender_f1", "gender_accuracy", "age_f1",
+    "age_accuracy", "loss",
+]  # fmt: skip
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -42,10 +44,12 @@ class ModelSettings(Settings):
     """The network."""
 
     backbone: str = "resnet18"  # any timm name
-    pretrained: bool = True
+    # auto: the backbone's weights if they are at hand, else a head on the packaged face embedding (train/start.py)
+    pretrained: bool | Literal["auto"] = "auto"
     embedding: str = ""  # a head on vectors of a face descriptor, without a backbone; train/data/feature_cache.py
     hidden: int = Field(default=0, ge=0)  # width of a layer between an embedding and the outputs; 0: none
-    head: str = "class"  # names: train/models/heads.py
+    # auto: the 18 classes, or one part for each labelled task; names: train/head_parts.py; tasks joined: mask+gender
+    head: str = AUTO
     age: str = "classes"  # encoding of ages in the head; names: train/models/age_heads.py
     networks: Literal["shared", "separate"] = "shared"  # one backbone for all parts of the head, or one for each
     soft_sharing: float = Field(default=0.0, ge=0)  # weight of the squared distance between separate networks
@@ -80,7 +84,9 @@ class OptimSettings(Settings):
     layer_decay: float = Field(default=1.0, gt=0, le=1)  # learning rate of a layer over that of the layer above it
     epochs: int = Field(default=20, ge=1)
     stop_epoch: int = Field(default=0, ge=0)  # stop after this epoch, with the schedule of `epochs`; 0: off
-    metric: Metric = "f1"  # validation metric for best.pt, `patience` and `plateau`
+    # validation metric for best.pt, `patience` and `plateau`; auto: the first that can be measured of f1, tasks_f1 (the
+    # mean of the tasks' macro F1) and the macro F1 of the task
+    metric: Metric = "auto"
     patience: int = Field(default=5, ge=1)  # stop after this many epochs without improvement
     accumulate: int = Field(default=1, ge=1)  # batches per update
     clip_norm: float = Field(default=0.0, ge=0)  # 0: gradients are not clipped
@@ -102,7 +108,8 @@ class TrainSettings(Settings):
 
     @property
     def needs_pretrained_weights(self) -> bool:
-        return self.model.pretrained and not self.model.embedding
+        """Whether weights are requested explicitly."""
+        return self.model.pretrained is True and not self.model.embedding
 
 
 def load_train_settings(file: Path | None = None, overrides: Mapping[str, str] | None = None) -> TrainSettings:
@@ -110,6 +117,8 @@ def load_train_settings(file: Path | None = None, overrides: Mapping[str, str] |
     settings = load_settings(TrainSettings, file, overrides)
     if settings.model.embedding:
         settings = _without_augment(settings)
+    if settings.model.head != AUTO:
+        part_names(settings.model.head)  # raises an error for an unknown head before a manifest is read
     check_combination(settings)
     return settings
 

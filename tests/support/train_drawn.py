@@ -76,8 +76,8 @@ def tiny_settings(**sections: Any) -> TrainSettings:
         "threads": 1,
         "device": "cpu",
         "data": {"size": [SIDE, SIDE], "batch_size": 16, "augment": {"flip": 0.5}},
-        "model": {"backbone": "test_resnet", "pretrained": False},
-        "optim": {"lr": 0.004, "epochs": 2, "patience": 50},
+        "model": {"backbone": "test_resnet", "pretrained": False, "head": "class"},
+        "optim": {"lr": 0.004, "epochs": 2, "patience": 50, "metric": "f1"},
     }
     for section, more in sections.items():
         values[section] = values[section] | more if isinstance(values.get(section), dict) else more

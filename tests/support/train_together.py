@@ -33,7 +33,7 @@ def after_two_batches(
         store.read("drawn"), settings, store, torch.device("cpu"), weights=False, processes=processes
     )
     data: Any = train.dataset
-    criterion = HeadLoss(settings.loss, model.head, data.target, data.age)
+    criterion = HeadLoss(settings.loss, model.head, data.labels, data.age)
     learner = Learner(model, criterion, settings, len(train), processes)
     set_epoch(train, 0)
     model.train()

@@ -70,7 +70,9 @@ def test_outputs_follow_from_shares(name: str) -> None:
 def test_an_ordinal_head_starts_uniform() -> None:
     head = head_of(ModelSettings(head="age", age="corn"), AgeCuts())
     years = torch.arange(18, 60)  # the oldest class is absent
-    criterion = HeadLoss(LossSettings(), head, (years >= 30).long(), years)
+    unknown = torch.full_like(years, -1)
+    labels = torch.stack([unknown, unknown, (years >= 30).long()], 1)
+    criterion = HeadLoss(LossSettings(), head, labels, years)
     steps = head["age"].age_steps.log_steps(criterion.first_bias[None])[0].exp()  # type: ignore[union-attr]
     torch.testing.assert_close(steps[:8], torch.full((8,), 1 / 8), atol=5e-3, rtol=0)
     assert steps[8:].max() < 0.01
@@ -90,14 +92,14 @@ def test_a_distribution_prefers_nearby_ages() -> None:
 def test_the_loss_uses_steps_and_the_class_follows_from_them() -> None:
     head = head_of(ModelSettings(head="tasks", age="bins"), AgeCuts())
     assert n_outputs(head) == 3 + 2 + 10
-    target, age = torch.tensor([0, 1, 2]), torch.tensor([22, 47, 70])
+    labels, age = torch.tensor([[0, 0, 0], [0, 0, 1], [0, 0, 2]]), torch.tensor([22, 47, 70])
     outputs = torch.zeros(3, 15)
     outputs[torch.arange(3), 5 + torch.tensor([1, 5, 9])] = 100.0  # the right steps
     assert log_probability(outputs, head).view(3, 3, 2, 3).exp().sum((1, 2)).argmax(1).tolist() == [0, 1, 2]
     only_age = LossSettings(tasks={"mask": 0, "gender": 0})
-    criterion = HeadLoss(only_age, head, target, age)
-    assert float(criterion(outputs, target, age)) == pytest.approx(0, abs=1e-6)
-    assert float(criterion(outputs, target, torch.tensor([26, 47, 70]))) > 10  # the class is right, the step is not
+    criterion = HeadLoss(only_age, head, labels, age)
+    assert float(criterion(outputs, labels, age)) == pytest.approx(0, abs=1e-6)
+    assert float(criterion(outputs, labels, torch.tensor([26, 47, 70]))) > 10  # the class is right, the step is not
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_manifests.labels import class_of_labels, labels_of_class
 from data_manifests.errors import ConfigError, ManifestError, StageError
 from data_manifests.versions.store import Store
 from pipeline.photos.images import load_rgb
@@ -86,14 +87,17 @@ def people_of(class_id: np.ndarray) -> np.ndarray:
 @settings(deadline=None)
 def test_weights_give_every_group_the_same_share(class_id: np.ndarray, name: str) -> None:
     person = people_of(class_id)
-    weights, group = draw_weights(name, class_id, person), BALANCED_DRAWS[name](class_id, person)
+    labels = labels_of_class(class_id)
+    weights, group = draw_weights(name, labels, person), BALANCED_DRAWS[name](labels, person)
     shares = [weights[group == value].sum() for value in np.unique(group)]
     np.testing.assert_allclose(shares, 1 / len(shares))
 
 
 def test_the_sampler_balances_the_classes_and_is_reproducible() -> None:
     class_id = np.repeat([0, 5, 17], [900, 90, 10])
-    sampler = EpochSampler(class_id, people_of(class_id), tiny_settings(seed=3, data={"sampler": "class"}))
+    sampler = EpochSampler(
+        labels_of_class(class_id), people_of(class_id), tiny_settings(seed=3, data={"sampler": "class"})
+    )
     draws = list(sampler)
     counts = np.bincount(class_id[[row for _, row in draws]])[[0, 5, 17]]
     assert len(draws) == 1000
@@ -106,13 +110,13 @@ def test_the_sampler_balances_the_classes_and_is_reproducible() -> None:
 
 def test_without_a_sampler_every_row_comes_once() -> None:
     class_id = np.repeat([0, 5], [30, 3])
-    draws = list(EpochSampler(class_id, people_of(class_id), tiny_settings(data={"sampler": "none"})))
+    draws = list(EpochSampler(labels_of_class(class_id), people_of(class_id), tiny_settings(data={"sampler": "none"})))
     assert sorted(row for _, row in draws) == list(range(33))
 
 
 def test_an_unknown_sampler_lists_the_choices() -> None:
     with pytest.raises(ConfigError, match=r"data\.sampler must be one of \{none, class, age_class, .*Got 'clas'"):
-        EpochSampler(np.array([0]), np.array(["p"]), tiny_settings(data={"sampler": "clas"}))
+        EpochSampler(np.zeros((1, 3), int), np.array(["p"]), tiny_settings(data={"sampler": "clas"}))
 
 
 @given(
@@ -121,7 +125,7 @@ def test_an_unknown_sampler_lists_the_choices() -> None:
 )
 @settings(deadline=None)
 def test_oversampling_keeps_every_row_and_fills_smaller_groups(class_id: np.ndarray, name: str) -> None:
-    rows = oversample(name, class_id, people_of(class_id), np.random.default_rng(0))
+    rows = oversample(name, labels_of_class(class_id), people_of(class_id), np.random.default_rng(0))
     times = np.bincount(rows, minlength=len(class_id))
     assert (times >= 1).all()
     age = class_id % 3
@@ -139,13 +143,13 @@ def test_oversampling_keeps_every_row_and_fills_smaller_groups(class_id: np.ndar
 
 def test_an_oversampled_epoch_is_longer_and_people_are_equally_frequent() -> None:
     class_id = np.repeat([0, 1, 2], [40, 10, 5])
-    sampler = EpochSampler(class_id, people_of(class_id), tiny_settings(data={"sampler": "copy_old"}))
+    sampler = EpochSampler(labels_of_class(class_id), people_of(class_id), tiny_settings(data={"sampler": "copy_old"}))
     rows = [row for _, row in sampler]
     assert len(sampler) == len(rows) == 40 + 10 + 40
     assert rows != sorted(rows)
     person = np.repeat(["many", "few"], [90, 10])
     chosen = tiny_settings(data={"sampler": "person"})
-    drawn = person[[row for _, row in EpochSampler(np.zeros(100, int), person, chosen)]]
+    drawn = person[[row for _, row in EpochSampler(np.zeros((100, 3), int), person, chosen)]]
     assert 30 < (drawn == "few").sum() < 70  # four standard deviations around the half
 
 
@@ -157,9 +161,12 @@ def test_batches_hold_pictures_labels_and_names(store: Store) -> None:
     batches = list(loader)  # each row once, in order: validation is never sampled
     assert [len(batch.sample_id) for batch in batches] == [16, 2]
     assert batches[0].image.shape == (16, 3, 32, 32)
-    assert (batches[0].image.dtype, batches[0].target.dtype) == (torch.float32, torch.int64)
+    assert (batches[0].image.dtype, batches[0].labels.dtype) == (torch.float32, torch.int64)
     assert [name for batch in batches for name in batch.sample_id] == table["sample_id"].to_pylist()
-    assert torch.cat([batch.target for batch in batches]).tolist() == table["class_id"].to_pylist()
+    assert (
+        class_of_labels(torch.cat([batch.labels for batch in batches]).numpy()).tolist()
+        == table["class_id"].to_pylist()
+    )
     file = load_rgb(store.workspace / table["path"][17].as_py()).astype(np.float32)
     np.testing.assert_allclose(batches[1].image[1].permute(1, 2, 0), file / 255, atol=1e-6)
 

@@ -168,7 +168,7 @@ def test_photos_without_a_known_face_are_counted_not_measured(leaking: Store) ->
 
 def test_photos_are_chosen_from_many_people(leaking: Store) -> None:
     table = leaking.read("leaky@1").table
-    chosen = choose_rows(table, 3, np.random.default_rng(0)).to_pandas()
+    chosen = choose_rows(table, table["class_id"].to_numpy(), 3, np.random.default_rng(0)).to_pandas()
     assert (chosen.groupby("class_id").size() == 3).all()
     assert (chosen.groupby("class_id")["person_id"].nunique() == 3).all()
 
@@ -213,7 +213,14 @@ def test_a_constant_prediction_is_no_shortcut() -> None:
 
 
 def test_groups_of_attention() -> None:
-    table = pd.DataFrame({"target": [0, 0, 13], "predicted": [0, 3, 13], "background_known": [True, False, True]})
+    table = pd.DataFrame(
+        {
+            "mask_target": [0, 0, 2],
+            "group": [0, 0, 13],
+            "wrong": [False, True, False],
+            "background_known": [True, False, True],
+        }
+    )
     for place, region in enumerate(REGIONS):
         table[region] = [0.4, 0.6, 0.2] if place == 0 else [0.2, 0.1, 0.3]
         table[f"{region}_area"] = 0.25

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from data_manifests.errors import ConfigError
+from data_manifests.labels import labels_of_class
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.store import Store
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
@@ -23,8 +24,15 @@ from train.models.heads import HEADS, head_of, log_probability, n_outputs, split
 from train.models.network import build_model
 from train.settings import LossSettings, ModelSettings
 
-EVEN = torch.arange(18).repeat(10)  # classes of training rows, each ten times
-YEARS = torch.tensor([25, 45, 65])[EVEN % 3]
+
+def labels_of(class_id: torch.Tensor) -> torch.Tensor:
+    """Return labels (N, 3) of classes (N,)."""
+    return torch.from_numpy(labels_of_class(class_id.numpy()))
+
+
+CLASSES = torch.arange(18).repeat(10)  # of training rows, each ten times
+EVEN = labels_of(CLASSES)
+YEARS = torch.tensor([25, 45, 65])[CLASSES % 3]
 
 
 def outputs_of(head: str, rows: int, seed: int = 0) -> torch.Tensor:
@@ -62,7 +70,7 @@ def test_separate_parts_predict_the_age_of_men_and_women() -> None:
 def test_the_loss_of_a_part_uses_only_its_own_samples() -> None:
     criterion = HeadLoss(LossSettings(), HEADS["gendered_age"], EVEN, YEARS)
     outputs = outputs_of("gendered_age", 3).requires_grad_()
-    men = torch.tensor([0, 7, 14])
+    men = labels_of(torch.tensor([0, 7, 14]))
     criterion(outputs, men, torch.tensor([25, 45, 65])).backward()
     assert outputs.grad is not None
     grads = split_outputs(outputs.grad, HEADS["gendered_age"])
@@ -74,7 +82,9 @@ def test_task_weights() -> None:
     outputs, target = outputs_of("tasks", 6), torch.arange(6)
     only_age = HeadLoss(LossSettings(tasks={"mask": 0, "gender": 0, "age": 2}), HEADS["tasks"], EVEN, YEARS)
     age = split_outputs(outputs, HEADS["tasks"])["age"]
-    torch.testing.assert_close(only_age(outputs, target, target), 2 * functional.cross_entropy(age, target % 3))
+    torch.testing.assert_close(
+        only_age(outputs, labels_of(target), target), 2 * functional.cross_entropy(age, target % 3)
+    )
     with pytest.raises(ConfigError, match=r"loss\.tasks of this head must be one of \{mask, gender, age\}\. Got 'sex'"):
         HeadLoss(LossSettings(tasks={"sex": 1}), HEADS["tasks"], EVEN, YEARS)
 
@@ -127,7 +137,7 @@ def test_unknown_names_list_the_choices() -> None:
         loss_of(torch.zeros(1, 2), torch.zeros(1), [1, 1], terms={"fcal": 1})
     with pytest.raises(ConfigError, match=r"loss\.weighting must be one of \{none, inverse, effective\}"):
         loss_of(torch.zeros(1, 2), torch.zeros(1), [1, 1], weighting="x")
-    choices = r"\{class, tasks, gendered_age, mask, gender, age\}"
+    choices = r"\{auto, class, tasks, gendered_age, mask, gender, age, mask\+gender, …\}"
     with pytest.raises(ConfigError, match=rf"model\.head must be one of {choices}\. Got 'task'"):
         head_of(ModelSettings(head="task"), AgeCuts())
     with pytest.raises(ConfigError, match=r"model\.age must be one of \{classes, bins, corn, distribution\}\. Got 'b'"):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from data_manifests.errors import BackendError, ConfigError
 from data_manifests.versions.store import Store
+from data_manifests.labels import labels_of_class
 from pipeline.runs import Run
 from tests.support.train_drawn import tiny_settings, write_people
 from train.data.augment import mix
@@ -35,8 +36,9 @@ def one_thread() -> None:
 def batch_of(rows: int, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(18, (rows,), generator=generator)
+    labels = torch.from_numpy(labels_of_class(target.numpy()))
     return Batch(
-        torch.rand(rows, 3, 32, 32, generator=generator), target, 30 + target, [str(row) for row in range(rows)]
+        torch.rand(rows, 3, 32, 32, generator=generator), labels, 30 + target, [str(row) for row in range(rows)]
     )
 
 
@@ -44,7 +46,12 @@ def learner_of(settings: TrainSettings, batches: int = 4) -> Learner:
     torch.manual_seed(0)
     model = build_model(settings.model, (32, 32))
     target = torch.arange(18)
-    return Learner(model, HeadLoss(settings.loss, model.head, target, 30 + target), settings, batches)
+    return Learner(
+        model,
+        HeadLoss(settings.loss, model.head, torch.from_numpy(labels_of_class(target.numpy())), 30 + target),
+        settings,
+        batches,
+    )
 
 
 def weights_of(learner: Learner) -> list[Tensor]:
@@ -64,8 +71,8 @@ def test_accumulated_batches_are_one_large_batch() -> None:
     whole.backward(whole.forward_loss(batch)[0])
     whole.update()
     for rows in (slice(0, 7), slice(7, 12), slice(12, 16)):  # of different sizes
-        part = Batch(batch.image[rows], batch.target[rows], batch.age[rows], batch.sample_id[rows])
-        parts.backward(parts.forward_loss(part)[0] * len(part.target) / 16)
+        part = Batch(batch.image[rows], batch.labels[rows], batch.age[rows], batch.sample_id[rows])
+        parts.backward(parts.forward_loss(part)[0] * len(part.labels) / 16)
     parts.update()
     for one, other in zip(weights_of(whole), weights_of(parts), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
@@ -188,9 +195,9 @@ def test_the_loss_of_mixed_pictures_counts_both_labels() -> None:
     loss, outputs, shown = learner.forward_loss(batch)
     torch.manual_seed(5)
     _, share = mix(batch.image, {"mixup": 1.0}, 1.0)
-    mine, theirs = (learner.criterion(outputs, target, batch.age) for target in (batch.target, batch.target.roll(1)))
+    mine, theirs = (learner.criterion(outputs, labels, batch.age) for labels in (batch.labels, batch.labels.roll(1, 0)))
     torch.testing.assert_close(loss, share * mine + (1 - share) * theirs)
-    assert torch.equal(shown, batch.target if share >= 0.5 else batch.target.roll(1))
+    assert torch.equal(shown, batch.labels if share >= 0.5 else batch.labels.roll(1, 0))
 
 
 # -- resuming -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 from torchmetrics.functional.classification import multiclass_f1_score
 
+from data_manifests.labels import labels_of_class
 from data_manifests.taxonomy import split_class_id
 from train.evaluation.bootstrap import bootstrap_intervals
 from train.evaluation.metrics import (
@@ -22,6 +23,12 @@ from train.evaluation.metrics import (
     task_counts,
 )
 
+
+def table_of(target: list[int], predicted: list[int]) -> np.ndarray:
+    """Return the counts (18, 18) of classes."""
+    return task_counts(confusion_of(labels_of_class(np.array(target)), np.array(predicted)), "class")
+
+
 labels = st.lists(st.tuples(st.integers(0, 17), st.integers(0, 17)), min_size=1, max_size=300).map(np.array)
 
 
@@ -29,7 +36,7 @@ def test_by_hand() -> None:
     # classes 0 (worn male young) and 16 (none female middle); one of each mistaken for 2 (worn male old)
     target = np.array([0, 0, 0, 16, 16])
     predicted = np.array([0, 0, 2, 16, 2])
-    scores = scores_of(confusion_of(target, predicted))
+    scores = scores_of(confusion_of(labels_of_class(target), predicted))
     # class 0: precision 1, recall 2/3 → 0.8; class 16: precision 1, recall 1/2 → 2/3; class 2 has no true sample
     assert scores["f1"] == pytest.approx((0.8 + 2 / 3) / 2)
     assert scores["accuracy"] == pytest.approx(3 / 5)
@@ -45,11 +52,14 @@ def test_by_hand() -> None:
 @settings(deadline=None)
 def test_as_scikit_learn_over_present_classes(pairs: np.ndarray) -> None:
     target, predicted = pairs.T
-    scores = scores_of(confusion_of(target, predicted))
+    scores = scores_of(confusion_of(labels_of_class(target), predicted))
     for name, t, p in [
         ("", target, predicted),
         *zip(("mask_", "gender_", "age_"), split_class_id(target), split_class_id(predicted), strict=True),
     ]:
+        if len(np.unique(t)) == 1:
+            assert (scores[f"{name}f1"], scores[f"{name}accuracy"]) == (None, None)
+            continue
         expected = f1_score(t, p, labels=np.unique(t), average="macro", zero_division=0)
         assert scores[f"{name}f1"] == pytest.approx(expected)
         assert scores[f"{name}accuracy"] == pytest.approx(accuracy_score(t, p))
@@ -59,23 +69,23 @@ def test_as_torchmetrics_when_every_class_is_present() -> None:
     rng = np.random.default_rng(0)
     target, predicted = np.arange(400) % 18, rng.integers(0, 18, 400)
     expected = multiclass_f1_score(torch.tensor(predicted), torch.tensor(target), 18, average="macro")
-    assert macro_f1(confusion_of(target, predicted)) == pytest.approx(float(expected), abs=1e-6)
+    assert macro_f1(task_counts(confusion_of(labels_of_class(target), predicted), "class")) == pytest.approx(
+        float(expected), abs=1e-6
+    )
 
 
 def test_over_the_epoch_is_not_the_mean_over_batches() -> None:
     counts, logits = EpochCounts(torch.device("cpu")), torch.eye(18)
     batches = [([0, 0, 0, 1], [0, 0, 0, 0]), ([1, 1], [1, 1])]
     for target, predicted in batches:
-        counts.add(logits[predicted], torch.tensor(target))
+        counts.add(logits[predicted], torch.tensor(labels_of_class(np.array(target))))
     whole = scores_of(counts.counts())["f1"]
     assert whole == pytest.approx((6 / 7 + 0.8) / 2)
-    assert np.mean([scores_of(confusion_of(np.array(t), np.array(p)))["f1"] for t, p in batches]) != pytest.approx(
-        whole
-    )
+    assert np.mean([macro_f1(table_of(t, p)) for t, p in batches]) != pytest.approx(whole)
 
 
 def test_absent_classes_have_no_score() -> None:
-    f1 = f1_per_class(confusion_of(np.array([3]), np.array([4])))
+    f1 = f1_per_class(table_of([3], [4]))
     assert f1[3] == 0
     assert np.isnan(np.delete(f1, 3)).all()
     assert np.isnan(macro_f1(np.zeros((18, 18), int)))
@@ -84,7 +94,7 @@ def test_absent_classes_have_no_score() -> None:
 @given(labels)
 @settings(deadline=None)
 def test_the_tables_of_the_tasks_count_every_row(pairs: np.ndarray) -> None:
-    counts = confusion_of(*pairs.T)
+    counts = confusion_of(labels_of_class(pairs[:, 0]), pairs[:, 1])
     for task in ("class", "mask", "gender", "age"):
         assert task_counts(counts, task).sum() == len(pairs)
 
@@ -93,10 +103,10 @@ def test_intervals_contain_the_score_and_widen_when_people_repeat() -> None:
     rng = np.random.default_rng(0)
     target = np.arange(360) % 18
     predicted = np.where(rng.random(360) < 0.8, target, (target + 1) % 18)
-    score = scores_of(confusion_of(target, predicted))["accuracy"]
+    score = scores_of(confusion_of(labels_of_class(target), predicted))["accuracy"]
 
     def interval(persons: list[str], t: np.ndarray, p: np.ndarray) -> tuple[float, float]:
-        return bootstrap_intervals(t, p, persons, np.random.default_rng(1), 400)["accuracy"]
+        return bootstrap_intervals(labels_of_class(t), p, persons, np.random.default_rng(1), 400)["accuracy"]
 
     low, high = interval([f"p{i}" for i in range(360)], target, predicted)
     assert low < score < high

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from data_manifests.command_line import open_store, parse_settings
+from data_manifests.command_line import echo_next, open_store, parse_settings
 from data_manifests.errors import ConfigError
+from data_manifests.schema import USABLE
+from data_manifests.versions import Store
+from pipeline.progress import announce
 from pipeline.runs import find_run
 from train.cli.evaluation import COMMANDS
 from train.cli.options import config_option, json_option, message_printer, print_result
 from train.cli.queue import queue
-from train.pretrained_weights import require_weights
-from train.settings import TrainSettings, load_train_settings
+from train.process_environment import is_first_rank
+from train.settings import TrainSettings
+from train.start import choose_start
 
 if TYPE_CHECKING:
     from pipeline.runs import Run
+    from train.start import Echo
 
 
 @click.group()
@@ -37,12 +45,15 @@ for command in (*COMMANDS, queue):
 @json_option
 def fit(ref: str, settings: tuple[str, ...], config: Path | None, once: bool, as_json: bool) -> None:
     """Train on the manifest REF. SETTINGS are key=value pairs, such as optim.epochs=30."""
-    chosen = _load_settings(settings, config)
-    open_store().version(ref)  # reports an unknown manifest before torch is loaded, which takes seconds
+    echo, store = message_printer(as_json), open_store()
+    version = store.version(ref)
+    chosen = _load_settings(settings, config, echo)
+    _announce(f"train: {version.ref}, {version.rows:,} rows; loading torch")
     from train.engine import train_and_report
 
-    run = train_and_report(open_store(), ref, chosen, once=once, echo=message_printer(as_json))
+    run = train_and_report(store, ref, chosen, once=once, echo=echo)
     print_result(as_json, _run_result(run))
+    _next_after_run(store, run, as_json)
 
 
 @cli.command()
@@ -51,7 +62,9 @@ def resume(name: str) -> None:
     """Resume an interrupted RUN, to the same result as without the interruption."""
     from train.engine import resume_and_report
 
-    resume_and_report(open_store(), name, echo=click.echo)
+    store = open_store()
+    run = resume_and_report(store, name, echo=click.echo)
+    _next_after_run(store, run)
 
 
 @cli.command()
@@ -60,7 +73,8 @@ def refit(name: str) -> None:
     """Train as a finished RUN on all its people, up to its best epoch: the last step before a test."""
     from train.engine import refit_run
 
-    refit_run(open_store(), name, echo=click.echo)
+    run = refit_run(open_store(), name, echo=click.echo)
+    echo_next(f"facecurate train predict {run.name} {quote(run.manifest)} --out {run.name}.csv")
 
 
 @cli.command()
@@ -70,13 +84,16 @@ def refit(name: str) -> None:
 def folds(ref: str, settings: tuple[str, ...], config: Path | None) -> None:
     """Cross-validate by person: train a run for each fold of REF and write the out-of-fold predictions.
 
-    Assign folds first: data_manifests split REF --folds K. Existing runs are reused.
+    Assign folds first: facecurate split REF --folds K. Existing runs are reused.
     """
-    chosen = _load_settings(settings, config)
-    open_store().version(ref)
+    store = open_store()
+    version = store.version(ref)
+    chosen = _load_settings(settings, config, click.echo)
+    _announce(f"train folds: {version.ref}, {version.rows:,} rows; loading torch")
     from train.studies import cross_validate
 
-    cross_validate(open_store(), ref, chosen, echo=click.echo)
+    folder = cross_validate(store, ref, chosen, echo=click.echo)
+    echo_next(f"facecurate audit run {version.ref} --predictions {quote(str(folder / 'out_of_fold.parquet'))}")
 
 
 @cli.command()
@@ -96,12 +113,17 @@ def compare(
     refs = [word for word in words if "=" not in word]
     if len(set(refs)) < 2:
         raise ConfigError(f"a comparison needs at least two manifests. Got {', '.join(refs) or 'none'} instead.")
-    chosen = _load_settings(tuple(word for word in words if "=" in word), config)
+    echo, store = message_printer(as_json), open_store()
+    found = [store.version(ref).ref for ref in refs]
+    chosen = _load_settings(tuple(word for word in words if "=" in word), config, echo)
+    _announce(f"train compare: {', '.join(found)}, {seeds} runs each; loading torch")
     from train.studies import compare_manifests
 
-    echo = message_printer(as_json)
-    result = compare_manifests(open_store(), refs, chosen, seeds, val_ref or refs[-1], leak_ref, echo=echo)
+    result = compare_manifests(store, refs, chosen, seeds, val_ref or refs[-1], leak_ref, echo=echo)
     print_result(as_json, result)
+    if not as_json:
+        best = max(result["compared"], key=lambda entry: entry["scores"][result["headline"]])
+        echo_next(f"facecurate train refit {best['runs'][0]}")
 
 
 @cli.command()
@@ -111,15 +133,29 @@ def report(name: str) -> None:
     from train.reports import write_report
 
     store = open_store()
-    click.echo(f"report: {write_report(find_run(store, name), store)}")
+    run = find_run(store, name)
+    click.echo(f"report: {write_report(run, store)}")
+    _next_after_run(store, run)
 
 
-def _load_settings(pairs: tuple[str, ...], config: Path | None) -> TrainSettings:
-    """Load the settings, and check that pretrained weights are available if they need them."""
-    settings = load_train_settings(config, parse_settings(pairs))
-    if settings.needs_pretrained_weights:
-        require_weights(settings.model.backbone)
-    return settings
+def _load_settings(pairs: tuple[str, ...], config: Path | None, echo: Echo) -> TrainSettings:
+    """Load the settings and choose the start of the network, before torch is loaded, which takes seconds."""
+    return choose_start(config, parse_settings(pairs), echo)
+
+
+def _next_after_run(store: Store, run: Run, as_json: bool = False) -> None:
+    """Print the next command after a run: a test if its manifest has test people, else the app, which shows the run."""
+    if as_json:
+        return
+    table = store.read(run.manifest, ["split", "status"]).table
+    has_test = pc.any(pc.and_(pc.equal(table["split"], "test"), pc.is_in(table["status"], pa.array(USABLE)))).as_py()
+    echo_next(f"facecurate train evaluate {run.name} --split test" if has_test else "facecurate app")
+
+
+def _announce(text: str) -> None:
+    """Write what begins now on standard error, in the first process only."""
+    if is_first_rank():
+        announce(text)
 
 
 def _run_result(run: Run) -> dict[str, Any]:

@@ -145,7 +145,8 @@ def table_lines(jobs: list[Job], progress: dict[int, dict[str, Any]], now: float
     for job in jobs:
         about = progress[job.id]
         score = f"epoch {about['epoch']}/{about['epochs']}" if "epoch" in about else ""
-        score += f" F1 {about['val_f1']:.3f}" if "val_f1" in about else ""
+        for name in about.keys() & {f"val_{task}f1" for task in ("", "tasks_", "mask_", "gender_", "age_")}:
+            score += f" {name.removeprefix('val_').replace('_', ' ').replace('f1', 'F1')} {about[name]:.3f}"
         run = Path(about["run"]).name + (f" +{about['runs'] - 1}" if about["runs"] > 1 else "") if about["runs"] else ""
         tries, reason = f"{job.attempt}/{max(job.tries, job.attempt)}", f"  [{job.reason}]" if job.reason else ""
         is_quiet = job.state == "running" and now - job.seen > QUIET_SECONDS

@@ -15,7 +15,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data_manifests.errors import StageError
+from data_manifests.labels import UNKNOWN
 from data_manifests.versions import Store
+from pipeline.runs import TARGETS
 from train.data.augment import make_augment
 from train.data.feature_cache import backbone_features, embed_rows, uses_cached_features
 from train.data.pixel_cache import Pixels, open_pixels
@@ -29,29 +31,29 @@ class Batch(NamedTuple):
     """One batch of a loader."""
 
     image: torch.Tensor  # float32 (B, 3, H, W) in [0, 1], or with an embedding float32 (B, D)
-    target: torch.Tensor  # int64 (B,), class 0 to 17
-    age: torch.Tensor  # int64 (B,), years; UNKNOWN_AGE where only the age class is known
+    labels: torch.Tensor  # int64 (B, 3), codes of mask, gender and age; -1 where unknown
+    age: torch.Tensor  # int64 (B,), years; UNKNOWN_AGE where they are unknown
     sample_id: list[str]
 
 
 class Labels(NamedTuple):
-    """The labels of a loader's rows, each (N,)."""
+    """The labels of a loader's rows."""
 
-    target: np.ndarray  # class 0 to 17
-    age: np.ndarray  # years, or UNKNOWN_AGE
-    person: np.ndarray  # text
+    labels: np.ndarray  # (N, 3), codes of mask, gender and age; -1 where unknown
+    age: np.ndarray  # (N,), years, or UNKNOWN_AGE
+    person: np.ndarray  # (N,), text
     sample_id: list[str]
 
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return target and age, int64 (N,)."""
-        return torch.tensor(self.target), torch.tensor(self.age)
+        """Return labels (N, 3) and age (N,), int64."""
+        return torch.tensor(self.labels), torch.tensor(self.age)
 
 
 def labels_of(table: pa.Table) -> Labels:
-    """Return the labels of rows with the columns of train/data/row_selection.py."""
+    """Return the labels of rows of `rows_with_targets`."""
     age = pc.fill_null(table.column("age").cast(pa.int64()), UNKNOWN_AGE).to_numpy()
-    target = np.asarray(table.column("class_id").to_pylist(), np.int64)
-    return Labels(target, age, np.array(table.column("person_id").to_pylist()), table.column("sample_id").to_pylist())
+    labels = np.stack([table.column(name).to_numpy().astype(np.int64) for name in TARGETS.values()], 1)
+    return Labels(labels, age, np.array(table.column("person_id").to_pylist()), table.column("sample_id").to_pylist())
 
 
 class Pictures(Dataset[Batch]):
@@ -59,7 +61,7 @@ class Pictures(Dataset[Batch]):
 
     def __init__(self, pixels: Pixels, labels: Labels, augment: torch.nn.Module | None = None) -> None:
         self.pixels, self.augment, self.sample_id = pixels, augment, labels.sample_id
-        self.target, self.age = labels.tensors()
+        self.labels, self.age = labels.tensors()
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -71,7 +73,7 @@ class Pictures(Dataset[Batch]):
             with torch.random.fork_rng(devices=[]):
                 image = torch.stack([self._augment(one, seed) for one, (seed, _) in zip(image, draws, strict=True)])
         names = [self.sample_id[row] for row in rows]
-        return Batch(image.float().div_(255), self.target[rows], self.age[rows], names)
+        return Batch(image.float().div_(255), self.labels[rows], self.age[rows], names)
 
     def _augment(self, image: torch.Tensor, seed: int) -> torch.Tensor:
         assert self.augment is not None
@@ -84,7 +86,7 @@ class Vectors(Dataset[Batch]):
 
     def __init__(self, vectors: np.ndarray, labels: Labels) -> None:
         self.vectors, self.sample_id = torch.from_numpy(vectors), labels.sample_id
-        self.target, self.age = labels.tensors()
+        self.labels, self.age = labels.tensors()
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -92,7 +94,7 @@ class Vectors(Dataset[Batch]):
     def __getitems__(self, draws: Sequence[Draw]) -> Batch:
         rows = [row for _, row in draws]
         names = [self.sample_id[row] for row in rows]
-        return Batch(self.vectors[rows], self.target[rows], self.age[rows], names)
+        return Batch(self.vectors[rows], self.labels[rows], self.age[rows], names)
 
 
 class InOrder(Sampler[Draw]):
@@ -140,7 +142,7 @@ def make_loader(
     which gets a share of every batch. Raises StageError for unreadable pictures.
     """
     labels = labels_of(table)
-    sampler = EpochSampler(labels.target, labels.person, settings) if train else None
+    sampler = EpochSampler(labels.labels, labels.person, settings) if train else None
     dataset: Dataset[Batch]
     if settings.model.embedding:
         dataset = Vectors(embed_rows(table, store, settings.model.embedding, ref), labels)
@@ -155,9 +157,9 @@ def make_loader(
 
 
 def picture_loader(pixels: Pixels, names: Sequence[str], settings: TrainSettings) -> DataLoader[Batch]:
-    """Return a loader of unlabelled pictures (target 0), each once and in order."""
-    zeros = np.zeros(len(names), np.int64)
-    dataset = Pictures(pixels, Labels(zeros, zeros, zeros, list(names)))
+    """Return a loader of unlabelled pictures, each once and in order."""
+    unknown = np.full((len(names), len(TARGETS)), UNKNOWN)
+    dataset = Pictures(pixels, Labels(unknown, np.full(len(names), UNKNOWN_AGE), np.array(names), list(names)))
     return _loader(dataset, InOrder(len(names)), settings, False, SINGLE_PROCESS)
 
 
@@ -192,7 +194,7 @@ def _identity(batch: Any) -> Any:
 
 
 def to_device(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Move a batch to a device; return pictures (channels last) or vectors, classes and ages."""
+    """Move a batch to a device; return pictures (channels last) or vectors, labels and ages."""
     layout = torch.channels_last if batch.image.dim() == 4 else torch.contiguous_format
     image = batch.image.to(device, memory_format=layout, non_blocking=True)
-    return image, batch.target.to(device, non_blocking=True), batch.age.to(device, non_blocking=True)
+    return image, batch.labels.to(device, non_blocking=True), batch.age.to(device, non_blocking=True)

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from data_manifests.errors import StageError
 from data_manifests.versions import write_atomic
 from pipeline.photos import load_rgb
+from pipeline.progress import show_progress
 from train.data.image_preparation import Values, check_prepare, prepare_picture
 
 VERSION = 2  # of image_preparation.py: increase it when the same settings give other pixels
@@ -119,7 +119,7 @@ def _decode(
         # threads: hashing, decoding and resizing release the interpreter lock
         with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
             done = pool.map(read, missing)
-            for (sha, _), result in zip(missing, tqdm(done, "decode", len(missing), unit="img"), strict=True):
+            for (sha, _), result in zip(missing, show_progress(done, "decode", len(missing)), strict=True):
                 if isinstance(result, str):
                     reasons[sha] = result
                 else:

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from data_manifests.errors import ManifestError
 from data_manifests.schema import USABLE
 from data_manifests.versions import Manifest
+from pipeline.runs import TARGETS
+from train.data.head_labels import check_head, has_label, labels_of_rows, reason_without_label
 from train.settings import DataSettings
 
 COLUMNS = (
@@ -33,17 +35,18 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Selection:
-    """Training rows and validation rows (with COLUMNS), and the number of all rows by usage."""
+    """Training rows and validation rows (of `rows_with_targets`), and the number of all rows by usage."""
 
     train: pa.Table
     val: pa.Table
     ledger: Mapping[str, int]
 
 
-def select_rows(manifest: Manifest, settings: DataSettings) -> Selection:
-    """Select the rows to train on and to validate on. Raises ManifestError when either part is empty.
+def select_rows(manifest: Manifest, settings: DataSettings, head: str = "class") -> Selection:
+    """Select the rows to train on and to validate on: those with a label of one of the head's parts, at least.
 
     The column `split` of the parts is `train` and `val`, also where it follows from `data.fold` or `data.all_rows`.
+    Raises ManifestError when either part is empty, or when no training row has a label of one of the head's parts.
     """
     ref = manifest.version.ref
     table = manifest.table
@@ -55,6 +58,8 @@ def select_rows(manifest: Manifest, settings: DataSettings) -> Selection:
             f"Run: facecurate split {ref} --folds 5"
         )
     usage = row_usage(table, settings)
+    check_head(ref, labels_of_rows(table.filter(pa.array(usage == "train"))), head, manifest.cuts)
+    usage = row_usage(table, settings, head)
     parts = {name: _part(table, usage == name, name) for name in ("train", "val")}
     for name, part in parts.items():
         if part.num_rows == 0 and not (name == "val" and settings.all_rows):
@@ -72,14 +77,30 @@ def folds_of(manifest: Manifest) -> list[int]:
     return sorted(set(pc.drop_null(manifest.table.column("fold")).to_pylist()))
 
 
+def rows_with_targets(table: pa.Table) -> pa.Table:
+    """Return COLUMNS of rows and their labels as codes in the columns TARGETS; class -1 where not all three are known.
+
+    `table` needs COLUMNS, mask, gender and age_class.
+    """
+    rows = table.select(list(COLUMNS))
+    index = rows.column_names.index("class_id")
+    rows = rows.set_column(index, "class_id", pc.fill_null(rows["class_id"], -1))
+    for name, codes in zip(TARGETS.values(), labels_of_rows(table).T, strict=True):
+        rows = rows.append_column(name, pa.array(codes, pa.int8()))
+    return rows
+
+
 def _part(table: pa.Table, mask: np.ndarray, name: str) -> pa.Table:
-    part = table.select(list(COLUMNS)).filter(pa.array(mask))
+    part = rows_with_targets(table.filter(pa.array(mask)))
     index = part.column_names.index("split")
     return part.set_column(index, "split", pa.array([name] * part.num_rows, pa.string()))
 
 
-def row_usage(table: pa.Table, settings: DataSettings) -> np.ndarray:
-    """Return the usage of each row, text (N,): `train`, `val`, or the first reason for leaving it out."""
+def row_usage(table: pa.Table, settings: DataSettings, head: str = "") -> np.ndarray:
+    """Return the usage of each row, text (N,): `train`, `val`, or the first reason for leaving it out.
+
+    Without a `head`, rows without labels are not left out.
+    """
     status = np.asarray(table.column("status").to_pylist(), dtype=object)
     split = np.asarray(table.column("split").to_pylist(), dtype=object)
     if settings.fold is not None:
@@ -88,12 +109,12 @@ def row_usage(table: pa.Table, settings: DataSettings) -> np.ndarray:
         split = np.where(np.isin(split, ("train", "val")), by_fold, split)
     if settings.all_rows:
         split = np.where(split == "val", "train", split)
-    unlabelled = pc.is_null(table.column("class_id")).to_numpy()
     synthetic = table.column("is_synthetic").to_numpy()
     usage = np.where(split == None, "without a split", split).astype(object)  # noqa: E711
     if not settings.synthetic_val:
         usage[(split == "val") & synthetic] = "synthetic in val"
-    usage[unlabelled] = "without a full label"
+    if head:
+        usage[~has_label(labels_of_rows(table), head)] = reason_without_label(head)
     usable = np.isin(status.astype(str), USABLE)
     usage[~usable] = status[~usable]
     return usage

@@ -1,6 +1,8 @@
 """Training: losses, optimiser, loop, trackers, and runs from a manifest to a report."""
 
-from train.engine.loop import Row, TrainingProgress, fit
+from train.engine.auto_settings import choose_head
+from train.engine.epoch_records import Row, TrainingProgress
+from train.engine.loop import fit
 from train.engine.losses import HeadLoss
 from train.engine.new_run import ancestors, command_line, new_run, same_run
 from train.engine.tracking import tracking
@@ -11,6 +13,7 @@ __all__ = [
     "Row",
     "TrainingProgress",
     "ancestors",
+    "choose_head",
     "command_line",
     "fit",
     "new_run",

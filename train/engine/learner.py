@@ -48,22 +48,22 @@ class Learner:
         return self.ema.module if self.ema else self.model
 
     def forward_loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return loss (scalar), outputs (B, n) and classes (B,) of the whole batch, from this process's share.
+        """Return loss (scalar), outputs (B, n) and labels (B, 3) of the whole batch, from this process's share.
 
-        The class of a mixed picture is that of its larger share.
+        The labels of a mixed picture are those of its larger share.
         """
-        image, target, age = to_device(batch, self.device)
+        image, labels, age = to_device(batch, self.device)
         data = self.settings.data
         image, share = mix(image, data.mix, data.mix_chance)
         with self._autocast():
             outputs = self.train_model(image)
-        outputs, target, age, other, other_age = self.processes.gather(
-            outputs.float(), target, age, target.roll(1), age.roll(1)
+        outputs, labels, age, other, other_age = self.processes.gather(
+            outputs.float(), labels, age, labels.roll(1, 0), age.roll(1)
         )
-        loss = self.criterion(outputs, target, age)
+        loss = self.criterion(outputs, labels, age)
         if share < 1:
             loss = share * loss + (1 - share) * self.criterion(outputs, other, other_age)
-        return loss + self.model.sharing_penalty(), outputs.detach(), target if share >= 0.5 else other
+        return loss + self.model.sharing_penalty(), outputs.detach(), labels if share >= 0.5 else other
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradients of a loss."""

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from data_manifests.errors import BackendError, ManifestError, StageError
+from data_manifests.labels import UNKNOWN
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Manifest, Store
-from pipeline.runs import Run
+from pipeline.progress import show_progress
+from pipeline.runs import TARGETS, Run
 from train.data import Batch, embed_rows, epoch_seed, make_loader, select_rows, set_epoch, to_device
+from train.engine.epoch_records import Row, TrainingProgress, as_csv, last_epoch, prefixed, score_of, validation_scores
 from train.engine.learner import Learner
 from train.engine.losses import HeadLoss
-from train.evaluation import EpochCounts, macro_f1, scores_of
+from train.evaluation import EpochCounts, Scores, scores_of
+from train.head_parts import tasks_of_head
 from train.models import (
     Network,
     Trained,
@@ -37,24 +39,6 @@ from train.models import (
 )
 from train.process_group import SINGLE_PROCESS, ProcessGroup, process_group_for
 from train.settings import TrainSettings, check_combination
-
-Row = dict[str, float]  # one row of metrics.csv
-
-
-@dataclass
-class TrainingProgress:
-    """The state of a run after an epoch. `history` is metrics.csv."""
-
-    epoch: int = 0  # epochs done
-    best: float = -math.inf  # validation score by optim.metric, higher is better
-    best_epoch: int = 0
-    history: list[Row] = field(default_factory=list)
-
-    def is_done(self, settings: TrainSettings) -> bool:
-        """Return whether the last epoch is over, or `patience` epochs have brought no improvement."""
-        optim = settings.optim
-        waited = 0 if settings.data.all_rows else self.epoch - self.best_epoch
-        return self.epoch >= (optim.stop_epoch or optim.epochs) or waited >= optim.patience
 
 
 def fit(
@@ -79,18 +63,22 @@ def fit(
         weights = not (run.path / "last.pt").is_file()
         train, val, model = prepare_training(manifest, settings, store, device, weights=weights, processes=processes)
     data: Any = train.dataset
-    criterion = HeadLoss(settings.loss, model.head, data.target, data.age).to(device)
+    criterion = HeadLoss(settings.loss, model.head, data.labels, data.age).to(device)
     model.shift_biases(criterion.first_bias)  # a label without training samples starts improbable
     learner = Learner(model, criterion, settings, len(train), processes)
     progress = _restore(run, learner)
+    total = max(0, last_epoch(settings) - progress.epoch) * len(train)
+    done = show_progress(range(total), "train", total, "batches") if processes.is_main else iter(())
 
     while not progress.is_done(settings):
         started = time.monotonic()
         torch.manual_seed(epoch_seed(settings.seed, progress.epoch))  # dropout and mixing; the same after a resume
         set_epoch(train, progress.epoch)
         row: Row = {"epoch": progress.epoch + 1, "lr": learner.schedule.lr}
-        row |= _prefixed("train", train_epoch(learner, train, f"epoch {progress.epoch + 1}/{settings.optim.epochs}"))
-        row |= _prefixed("val", evaluate(learner.eval_model, val, criterion, processes)) if val else {}
+        row |= prefixed(
+            "train", train_epoch(learner, train, f"epoch {progress.epoch + 1}/{settings.optim.epochs}", done)
+        )
+        row |= prefixed("val", evaluate(learner.eval_model, val, criterion, processes)) if val else {}
         row["seconds"] = round(time.monotonic() - started, 1)
         _record_epoch(run, learner, progress, row, manifest.cuts)
         after_epoch(progress)
@@ -110,14 +98,14 @@ def prepare_training(
 
     Raises ManifestError if the head needs ages in years and a row has only an age class.
     """
-    selection = select_rows(manifest, settings.data)
+    selection = select_rows(manifest, settings.data, settings.model.head)
     ref = manifest.version.ref
     n_features = 0
     if name := settings.model.embedding:
         # both parts together, so that worker processes for new pictures start once
         n_features = embed_rows(pa.concat_tables([selection.train, selection.val]), store, name, ref).shape[1]
     model = build_model(settings.model, settings.data.size, manifest.cuts, weights=weights, n_features=n_features)
-    ageless = selection.train.column("age").null_count + selection.val.column("age").null_count
+    ageless = sum(_without_years(part) for part in (selection.train, selection.val))
     if needs_years(model.head) and ageless:
         raise ManifestError(
             f"model.age={settings.model.age} needs ages in years, but {ageless} rows of {ref} have only an age class. "
@@ -131,30 +119,35 @@ def prepare_training(
     return train, make_loader(selection.val, store, settings, train=False, **options), model
 
 
-def train_epoch(learner: Learner, loader: DataLoader[Batch], title: str) -> dict[str, float]:
-    """Train on the draws of one epoch; return loss and scores. Raises StageError when the loss is NaN or infinite."""
+def _without_years(table: pa.Table) -> int:
+    """Return the number of rows that have an age class but no age in years."""
+    return int(pc.sum(pc.and_(pc.not_equal(table[TARGETS["age"]], UNKNOWN), table["age"].is_null())).as_py() or 0)
+
+
+def train_epoch(learner: Learner, loader: DataLoader[Batch], title: str, done: Iterator[int] | None = None) -> Scores:
+    """Train on the draws of one epoch; return loss and scores. Each batch takes one item of `done`, which reports it.
+
+    Raises StageError when the loss is NaN or infinite.
+    """
     counts, losses = EpochCounts(learner.device), []
     learner.model.train()
     learner.criterion.train()
-    with tqdm(total=len(loader), desc=title, unit="batch", leave=False) as bar:
-        for group in grouped(loader, learner.settings.optim.accumulate):
-            rows = learner.processes.sum(sum(len(batch.target) for batch in group))
-            for batch in group:
-                loss, outputs, target = learner.forward_loss(batch)
-                losses.append(float(loss.detach()))
-                if not math.isfinite(losses[-1]):
-                    raise StageError(
-                        f"the loss became {losses[-1]} in {title}, batch {len(losses)} (learning rate "
-                        f"{learner.schedule.lr:.3g}). Lower optim.lr or set optim.clip_norm=1; a best.pt of an "
-                        "earlier epoch stays valid."
-                    )
-                learner.backward(loss * (len(target) / rows))  # the gradient of one large batch
-                counts.add(log_probability(outputs, learner.model.head), target)
-                bar.update()
-                if len(losses) % 10 == 0:
-                    bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", f1=f"{macro_f1(counts.counts()):.3f}")
-            learner.update()
-    return {"loss": float(np.mean(losses)), **scores_of(counts.counts())}
+    for group in grouped(loader, learner.settings.optim.accumulate):
+        rows = learner.processes.sum(sum(len(batch.labels) for batch in group))
+        for batch in group:
+            loss, outputs, labels = learner.forward_loss(batch)
+            losses.append(float(loss.detach()))
+            if not math.isfinite(losses[-1]):
+                raise StageError(
+                    f"the loss became {losses[-1]} in {title}, batch {len(losses)} (learning rate "
+                    f"{learner.schedule.lr:.3g}). Lower optim.lr or set optim.clip_norm=1; a best.pt of an "
+                    "earlier epoch stays valid."
+                )
+            learner.backward(loss * (len(labels) / rows))  # the gradient of one large batch
+            counts.add(log_probability(outputs, learner.model.head), labels)
+            next(done or iter(()), None)
+        learner.update()
+    return {"loss": float(np.mean(losses)), **scores_of(counts.counts(), tasks_of_head(learner.settings.model.head))}
 
 
 def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
@@ -167,20 +160,21 @@ def grouped(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 @torch.inference_mode()
 def evaluate(
     model: Network, loader: DataLoader[Batch], criterion: torch.nn.Module, processes: ProcessGroup = SINGLE_PROCESS
-) -> dict[str, float]:
+) -> Scores:
     """Return loss (mean over pictures) and scores over all rows, of which each process has a share in its loader."""
-    outputs, target, age = forward(model, loader, processes=processes)
+    outputs, labels, age = forward(model, loader, processes=processes)
     counts = EpochCounts(outputs.device)
-    counts.add(log_probability(outputs, model.head), target)
+    counts.add(log_probability(outputs, model.head), labels)
     criterion.eval()
-    return {"loss": float(criterion(outputs, target, age)), **scores_of(counts.counts())}
+    scores = scores_of(counts.counts(), tasks_of_head(model.settings.head))
+    return {"loss": float(criterion(outputs, labels, age)), **scores}
 
 
 @torch.inference_mode()
 def forward(
     model: Network, loader: DataLoader[Batch], title: str = "", processes: ProcessGroup = SINGLE_PROCESS
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return outputs float32 (N, n), classes (N,) and ages (N,) of all rows in order, on the network's device.
+    """Return outputs float32 (N, n), labels (N, 3) and ages (N,) of all rows in order, on the network's device.
 
     Computes in full precision, so that scores during training and after it are equal.
     """
@@ -188,31 +182,26 @@ def forward(
     model.eval()
     parts = []
     for batch in tqdm(loader, desc=title, unit="batch", leave=False, disable=not title or None):
-        image, target, age = to_device(batch, device)
+        image, labels, age = to_device(batch, device)
         # the last batch may leave a process without rows
         outputs = model(image).float() if len(image) else torch.zeros(0, n_outputs(model.head), device=device)
-        parts.append(processes.gather(outputs, target, age))
-    outputs, target, age = (torch.cat(rows) for rows in zip(*parts, strict=True))
-    return outputs, target, age
+        parts.append(processes.gather(outputs, labels, age))
+    outputs, labels, age = (torch.cat(rows) for rows in zip(*parts, strict=True))
+    return outputs, labels, age
 
 
 def _record_epoch(run: Run, learner: Learner, progress: TrainingProgress, row: Row, cuts: AgeCuts) -> None:
     """Update the progress; write metrics.csv and the checkpoints: the best network, and the state to resume."""
-    metric = learner.settings.optim.metric
-    score = row.get(f"val_{metric}", math.inf) * (-1 if metric == "loss" else 1)
+    score = score_of(row, learner.settings)
     learner.schedule.after_epoch(score)
-    progress.epoch += 1
-    progress.history.append(row)
-    is_best = score > progress.best or learner.settings.data.all_rows
-    if is_best:
-        progress.best, progress.best_epoch = score, progress.epoch
+    is_best = progress.add(row, score, learner.settings)
     if not learner.processes.is_main:
         return
-    trained = Trained(learner.eval_model, learner.settings, cuts, progress.epoch, _validation_scores(row))
+    trained = Trained(learner.eval_model, learner.settings, cuts, progress.epoch, validation_scores(row))
     if is_best:
         save_checkpoint(run, "best.pt", trained)
     save_checkpoint(run, "last.pt", trained, **learner.state_dict(), progress=vars(progress))
-    run.write("metrics.csv", _as_csv(progress.history))
+    run.write("metrics.csv", as_csv(progress.history))
 
 
 def _restore(run: Run, learner: Learner) -> TrainingProgress:
@@ -226,21 +215,3 @@ def _restore(run: Run, learner: Learner) -> TrainingProgress:
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         text = " ".join(str(error).split())[:160]
         raise BackendError(f"{run.path / 'last.pt'} does not fit this run ({text}). Train again.") from None
-
-
-def _prefixed(part: str, scores: dict[str, float]) -> dict[str, float]:
-    """Return scores under the names of metrics.csv: {"f1": …} → {"val_f1": …}."""
-    return {f"{part}_{name}": value for name, value in scores.items()}
-
-
-def _validation_scores(row: Row) -> dict[str, float]:
-    """Return the validation scores of a row of metrics.csv: {"val_f1": …} → {"f1": …}."""
-    return {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}
-
-
-def _as_csv(history: list[Row]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in history)
-    return text.getvalue().encode()

@@ -95,11 +95,12 @@ class Loss(nn.Module):
 class HeadLoss(nn.Module):
     """The sum of the losses of a head's parts, each times its weight in `loss.tasks`.
 
-    outputs (B, n), classes (B,), ages in years (B,) → scalar. `target` and `age` (N,) are those of the training rows,
-    from which class counts are taken. A part that no sample of a batch has a label for adds nothing.
+    outputs (B, n), labels of mask, gender and age (B, 3), ages in years (B,) → scalar. `labels` and `age` (N,) are
+    those of the training rows, from which class counts are taken. A row without a label of a part does not count in the
+    part's loss, and a part that no row of a batch has a label for adds nothing.
     """
 
-    def __init__(self, settings: LossSettings, head: Head, target: Tensor, age: Tensor) -> None:
+    def __init__(self, settings: LossSettings, head: Head, labels: Tensor, age: Tensor) -> None:
         super().__init__()
         for name in settings.tasks:
             if name not in head:
@@ -108,18 +109,18 @@ class HeadLoss(nn.Module):
         self.losses = nn.ModuleDict()
         biases = []
         for name, part in head.items():
-            steps = part.steps(target, age)
+            steps = part.steps(labels, age)
             counts = torch.bincount(steps[steps >= 0], minlength=part.n_steps)
             self.losses[name] = Loss(settings, counts)
-            shares = torch.where(counts > 0, 1.0, 0.5 / max(1, len(target)))
+            shares = torch.where(counts > 0, 1.0, 0.5 / max(1, len(labels)))
             biases.append(part.age_steps.outputs_of(shares) if part.age_steps else shares.log())
         self.first_bias = torch.cat(biases)  # (n,): equal for all labels, except those without training samples
 
-    def forward(self, outputs: Tensor, target: Tensor, age: Tensor) -> Tensor:
+    def forward(self, outputs: Tensor, labels: Tensor, age: Tensor) -> Tensor:
         total = outputs.sum() * 0
         for name, values in split_outputs(outputs, self.head).items():
             part = self.head[name]
-            steps = part.steps(target, age)  # (B,)
+            steps = part.steps(labels, age)  # (B,)
             labelled = steps >= 0
             if labelled.any():
                 loss = self._part_loss(name, part, values[labelled], steps[labelled], age[labelled])

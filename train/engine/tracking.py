@@ -16,7 +16,7 @@ from typing import Any
 
 from data_manifests.errors import BackendError, ConfigError, must_be_one_of
 from pipeline.runs import Run
-from train.engine.loop import Row, TrainingProgress
+from train.engine.epoch_records import Row, TrainingProgress
 from train.settings import TrainSettings
 
 Log = Callable[[Row], None]
@@ -36,8 +36,12 @@ def tracking(run: Run, settings: TrainSettings) -> Iterator[Callable[[TrainingPr
 
 
 def grouped_names(row: Row) -> Row:
-    """Rename the scores of a row so that trackers show both parts in one chart: val_f1 → f1/val."""
-    return {"/".join(reversed(name.split("_", 1))) if _is_score(name) else name: row[name] for name in row}
+    """Rename the scores of a row so that trackers show both parts in one chart: val_f1 → f1/val.
+
+    Scores that cannot be measured are left out.
+    """
+    named = {"/".join(reversed(name.split("_", 1))) if _is_score(name) else name: row[name] for name in row}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _is_score(name: str) -> bool:

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+from tqdm import tqdm
 
 from data_manifests.errors import ManifestError, StageError, ToolkitError
+from data_manifests.labels import TASKS
 from data_manifests.taxonomy import N_CLASSES
 from data_manifests.versions import Manifest, Store
 from pipeline.runs import CONFIG, Run, find_run
 from reporting.confusion import confusion_png
+from reporting.tables import score_text
 from train.data import absent_classes, make_augment, select_rows
-from train.engine.loop import Row, TrainingProgress, fit
+from train.engine.auto_settings import choose_auto
+from train.engine.epoch_records import Row, TrainingProgress, last_epoch
+from train.engine.loop import fit
 from train.engine.new_run import new_run, same_run
 from train.engine.tracking import tracking
-from train.evaluation import predict_rows
+from train.evaluation import NOT_TRAINED, headline_of, predict_rows
 from train.models import choose_device, load_trained, read_checkpoint
 from train.process_group import process_group_for
 from train.queue import job_of_this_process
@@ -36,7 +42,7 @@ def train_and_report(
     `each_epoch` prints a line per epoch. Raises ManifestError if no rows can be selected, StageError if training fails.
     """
     manifest = store.read(ref)
-    select_rows(manifest, settings.data)  # raises errors before a run folder is created
+    settings = choose_auto(settings, manifest, echo)  # raises errors before a run folder is created
 
     def claim() -> tuple[Path, bool]:
         """Return the folder of the run, and whether it is finished already."""
@@ -105,7 +111,7 @@ def _train(
     """Train and finish a run; of several processes, only the main one writes into the folder."""
     processes = process_group_for(settings.device)
     with run.lock if processes.is_main else nullcontext():
-        echo(f"{run.name}: training on {manifest.version.ref}")
+        echo(f"{run.name}: training on {manifest.version.ref}, {rows_text(manifest, settings)}")
         try:
             with tracking(run, settings) if processes.is_main else nullcontext(lambda progress: None) as log:
                 processes.run_on_main(lambda: run.update(**job_of_this_process()))
@@ -113,7 +119,8 @@ def _train(
                 def after_epoch(progress: TrainingProgress) -> None:
                     log(progress)
                     if each_epoch:
-                        echo(epoch_line(progress.history[-1], settings.optim.epochs))
+                        with tqdm.external_write_mode():  # a bar below is drawn again
+                            echo(epoch_line(progress.history[-1], last_epoch(settings)))
 
                 progress = fit(manifest, settings, store, run, after_epoch=after_epoch)
             processes.run_on_main(lambda: _finish(store, manifest, run, settings, progress.best_epoch))
@@ -131,8 +138,8 @@ def _train(
 def _finish(store: Store, manifest: Manifest, run: Run, settings: TrainSettings, best_epoch: int) -> None:
     """Predict all rows with the best network, and write predictions, scores and report, if there is a validation."""
     device = choose_device(settings.device)
-    selection = select_rows(manifest, settings.data)
-    about = {"best_epoch": best_epoch, "device": str(device), "ledger": dict(selection.ledger)}
+    selection = select_rows(manifest, settings.data, settings.model.head)
+    about: dict[str, Any] = {"best_epoch": best_epoch, "device": str(device), "ledger": dict(selection.ledger)}
     about["precision"] = read_checkpoint(run.path / "last.pt")["precision"]
     if settings.data.all_rows:
         run.update(**about, state="finished")
@@ -141,19 +148,29 @@ def _finish(store: Store, manifest: Manifest, run: Run, settings: TrainSettings,
     rows = pa.concat_tables([selection.val, selection.train])
     predictions = predict_rows(trained, rows, store, manifest.version.ref, "predict")
     run.write_table("predictions.parquet", predictions)
-    summary = summarise(predictions, manifest.cuts, settings.seed)
+    summary = summarise(predictions, manifest.cuts, settings.seed, trained.tasks)
     run.write_json("scores.json", summary)
     title = f"{run.name} on {manifest.version.ref}, validation, best epoch {best_epoch}"
-    run.write("confusion.png", confusion_png(summary["confusion"], manifest.cuts, title))
+    confusion = {task: rows for task, rows in summary["confusion"].items() if task not in summary["not_measurable"]}
+    if confusion:
+        run.write("confusion.png", confusion_png(confusion, manifest.cuts, title))
     run.update(
         **about,
         without_landmarks=rows.column("landmarks_xy").null_count if settings.model.embedding else 0,
+        tasks=list(trained.tasks),
+        not_measurable=summary["not_measurable"],
         absent=absent_classes(selection, N_CLASSES),
         transform=describe_transforms(settings.data),
         config_text=(run.path / CONFIG).read_text("utf8"),
     )
     write_report(run, store)
     run.update(state="finished")
+
+
+def rows_text(manifest: Manifest, settings: TrainSettings) -> str:
+    """Return the number of rows by usage as text: "12 train, 6 val, 3 without a label of mask"."""
+    ledger = select_rows(manifest, settings.data, settings.model.head).ledger
+    return ", ".join(f"{count:,} {usage}" for usage, count in ledger.items())
 
 
 def describe_transforms(data: DataSettings) -> dict[str, str]:
@@ -166,13 +183,25 @@ def describe_transforms(data: DataSettings) -> dict[str, str]:
 
 def epoch_line(row: Row, epochs: int) -> str:
     """Format the losses and scores of an epoch as one line, for logs that show no progress bar."""
-    parts = [f"{part} loss {row[f'{part}_loss']:.3f} F1 {row[f'{part}_f1']:.3f}" for part in ("train", "val")
+    parts = [f"{part} loss {row[f'{part}_loss']:.3f}{_score_text(row, part)}" for part in ("train", "val")
              if f"{part}_loss" in row]  # fmt: skip
     return f"  epoch {row['epoch']:.0f}/{epochs}: {', '.join(parts)}, {row['seconds']:.0f} s"
 
 
+def _score_text(row: Row, part: str) -> str:
+    """Return the main score of a part of an epoch, such as " F1 0.512" or " mask F1 0.913"; empty without one."""
+    name = headline_of({name.removeprefix(f"{part}_"): value for name, value in row.items()})
+    return "" if name is None else f" {name.replace('_f1', ' F1').replace('f1', 'F1')} {row[f'{part}_{name}']:.3f}"
+
+
 def score_line(run: Run) -> str:
     """Format the validation scores of a finished run as one line."""
-    scores = run.scores()["scores"]
-    tasks = ", ".join(f"{task} {scores[f'{task}_f1']:.3f}" for task in ("mask", "gender", "age"))
-    return f"macro F1 {scores['f1']:.3f}, accuracy {scores['accuracy']:.3f} (F1 of {tasks})"
+    summary = run.scores()
+    scores, reasons = summary["scores"], summary.get("not_measurable", {})
+    tasks = [
+        f"{task} {score_text(scores[f'{task}_f1'], reasons.get(task, ''))}"
+        for task in TASKS
+        if reasons.get(task) != NOT_TRAINED
+    ]
+    whole = f"macro F1 {scores['f1']:.3f}, accuracy {scores['accuracy']:.3f}" if scores["f1"] is not None else ""
+    return f"{whole} (F1 of {', '.join(tasks)})" if whole else f"macro F1 of {', '.join(tasks)}"

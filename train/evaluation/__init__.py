@@ -11,27 +11,34 @@ from train.evaluation.bootstrap import (
     resampled_counts,
 )
 from train.evaluation.ensemble import ensemble_to_csv
-from train.evaluation.evaluate import evaluate_run, load_best, usable_rows
+from train.evaluation.evaluate import evaluate_run, load_best, task_lines, usable_rows
 from train.evaluation.metrics import (
     N_OF_TASK,
+    NOT_TRAINED,
     TASKS,
     EpochCounts,
+    Scores,
     accuracy,
     calibration_error,
     confusion_of,
     f1_per_class,
-    macro_f1,
+    headline_of,
+    not_measurable,
     score_arrays,
+    score_title,
     scores_of,
     task_counts,
+    task_probabilities,
 )
 from train.evaluation.predict import PROBABILITIES, predict_rows
 
 __all__ = [
+    "NOT_TRAINED",
     "N_OF_TASK",
     "PROBABILITIES",
     "TASKS",
     "EpochCounts",
+    "Scores",
     "accuracy",
     "bootstrap_counts",
     "bootstrap_intervals",
@@ -41,8 +48,9 @@ __all__ = [
     "ensemble_to_csv",
     "evaluate_run",
     "f1_per_class",
+    "headline_of",
     "load_best",
-    "macro_f1",
+    "not_measurable",
     "paired_scores",
     "percentile_interval",
     "person_counts",
@@ -50,7 +58,10 @@ __all__ = [
     "predict_to_csv",
     "resampled_counts",
     "score_arrays",
+    "score_title",
     "scores_of",
     "task_counts",
+    "task_lines",
+    "task_probabilities",
     "usable_rows",
 ]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_manifests.errors import ManifestError
+from data_manifests.labels import UNKNOWN
 from data_manifests.schema import USABLE
 from data_manifests.versions import Manifest, Store
 from pipeline.runs import CONFIG, Run, find_run
-from train.data import COLUMNS
-from train.evaluation.metrics import confusion_of, scores_of
+from reporting.mistakes import known_labels, labels_in
+from reporting.tables import score_text
+from train.data import labels_of_rows, rows_with_targets
+from train.evaluation.metrics import NOT_TRAINED, TASKS, confusion_of, not_measurable, scores_of
 from train.evaluation.predict import predict_rows
 from train.models import Trained, choose_device, load_trained
 from train.settings import load_train_settings
@@ -27,22 +29,25 @@ def load_best(run: Run) -> Trained:
     return load_trained(run.path / "best.pt", choose_device(load_train_settings(run.path / CONFIG).device))
 
 
-def usable_rows(manifest: Manifest, split: str | None = None, *, labelled: bool = False) -> pa.Table:
-    """Return the usable rows of a manifest with COLUMNS; class -1 where there is no label.
+def usable_rows(manifest: Manifest, split: str | None = None, *, tasks: Sequence[str] = ()) -> pa.Table:
+    """Return the usable rows of a manifest, as `rows_with_targets`; with `tasks`, those that have a label of one.
 
     Raises ManifestError when there are none.
     """
     condition = pc.field("status").isin(USABLE)
     if split:
         condition = condition & (pc.field("split") == split)
-    if labelled:
-        condition = condition & pc.is_valid(pc.field("class_id"))
-    rows = manifest.table.filter(condition).select(list(COLUMNS))
+    table = manifest.table.filter(condition)
+    if tasks:
+        table = table.filter(pa.array((known_labels(labels_of_rows(table), tasks) != UNKNOWN).any(1)))
+    rows = rows_with_targets(table)
     if rows.num_rows == 0:
-        kind, where = "labelled row" if labelled else "row", f" in the split {split!r}" if split else ""
+        kind, where = (
+            f"row with a label of {' or '.join(tasks)}" if tasks else "row",
+            f" in the split {split!r}" if split else "",
+        )
         raise ManifestError(f"{manifest.version.ref} has no usable {kind}{where}. Choose another version or --split.")
-    index = rows.column_names.index("class_id")
-    return rows.set_column(index, "class_id", pc.fill_null(rows["class_id"], -1))
+    return rows
 
 
 def evaluate_run(
@@ -50,23 +55,42 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate a run on a split of `ref` (default: its own manifest); write scores and predictions into the run.
 
-    Returns plain JSON values: `run`, `manifest`, `split`, `tta`, `rows`, `scores` by name, and the files written as
-    `predictions` and `report`. Raises ManifestError for other age cuts, or without labelled rows.
+    Returns plain JSON values: `run`, `manifest`, `split`, `tta`, `rows`, `scores` by name (None where `not_measurable`
+    has a reason, by task), and the files written as `predictions` and `report`. Raises ManifestError for other age
+    cuts, or without labelled rows.
     """
     run = find_run(store, name)
     manifest = store.read(ref or run.about()["manifest"])
     trained = load_best(run)
     trained.check_taxonomy(manifest.cuts, manifest.version.ref)
-    rows = usable_rows(manifest, split, labelled=True)
+    rows = usable_rows(manifest, split, tasks=trained.tasks)
     predictions = predict_rows(trained, rows, store, manifest.version.ref, "evaluate", tta)
-    scores = scores_of(confusion_of(predictions["target"].to_numpy(np.int64), predictions["predicted"].to_numpy()))
+    counts = confusion_of(labels_in(predictions), predictions["predicted"].to_numpy())
     file = "-".join(["evaluate", manifest.version.name, str(manifest.version.number), split, *tta])
     run.write_table(f"{file}.parquet", predictions)
-    about = {"manifest": manifest.version.ref, "split": split, "tta": list(tta), "scores": scores}
+    where = {"val": "validation", "train": "training"}.get(split, split)
+    about: dict[str, Any] = {"manifest": manifest.version.ref, "split": split, "tta": list(tta)}
+    about |= {
+        "scores": scores_of(counts, trained.tasks),
+        "not_measurable": not_measurable(counts, trained.tasks, where),
+    }
     run.write_json(f"{file}.json", about)
-    for task in ("", "mask_", "gender_", "age_"):
-        label = task.rstrip("_") or "18 classes"
-        echo(f"  {label:10}  macro F1 {scores[f'{task}f1']:.4f}  accuracy {scores[f'{task}accuracy']:.4f}")
+    for line in task_lines(about["scores"], about["not_measurable"]):
+        echo(line)
     echo(f"{run.name} on {len(predictions)} rows of {manifest.version.ref}, {split}: wrote {run.path / file}.json")
     files = {"predictions": f"{run.path / file}.parquet", "report": f"{run.path / file}.json"}
     return {"run": run.name, "rows": len(predictions)} | about | files
+
+
+def task_lines(scores: Mapping[str, float | None], reasons: Mapping[str, str]) -> list[str]:
+    """Format macro F1 and accuracy of each task as lines, the tasks that are not trained left out."""
+    lines = []
+    for task in TASKS:
+        prefix, title = ("", "18 classes") if task == "class" else (f"{task}_", task)
+        if task not in reasons:
+            lines.append(
+                f"  {title:10}  macro F1 {scores[f'{prefix}f1']:.4f}  accuracy {scores[f'{prefix}accuracy']:.4f}"
+            )
+        elif reasons[task] != NOT_TRAINED:
+            lines.append(f"  {title:10}  {score_text(None, reasons[task])}")
+    return lines

@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 import torch
 from tqdm import tqdm
 
-from data_manifests.taxonomy import MASKS, N_CLASSES, class_names, split_class_id
+from data_manifests.labels import TASKS, UNKNOWN, class_of_labels, label_names, labels_of_class
+from data_manifests.taxonomy import MASKS, AgeCuts, class_names
 from data_manifests.versions import Manifest, Store
-from pipeline.runs import find_run
+from pipeline.runs import TARGETS, find_run
+from reporting.mistakes import is_wrong, known_labels, labels_in
 from reporting.tables import class_label
-from train.data import read_pixels
+from train.data import labels_of, read_pixels
 from train.evaluation import load_best, predict_rows, usable_rows
 from train.explain.cam import AttentionMaps, attention_shares
 from train.explain.contact_sheets import BACKGROUND_LINE, FACE_LINE, Tile, contact_sheet
@@ -53,24 +55,29 @@ def show_attention(
     finder = find_regions(store, manifest, trained.settings.data, store.read(painted_ref) if painted_ref else None)
     attention = AttentionMaps(trained)
     rng = np.random.default_rng(seed)
-    rows = choose_rows(usable_rows(manifest, split, labelled=True), max(measured, per_class), rng)
+    labelled = usable_rows(manifest, split, tasks=trained.tasks)
+    groups, names = label_groups(known_labels(labels_of(labelled).labels, trained.tasks), manifest.cuts)
+    rows = choose_rows(labelled, groups, max(measured, per_class), rng)
     predictions = predict_rows(trained, rows, store, manifest.version.ref, "predict")
+    predictions["group"] = pd.Series(groups, labelled["sample_id"].to_pylist()).loc[predictions["sample_id"]].to_numpy()
     pixels = read_pixels(rows, store, trained.settings.data, manifest.version.ref).take(np.arange(len(predictions)))
     maps = _maps(attention, pixels, predictions["predicted"].tolist())
+    predictions["wrong"] = is_wrong(labels_in(predictions), predictions["predicted"].to_numpy(), trained.tasks)
     table, regions = _measure(manifest, predictions, maps, finder)
-    folder, names = run.path / "attention", class_names(manifest.cuts)
-    sheets = {}
-    for class_id in tqdm(range(N_CLASSES), "sheets", unit="class", leave=False):
-        part = table[table["target"] == class_id]
-        shown = np.flatnonzero(predictions["target"] == class_id)[:per_class]
+    folder, sheets = run.path / "attention", {}
+    for group in tqdm(range(len(names)), "sheets", unit="class", leave=False):
+        part = table[table["group"] == group]
+        shown = np.flatnonzero(table["group"] == group)[:per_class]
         if len(shown):
+            shown_names = [prediction_name(table["predicted"].iloc[row], trained.tasks, manifest.cuts) for row in shown]
             tiles = [
-                _tile(attention, pixels[row], maps[row], regions[row], table.iloc[row], names, rng) for row in shown
+                _tile(attention, pixels[row], maps[row], regions[row], table.iloc[row], name, rng)
+                for row, name in zip(shown, shown_names, strict=True)
             ]
-            sheets[class_id] = f"{class_id:02d}-{_file_name(names[class_id])}.png"
+            sheets[group] = f"{group:02d}-{_file_name(names[group])}.png"
             subtitle = f"{len(shown)} of {len(part)} photos measured. {_sentence(part)}"
-            png = contact_sheet(class_label(names[class_id]), subtitle, tiles, _FOOTER)
-            run.write(f"attention/{sheets[class_id]}", png)
+            png = contact_sheet(class_label(names[group]), subtitle, tiles, _FOOTER)
+            run.write(f"attention/{sheets[group]}", png)
     about = {
         "run": run.name,
         "manifest": manifest.version.ref,
@@ -87,13 +94,36 @@ def show_attention(
     return folder / "index.html"
 
 
-def choose_rows(table: pa.Table, per_class: int, rng: np.random.Generator) -> pa.Table:
-    """Return up to `per_class` rows of each class, of as many people as possible; real photos come first."""
-    frame = table.select(["class_id", "person_id", "is_synthetic"]).to_pandas()
+def label_groups(labels: np.ndarray, cuts: AgeCuts) -> tuple[np.ndarray, list[str]]:
+    """Return the group (N,) of labels (N, 3) and the names of the groups: the 18 classes where all labels are known.
+
+    Otherwise there is a group for each combination of known labels that occurs.
+    """
+    classes = class_of_labels(labels)
+    if (classes != UNKNOWN).all():
+        return classes, class_names(cuts)
+    found, group = np.unique(labels, axis=0, return_inverse=True)
+    return group.reshape(-1), [_label_text(row, cuts) for row in found]
+
+
+def prediction_name(class_id: int, tasks: Sequence[str], cuts: AgeCuts) -> str:
+    """Return the predicted labels of `tasks` as text."""
+    return _label_text(known_labels(labels_of_class(np.array([class_id])), tasks)[0], cuts)
+
+
+def _label_text(labels: np.ndarray, cuts: AgeCuts) -> str:
+    """Return the known labels of (3,) as text, such as "worn <30"."""
+    known = zip(TASKS, labels.tolist(), strict=True)
+    return " ".join(label_names(task, cuts)[code] for task, code in known if code != UNKNOWN)
+
+
+def choose_rows(table: pa.Table, groups: np.ndarray, per_group: int, rng: np.random.Generator) -> pa.Table:
+    """Return up to `per_group` rows of each group (N,), of as many people as possible; real photos come first."""
+    frame = table.select(["person_id", "is_synthetic"]).to_pandas().assign(group=groups)
     frame["order"] = rng.permutation(len(frame))
     frame = frame.sort_values(["is_synthetic", "order"])
-    frame["nth"] = frame.groupby(["class_id", "person_id"]).cumcount()  # position among the person's photos
-    chosen = frame.sort_values(["class_id", "nth", "is_synthetic", "order"]).groupby("class_id").head(per_class)
+    frame["nth"] = frame.groupby(["group", "person_id"]).cumcount()  # position among the person's photos
+    chosen = frame.sort_values(["group", "nth", "is_synthetic", "order"]).groupby("group").head(per_group)
     return table.take(pa.array(chosen.index.to_numpy()))
 
 
@@ -120,18 +150,18 @@ def _measure(
         for index, region in enumerate(REGIONS):
             values[region].append(float(shares[index]))
             values[f"{region}_area"].append(float(areas[index]))
-    columns = predictions[["sample_id", "person_id", "is_synthetic", "target", "predicted", "confidence"]]
+    columns = predictions[["sample_id", "person_id", "is_synthetic", "target", *TARGETS.values(), "group", "predicted",
+                           "wrong", "confidence"]]  # fmt: skip
     known = [bool(found and found.background_known) for found in regions]
     return columns.assign(background_known=known, **values), regions
 
 
 def summarise_attention(table: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return mean shares of all photos, of right and wrong ones, by mask and by class; `times` is share over area."""
-    mask = split_class_id(table["target"].to_numpy(np.int64))[0]
-    right = (table["target"] == table["predicted"]).to_numpy()
-    groups: list[tuple[str, np.ndarray]] = [("all", np.ones(len(table), bool)), ("right", right), ("wrong", ~right)]
-    groups += [(f"mask {name}", mask == index) for index, name in enumerate(MASKS)]
-    groups += [(name, (table["target"] == index).to_numpy()) for index, name in enumerate(names)]
+    mask, wrong = table[TARGETS["mask"]].to_numpy(), table["wrong"].to_numpy()
+    groups: list[tuple[str, np.ndarray]] = [("all", np.ones(len(table), bool)), ("right", ~wrong), ("wrong", wrong)]
+    groups += [(f"mask {name}", mask == index) for index, name in enumerate(MASKS) if name not in names]
+    groups += [(name, (table["group"] == index).to_numpy()) for index, name in enumerate(names)]
     return [_group(title, table[chosen]) for title, chosen in groups if chosen.any()]
 
 
@@ -157,7 +187,7 @@ def _sentence(part: pd.DataFrame) -> str:
 
 
 def _tile(
-    attention: AttentionMaps, pixels: np.ndarray, plain: np.ndarray, regions: Any, row: pd.Series, names: Sequence[str],
+    attention: AttentionMaps, pixels: np.ndarray, plain: np.ndarray, regions: Any, row: pd.Series, predicted: str,
     rng: np.random.Generator,
 ) -> Tile:  # fmt: skip
     smooth = attention.smooth_map(as_image(pixels[None])[0], int(row["predicted"]), rng)
@@ -166,8 +196,8 @@ def _tile(
         lines = [(regions.shares[..., 0] > 127, FACE_LINE)]
         if regions.background_known:
             lines.append((regions.shares[..., 3] > 127, BACKGROUND_LINE))
-    right = bool(row["target"] == row["predicted"])
-    caption = f"{'right' if right else class_label(names[int(row['predicted'])])} {row['confidence']:.2f}"
+    right = not row["wrong"]
+    caption = f"{'right' if right else class_label(predicted)} {row['confidence']:.2f}"
     below = f"face {row['face']:.0%}" if regions else "no known face"
     if row["background_known"]:
         below += f", background {row['background']:.0%}"

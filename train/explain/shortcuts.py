@@ -26,7 +26,9 @@ from tqdm import tqdm
 
 from data_manifests.errors import StageError
 from data_manifests.versions import Manifest, Store
-from pipeline.runs import Run, find_run
+from pipeline.runs import TARGETS, Run, find_run
+from reporting.mistakes import labels_in
+from reporting.tables import score_text
 from reporting.thumbnails import image_url
 from train.data import read_pixels
 from train.evaluation import (
@@ -35,6 +37,7 @@ from train.evaluation import (
     bootstrap_counts,
     confusion_of,
     load_best,
+    not_measurable,
     percentile_interval,
     task_counts,
     usable_rows,
@@ -63,21 +66,23 @@ def audit_shortcuts(
     trained.check_taxonomy(manifest.cuts, manifest.version.ref)
     finder = find_regions(store, manifest, trained.settings.data, store.read(painted_ref) if painted_ref else None)
     own_paint = painted_ref is None and finder.colour_rgb is not None  # these pictures have painted backgrounds
-    rows, faces, backgrounds = _with_regions(usable_rows(manifest, split, labelled=True), manifest, finder)
+    labelled = usable_rows(manifest, split, tasks=trained.tasks)
+    rows, faces, backgrounds = _with_regions(labelled, manifest, finder)
     pixels = read_pixels(rows, store, trained.settings.data, manifest.version.ref).take(np.arange(rows.num_rows))
     views = part_views(pixels, faces, None if own_paint else backgrounds, mean_colour(trained))
-    frame = rows.select(["sample_id", "person_id", "class_id"]).to_pandas().rename(columns={"class_id": "target"})
+    columns = ["sample_id", "person_id", "class_id", *TARGETS.values()]
+    frame = rows.select(columns).to_pandas().rename(columns={"class_id": "target"})
     lines = []
     for view, pictures in views.items():
         frame[view] = predicted_classes(trained, pictures, view)
         known = np.ones(len(frame), bool) if view != BACKGROUND_ONLY else backgrounds.any((1, 2))
-        lines.append(score_view(view, frame[known]))
+        lines.append(score_view(view, frame[known], trained.tasks))
     about: dict[str, Any] = {
         "run": run.name,
         "manifest": manifest.version.ref,
         "split": split,
         "photos": len(frame),
-        "without_face": usable_rows(manifest, split, labelled=True).num_rows - len(frame),
+        "without_face": labelled.num_rows - len(frame),
         "people": int(frame["person_id"].nunique()),
         "own_paint": own_paint,
         "lines": lines,
@@ -98,7 +103,8 @@ def _write_results(run: Run, about: dict[str, Any], frame: pd.DataFrame, views: 
     run.write_json("shortcuts/shortcuts.json", about)
     people = frame.sample(frac=1, random_state=0).drop_duplicates("person_id").index[:EXAMPLES]
     examples = {view: [image_url(shown[row]) for row in people] for view, shown in views.items()}
-    run.write("shortcuts/index.html", render("shortcuts.html.j2", about=about, pictures=examples, tasks=TASKS).encode())
+    page = render("shortcuts.html.j2", about=about, pictures=examples, tasks=measured_tasks(about["lines"]))
+    run.write("shortcuts/index.html", page.encode())
     return run.path / "shortcuts" / "index.html"
 
 
@@ -146,17 +152,23 @@ def predicted_classes(trained: Trained, pictures: np.ndarray, title: str) -> np.
     return np.concatenate(out)
 
 
-def score_view(view: str, frame: pd.DataFrame) -> dict[str, Any]:
-    """Return accuracy and balanced accuracy (mean recall) of each task, with 95 % intervals over people.
+def score_view(view: str, frame: pd.DataFrame, tasks: Sequence[str] = TASKS[1:]) -> dict[str, Any]:
+    """Return accuracy and balanced accuracy (mean recall) of each measurable task, with 95 % intervals over people.
 
     `constant` is the accuracy of always predicting the most frequent label, `chance` the balanced accuracy of any
-    prediction that does not depend on the photo.
+    prediction that does not depend on the photo. `tasks` are those that the network predicts. Raises StageError if none
+    can be measured.
     """
-    target, predicted = frame["target"].to_numpy(np.int64), frame[view].to_numpy(np.int64)
-    draws = bootstrap_counts(target, predicted, frame["person_id"].to_numpy(), np.random.default_rng(0))
-    counts = confusion_of(target, predicted)
+    labels, predicted = labels_in(frame), frame[view].to_numpy(np.int64)
+    draws = bootstrap_counts(labels, predicted, frame["person_id"].to_numpy(), np.random.default_rng(0))
+    counts = confusion_of(labels, predicted)
+    without = not_measurable(counts, tasks, "these photos")
+    measured = [task for task in TASKS if task not in without]
+    if not measured:
+        causes = ", ".join(f"{task} is {score_text(None, without[task])}" for task in tasks)
+        raise StageError(f"no shortcut can be measured: {causes}. Choose another --split.")
     line: dict[str, Any] = {"view": view, "photos": len(frame)}
-    for task in TASKS:
+    for task in measured:
         table, drawn = task_counts(counts, task), task_counts(draws, task)
         rows = table.sum(1)
         line[task] = {
@@ -168,6 +180,11 @@ def score_view(view: str, frame: pd.DataFrame) -> dict[str, Any]:
             "chance": 1 / int((rows > 0).sum()),
         }
     return line
+
+
+def measured_tasks(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the tasks that all lines measure."""
+    return [task for task in TASKS if all(task in line for line in lines)]
 
 
 def balanced_accuracy(counts: np.ndarray) -> np.ndarray:
@@ -185,19 +202,20 @@ def shortcuts_in(lines: Sequence[Mapping[str, Any]]) -> list[str]:
         f"{line[task]['balanced_interval'][1]:.3f}), chance {line[task]['chance']:.3f}."
         for line in lines
         if line["view"] in _WITHOUT_FACE
-        for task in TASKS
+        for task in measured_tasks(lines)
         if line[task]["balanced_interval"][0] > line[task]["chance"]
     ]
 
 
 def text_lines(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     """Format the table as text: accuracy and balanced accuracy of each task."""
-    titles = "".join(f"{'18 classes' if task == 'class' else task:>15}" for task in TASKS)
+    tasks = measured_tasks(lines)
+    titles = "".join(f"{'18 classes' if task == 'class' else task:>15}" for task in tasks)
     out = [f"  {'acc. / balanced':18} {'photos':>6}{titles}"]
     for line in lines:
-        cells = "".join(f"{line[task]['accuracy']:8.3f} /{line[task]['balanced']:.3f}" for task in TASKS)
+        cells = "".join(f"{line[task]['accuracy']:8.3f} /{line[task]['balanced']:.3f}" for task in tasks)
         out.append(f"  {line['view']:18} {line['photos']:6}{cells}")
-    cells = "".join(f"{lines[0][task]['constant']:8.3f} /{lines[0][task]['chance']:.3f}" for task in TASKS)
+    cells = "".join(f"{lines[0][task]['constant']:8.3f} /{lines[0][task]['chance']:.3f}" for task in tasks)
     return [*out, f"  {'most frequent label':25}{cells}"]
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from data_manifests.errors import BackendError, ManifestError
 from data_manifests.taxonomy import AgeCuts, class_names
 from pipeline.runs import Run
+from train.head_parts import tasks_of_head
 from train.models.network import Network, build_model
 from train.settings import TrainSettings
 
@@ -31,12 +32,17 @@ class Trained:
     settings: TrainSettings
     cuts: AgeCuts
     epoch: int
-    scores: dict[str, float]
+    scores: dict[str, float | None]
 
     @property
     def n_features(self) -> int:
         """Width of the input vectors of a network on an embedding; 0 for a network on pictures."""
         return self.model.n_features
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the network predicts, in the order of TASKS; its other labels get equal probabilities."""
+        return tasks_of_head(self.settings.model.head)
 
     def check_taxonomy(self, cuts: AgeCuts, ref: str) -> None:
         """Check that a manifest has the network's classes. Raises ManifestError otherwise."""

@@ -13,22 +13,27 @@ import torch
 from torch import Tensor
 
 from data_manifests.errors import ConfigError, must_be_one_of
-from data_manifests.taxonomy import GENDERS, MASKS, N_AGE_CLASSES, N_CLASSES, AgeCuts, split_class_id
+from data_manifests.labels import N_LABELS, TASKS, UNKNOWN
+from data_manifests.taxonomy import N_CLASSES, AgeCuts, split_class_id
+from train.head_parts import PARTS_OF_HEAD, TASKS_OF_PART, part_names
 from train.models.age_heads import AGE_HEADS, AgeSteps
 from train.settings import ModelSettings
 
-_MASK, _GENDER, _AGE = (torch.from_numpy(part) for part in split_class_id(np.arange(N_CLASSES)))  # each (18,)
-NO_LABEL = -1  # label of the classes that a part does not distinguish
+_LABEL_OF = dict(zip(TASKS, map(torch.from_numpy, split_class_id(np.arange(N_CLASSES))), strict=True))  # each (18,)
+NO_LABEL = UNKNOWN  # label of the classes that a part does not distinguish, and of rows without a label
 UNKNOWN_AGE = -1
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some of a network's outputs. `label_of` (18,) holds the part's label of each class, or NO_LABEL."""
+    """Some of a network's outputs. `label_of` (18,) holds the part's label of each class, or NO_LABEL.
+
+    The label of a row follows from its labels of `tasks`.
+    """
 
     n_labels: int
     label_of: Tensor
-    predicts_age: bool = False
+    tasks: tuple[str, ...]
     age_steps: AgeSteps | None = None  # the steps that an age is predicted in, if finer than its class
 
     @property
@@ -41,10 +46,17 @@ class Part:
         """Number of labels in the loss."""
         return len(self.age_steps.starts) if self.age_steps else self.n_labels
 
-    def steps(self, target: Tensor, age: Tensor) -> Tensor:
-        """Return the labels (B,) for the loss from classes and ages in years, both (B,); NO_LABEL where none."""
-        label = self.label_of.to(target.device)[target]
+    def steps(self, labels: Tensor, age: Tensor) -> Tensor:
+        """Return the labels (B,) for the loss from labels (B, 3) and ages in years (B,); NO_LABEL where none."""
+        label = self.labels(labels)
         return torch.where(label >= 0, self.age_steps.step_of(age), NO_LABEL) if self.age_steps else label
+
+    def labels(self, labels: Tensor) -> Tensor:
+        """Return the part's label (B,) of labels of mask, gender and age (B, 3); NO_LABEL where it does not follow."""
+        is_known = (labels[:, [TASKS.index(task) for task in self.tasks]] != UNKNOWN).all(1)
+        # an unknown label of another task does not change the part's label, so any class with the known ones will do
+        of_class = self.label_of.to(labels.device)[class_of(labels.clamp_min(0))]
+        return torch.where(is_known, of_class, NO_LABEL)
 
     def log_labels(self, outputs: Tensor) -> Tensor:
         """Return log-probabilities of the part's labels (B, n_labels) from outputs (B, size)."""
@@ -53,39 +65,37 @@ class Part:
 
 Head = Mapping[str, Part]
 
-_MASK_PART = Part(len(MASKS), _MASK)
-_GENDER_PART = Part(len(GENDERS), _GENDER)
-_AGE_PART = Part(N_AGE_CLASSES, _AGE, predicts_age=True)
+
+def class_of(labels: Tensor) -> Tensor:
+    """Return the class (B,) of labels of mask, gender and age (B, 3), all of them known."""
+    return (labels[:, 0] * N_LABELS["gender"] + labels[:, 1]) * N_LABELS["age"] + labels[:, 2]
+
+
+def _age_of(gender: int) -> Tensor:
+    return torch.where(_LABEL_OF["gender"] == gender, _LABEL_OF["age"], NO_LABEL)
+
+
+# part → its label of each class (18,)
+_LABELS_OF_PART = {"class": torch.arange(N_CLASSES), **_LABEL_OF, "male_age": _age_of(0), "female_age": _age_of(1)}
+_PARTS = {
+    name: Part(int(label_of.max()) + 1, label_of, TASKS_OF_PART[name]) for name, label_of in _LABELS_OF_PART.items()
+}
+_AGE_PARTS = ("age", "male_age", "female_age")
 
 # name → parts. The probability of a class is the product over the parts that distinguish it.
-HEADS: dict[str, Head] = {
-    "class": {"class": Part(N_CLASSES, torch.arange(N_CLASSES))},
-    "tasks": {"mask": _MASK_PART, "gender": _GENDER_PART, "age": _AGE_PART},
-    # separate parts predict the age of men and of women
-    "gendered_age": {
-        "mask": _MASK_PART,
-        "gender": _GENDER_PART,
-        "male_age": replace(_AGE_PART, label_of=torch.where(_GENDER == 0, _AGE, NO_LABEL)),
-        "female_age": replace(_AGE_PART, label_of=torch.where(_GENDER == 1, _AGE, NO_LABEL)),
-    },
-    # one task alone: classes that it does not distinguish get equal shares, so a product over such runs gives the 18
-    "mask": {"mask": _MASK_PART},
-    "gender": {"gender": _GENDER_PART},
-    "age": {"age": _AGE_PART},
-}
+HEADS: dict[str, Head] = {name: {part: _PARTS[part] for part in parts} for name, parts in PARTS_OF_HEAD.items()}
 
 
 def head_of(settings: ModelSettings, cuts: AgeCuts) -> Head:
     """Return the parts of `model.head`, with ages in the steps of `model.age`. Raises ConfigError for unknown names."""
-    if settings.head not in HEADS:
-        raise ConfigError(must_be_one_of("model.head", HEADS, settings.head))
+    names = part_names(settings.head)
     if settings.age not in AGE_HEADS:
         raise ConfigError(must_be_one_of("model.age", AGE_HEADS, settings.age))
-    steps, head = AGE_HEADS[settings.age](cuts), HEADS[settings.head]
-    if steps and not any(part.predicts_age for part in head.values()):
-        allowed = [name for name, parts in HEADS.items() if any(part.predicts_age for part in parts.values())]
+    steps = AGE_HEADS[settings.age](cuts)
+    if steps and not set(names) & set(_AGE_PARTS):
+        allowed = [name for name, parts in PARTS_OF_HEAD.items() if set(parts) & set(_AGE_PARTS)]
         raise ConfigError(must_be_one_of(f"model.head with model.age={settings.age}", allowed, settings.head))
-    return {name: replace(part, age_steps=steps if part.predicts_age else None) for name, part in head.items()}
+    return {name: replace(_PARTS[name], age_steps=steps if name in _AGE_PARTS else None) for name in names}
 
 
 def n_outputs(head: Head) -> int:

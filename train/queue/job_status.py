@@ -23,7 +23,10 @@ def runs_of_job(store: Store, job_id: int) -> list[Run]:
 
 
 def progress_of(store: Store, job_id: int) -> dict[str, Any]:
-    """Return `runs`, their number; of the newest one its folder `run`, and `epoch`, `epochs`, `val_f1` once known."""
+    """Return `runs`, their number; of the newest one its folder `run`, and `epoch`, `epochs` and its score once known.
+
+    The score is `val_f1` or, where that is not measurable, that of `optim.metric`, such as `val_mask_f1`.
+    """
     runs = runs_of_job(store, job_id)
     if not runs:
         return {"runs": 0}
@@ -32,9 +35,10 @@ def progress_of(store: Store, job_id: int) -> dict[str, Any]:
     if not newest.has(METRICS):
         return progress
     last = {name: values[-1] for name, values in newest.history().items()}
-    epochs = newest.settings()["optim"]["epochs"]
-    progress |= {"epoch": int(last["epoch"]), "epochs": epochs}
-    return progress | {"val_f1": last["val_f1"]} if "val_f1" in last else progress  # a run on all rows has no score
+    optim = newest.settings()["optim"]
+    progress |= {"epoch": int(last["epoch"]), "epochs": optim["epochs"]}
+    names = [name for name in ("val_f1", f"val_{optim['metric']}") if name in last]  # a run on all rows has no score
+    return progress | ({names[0]: last[names[0]]} if names else {})
 
 
 def log_of(store: Store, job_id: int) -> Path:

@@ -19,10 +19,23 @@ import pyarrow as pa
 from data_manifests.errors import ConfigError, ManifestError, StageError
 from data_manifests.schema import USABLE
 from data_manifests.versions import Manifest, Store, write_atomic
-from pipeline.runs import Run
-from train.data import embed_rows
-from train.engine import command_line, train_and_report
-from train.evaluation import evaluate_run, paired_scores, usable_rows
+from pipeline.runs import TARGETS, Run
+from reporting.mistakes import labels_in
+from reporting.tables import TASK_TITLES, score_text
+from train.data import embed_rows, has_label, labels_of_rows
+from train.engine import choose_head, command_line, train_and_report
+from train.evaluation import (
+    NOT_TRAINED,
+    TASKS,
+    confusion_of,
+    evaluate_run,
+    headline_of,
+    not_measurable,
+    paired_scores,
+    score_title,
+    usable_rows,
+)
+from train.head_parts import tasks_of_head
 from train.process_group import process_group_for
 from train.reports import render
 from train.settings import TrainSettings
@@ -58,6 +71,7 @@ def compare_manifests(
         raise ConfigError("compare runs in one process. Train the runs with torchrun first; compare then takes them.")
     if settings.model.embedding:
         _embed_all([store.read(ref) for ref in refs], store, settings.model.embedding)
+    settings = choose_head(settings, store.read(refs[0]), echo)  # one head for all manifests
     result = compare(store, refs, settings, seeds, val_ref, train)
     if leak_ref:
         result["leak"] = leakage_table(store, leak_ref, settings, seeds, train, test, np.random.default_rng(0))
@@ -74,20 +88,28 @@ def compare(
     """Train each manifest with each seed (`train` may return existing runs) and compare them with the first.
 
     Returns plain JSON values: `rows`, `people`, and for each manifest its scores (mean over seeds), their spread, and
-    the difference from the first manifest with a paired 95 % interval over people; `settled` names the manifests whose
-    interval in F1 excludes zero.
+    the difference from the first manifest with a paired 95 % interval over people; `headline` is the name of the score
+    that decides, and `settled` names the manifests whose interval in it excludes zero. Raises ManifestError if the
+    validation labels measure no score.
     """
     manifests = {ref: store.read(ref) for ref in refs}
-    truth = common_truth(store.read(val_ref), list(manifests.values()))
+    tasks = tasks_of_head(settings.model.head)
+    truth = common_truth(store.read(val_ref), list(manifests.values()), settings.model.head)
+    labels = labels_in(truth)
+    reasons = not_measurable(confusion_of(labels, np.zeros(len(labels), np.int64)), tasks)
+    measured = [name for name in TASKS[1:] if name not in reasons]
+    if not measured:
+        causes = ", ".join(f"{task} is {score_text(None, reasons[task])}" for task in tasks)
+        raise ManifestError(f"the validation photos of {val_ref} measure no score: {causes}. Choose another --val.")
     predictions: dict[str, np.ndarray] = {}
     runs: dict[str, list[str]] = {}
     for ref, manifest in manifests.items():
         trained = [train(ref, settings.model_copy(update={"seed": seed})) for seed in range(seeds)]
         predictions[ref] = np.stack([_predictions_on(run, manifest, truth) for run in trained])
         runs[ref] = [run.name for run in trained]
-    entries = paired_scores(
-        truth["class_id"].to_numpy(np.int64), predictions, truth["person_id"].tolist(), np.random.default_rng(0)
-    )
+    people = truth["person_id"].tolist()
+    entries = paired_scores(labels, predictions, people, np.random.default_rng(0), tasks=tasks)
+    headline = headline_of(entries[0]["scores"])
     for entry in entries:
         version = manifests[entry["name"]].version
         entry |= {"manifest": version.ref, "runs": runs[entry["name"]], "operation": version.operation}
@@ -97,19 +119,23 @@ def compare(
         "people": int(truth["person_id"].nunique()),
         "seeds": seeds,
         "compared": entries,
-        "settled": [entry["name"] for entry in entries if entry["low"]["f1"] > 0 or entry["high"]["f1"] < 0],
+        "headline": headline,
+        "not_measurable": reasons,
+        "settled": [entry["name"] for entry in entries if entry["low"][headline] > 0 or entry["high"][headline] < 0],
         "leak": None,  # set by compare_manifests on request
         "command": command_line(),
     }
 
 
-def common_truth(val: Manifest, manifests: Sequence[Manifest]) -> pd.DataFrame:
-    """Return source_id, person_id and class_id of the real, labelled validation photos that all manifests still have.
+def common_truth(val: Manifest, manifests: Sequence[Manifest], head: str = "class") -> pd.DataFrame:
+    """Return source_id, person_id and labels (TARGETS) of the real validation photos that all manifests still have.
+
+    The photos have labels that the head can be scored on, in all manifests.
 
     Raises ManifestError when no photo is common, when age cuts differ, or when a manifest trains on one of the people.
     """
     truth = _photos(val)
-    truth = truth[(truth["split"] == "val") & truth["class_id"].notna()]
+    truth = truth[(truth["split"] == "val") & has_label(labels_in(truth), head)]
     for manifest in manifests:
         ref = manifest.version.ref
         if manifest.version.age_cuts != val.version.age_cuts:
@@ -123,25 +149,34 @@ def common_truth(val: Manifest, manifests: Sequence[Manifest]) -> pd.DataFrame:
                 f"{ref} trains on {len(both)} people of the validation photos of {val.version.ref}, the first "
                 f"{both[0]!r}. Compare versions that come from one split."
             )
-        present = photos.loc[(photos["split"] == "val") & ~photos["is_synthetic"], "source_id"]
+        is_scored = (photos["split"] == "val") & ~photos["is_synthetic"] & has_label(labels_in(photos), head)
+        present = photos.loc[is_scored, "source_id"]
         truth = truth[truth["source_id"].isin(present)]
     if truth.empty:
         raise ManifestError(
             f"no validation photo of {val.version.ref} is in all of the manifests. Compare versions of one data set."
         )
-    return truth[["source_id", "person_id", "class_id"]].reset_index(drop=True)
+    return truth[["source_id", "person_id", *TARGETS.values()]].reset_index(drop=True)
 
 
 def comparison_lines(result: dict[str, Any]) -> list[str]:
     """Format the comparison as a table of text."""
-    lines = [f"{'manifest':24} {'macro F1':>9} {'± seeds':>8} {'accuracy':>9}   F1 against the first, 95 % over people"]
+    name, has_classes = result["headline"], "class" not in result["not_measurable"]
+    title, width = score_title(name), max(9, len(score_title(name)))
+    accuracy = f" {'accuracy':>9}" if has_classes else ""
+    lines = [f"{'manifest':24} {title:>{width}} {'± seeds':>8}{accuracy}   F1 against the first, 95 % over people"]
     for entry in result["compared"]:
-        against = f"{entry['difference']['f1']:+.4f} ({entry['low']['f1']:+.4f} to {entry['high']['f1']:+.4f})"
+        against = f"{entry['difference'][name]:+.4f} ({entry['low'][name]:+.4f} to {entry['high'][name]:+.4f})"
+        accuracy = f" {entry['scores']['accuracy']:9.4f}" if has_classes else ""
         lines.append(
-            f"{entry['name']:24} {entry['scores']['f1']:9.4f} {entry['spread']['f1']:8.4f} "
-            f"{entry['scores']['accuracy']:9.4f}   {'' if entry is result['compared'][0] else against}".rstrip()
+            f"{entry['name']:24} {entry['scores'][name]:{width}.4f} {entry['spread'][name]:8.4f}{accuracy}"
+            f"   {'' if entry is result['compared'][0] else against}".rstrip()
         )
-    return lines
+    return lines + [
+        f"{TASK_TITLES[task]}: {score_text(None, reason)}"
+        for task, reason in result["not_measurable"].items()
+        if reason != NOT_TRAINED
+    ]
 
 
 def write_comparison(result: dict[str, Any], store: Store) -> Path:
@@ -159,9 +194,17 @@ def write_comparison(result: dict[str, Any], store: Store) -> Path:
         except FileExistsError:
             serial += 1
     name = folder / f"compare-{serial:04d}"
-    bound = max(max(abs(entry["low"]["f1"]), abs(entry["high"]["f1"]), 1e-3) for entry in result["compared"])
+    main = result["headline"]
+    bound = max(max(abs(entry["low"][main]), abs(entry["high"][main]), 1e-3) for entry in result["compared"])
     try:
-        page = render("compare.html.j2", result=result, name=name.name, bound=bound)
+        page = render(
+            "compare.html.j2",
+            result=result,
+            name=name.name,
+            bound=bound,
+            title=score_title(main),
+            tasks=_measured(result),
+        )
         write_atomic(name.with_suffix(".html"), page.encode())
         write_atomic(name.with_suffix(".json"), json.dumps(result, indent=2).encode())
     except OSError as error:
@@ -170,9 +213,15 @@ def write_comparison(result: dict[str, Any], store: Store) -> Path:
     return name.with_suffix(".html")
 
 
+def _measured(result: dict[str, Any]) -> list[str]:
+    """Return the tasks, `class` included, whose scores are shown beside the main one."""
+    return [task for task in TASKS if task not in result["not_measurable"] and f"{task}_f1" != result["headline"]]
+
+
 def _photos(manifest: Manifest, synthetic: bool = False) -> pd.DataFrame:
-    columns = ["sample_id", "source_id", "person_id", "class_id", "split", "status", "is_synthetic"]
-    table = manifest.table.select(columns).to_pandas()
+    columns = ["sample_id", "source_id", "person_id", "split", "status", "is_synthetic"]
+    labels = pd.DataFrame(labels_of_rows(manifest.table), columns=list(TARGETS.values()))
+    table = pd.concat([manifest.table.select(columns).to_pandas(), labels], axis=1)
     table = table[table["status"].isin(USABLE)]
     return table if synthetic else table[~table["is_synthetic"]]
 

@@ -15,16 +15,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from data_manifests.errors import ManifestError
 from data_manifests.splits import assign_splits
 from data_manifests.versions import Manifest, Store, Version
 from pipeline.runs import Run
+from reporting.mistakes import labels_in
+from reporting.tables import NO_VALUE
 from train.evaluation import (
+    confusion_of,
     draw_people_after_all,
+    headline_of,
+    not_measurable,
     percentile_interval,
     person_counts,
     resampled_counts,
     score_arrays,
 )
+from train.head_parts import tasks_of_head
 from train.settings import TrainSettings
 
 UNITS = ("image", "person")
@@ -43,10 +50,10 @@ def leakage_table(
 ) -> dict[str, Any]:
     """Split `ref` by image and by person, train each with each seed, and compare claimed with true scores.
 
-    Returns plain JSON values: for each unit the claimed and the true macro F1 and accuracy (mean over seeds), and the
-    gap in macro F1 with its 95 % interval over people.
+    Returns plain JSON values: for each unit the claimed and the true scores (mean over seeds), and the gap in the main
+    one, `headline`, with its 95 % interval over people. Raises ManifestError if the labels measure no score.
     """
-    manifest = store.read(ref)
+    manifest, tasks = store.read(ref), tasks_of_head(settings.model.head)
     data = settings.data.model_copy(update={"allow_shared_persons": True})
     rows = []
     for unit in UNITS:
@@ -56,8 +63,13 @@ def leakage_table(
             for seed, version in enumerate(versions)
         ]
         claims, truths = [_val_of(run) for run in runs], [test(run) for run in runs]
-        claimed, true = _mean_scores(claims, rng), _mean_scores(truths, rng)
-        gap = claimed["f1"] - true["f1"]
+        claimed, true = _mean_scores(claims, rng, tasks), _mean_scores(truths, rng, tasks)
+        name = headline_of({name: _number(min(claimed[name][0], true[name][0])) for name in set(claimed) & set(true)})
+        if name is None:
+            raise ManifestError(
+                f"the leakage of {manifest.version.ref} is not measurable: one class. Give another --leak."
+            )
+        gap = claimed[name] - true[name]
         low, high = percentile_interval(gap[1:])
         rows.append(
             {
@@ -65,8 +77,9 @@ def leakage_table(
                 "runs": [run.name for run in runs],
                 "val_rows": sum(map(len, claims)),
                 "trained_on": sum(_trained_on(run) for run in runs),
-                "claimed": {name: float(values[0]) for name, values in claimed.items()},
-                "true": {name: float(values[0]) for name, values in true.items()},
+                "headline": name,
+                "claimed": {name: _number(values[0]) for name, values in claimed.items()},
+                "true": {name: _number(values[0]) for name, values in true.items()},
                 "gap": float(gap[0]),
                 "low": low,
                 "high": high,
@@ -117,13 +130,26 @@ def _trained_on(run: Run) -> int:
     return int(predictions.loc[is_val, "person_id"].isin(predictions.loc[~is_val, "person_id"]).sum())
 
 
-def _mean_scores(parts: Sequence[pd.DataFrame], rng: np.random.Generator, rounds: int = 1000) -> dict[str, np.ndarray]:
-    """Return scores (1 + rounds,) by name, means over the parts: first of all people, then of draws of people."""
+def _mean_scores(
+    parts: Sequence[pd.DataFrame], rng: np.random.Generator, tasks: Sequence[str], rounds: int = 1000
+) -> dict[str, np.ndarray]:
+    """Return scores (1 + rounds,) by name, means over the parts: first of all people, then of draws of people.
+
+    A score that cannot be measured in one of the parts is NaN.
+    """
     by_part = []
     for part in parts:
-        of_person = person_counts(part["target"].to_numpy(), part["predicted"].to_numpy(), part["person_id"].tolist())
-        by_part.append(score_arrays(resampled_counts(draw_people_after_all(len(of_person), rng, rounds), of_person)))
-    return {name: np.mean([scores[name] for scores in by_part], axis=0) for name in ("f1", "accuracy")}
+        labels, predicted = labels_in(part), part["predicted"].to_numpy(np.int64)
+        of_person = person_counts(labels, predicted, part["person_id"].tolist())
+        draws = draw_people_after_all(len(of_person), rng, rounds)
+        without = not_measurable(confusion_of(labels, predicted), tasks)
+        by_part.append(score_arrays(resampled_counts(draws, of_person), without))
+    names = [name for name in by_part[0] if all(name in scores for scores in by_part)]
+    return {name: np.mean([scores[name] for scores in by_part], axis=0) for name in names}
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def leakage_lines(leakage: dict[str, Any]) -> list[str]:
@@ -131,8 +157,9 @@ def leakage_lines(leakage: dict[str, Any]) -> list[str]:
     head = ("claimed F1", "true F1", "claimed accuracy", "true accuracy")
     lines = [f"{'split by':10}" + "".join(f"{title:>18}" for title in head) + "   gap in F1, 95 % over people"]
     for row in leakage["rows"]:
-        claimed, true = row["claimed"], row["true"]
-        values = (claimed["f1"], true["f1"], claimed["accuracy"], true["accuracy"])
+        claimed, true, name = row["claimed"], row["true"], row["headline"]
+        values = (claimed[name], true[name], claimed["accuracy"], true["accuracy"])
         gap = f"{row['gap']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"
-        lines.append(f"{row['unit']:10}" + "".join(f"{value:18.4f}" for value in values) + f"   {gap}")
+        cells = "".join(f"{NO_VALUE if value is None else f'{value:.4f}':>18}" for value in values)
+        lines.append(f"{row['unit']:10}{cells}   {gap}")
     return lines
