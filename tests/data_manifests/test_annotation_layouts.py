@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from data_manifests.errors import ManifestError
-from data_manifests.ingest import LAYOUTS
+from data_manifests.ingest import LAYOUTS, detect_layout
 from data_manifests.ingest.annotation_files.match_files import FileMatcher
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.validation import validate
@@ -198,3 +200,44 @@ def test_photos_without_labels(tmp_path: Path) -> None:
 def test_one_split_for_all_photos_is_no_division(tmp_path: Path) -> None:
     draw(tmp_path / "train" / "a.jpg")
     assert ingest("plain", tmp_path)["train/a.jpg"]["split"] is None
+
+
+# -- any content ------------------------------------------------------------------------------------------------------
+
+KEYS = ("id", "image_id", "category_id", "file_name", "name", "bbox", "attributes", "data", "image", "annotations")
+KEYS += ("result", "value", "from_name", "type", "choices", "was_cancelled", "annotation_id", "age")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 3) | st.floats() | st.sampled_from(["0.jpg", "male", "no mask", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(images=st.lists(JSON, max_size=3), annotations=st.lists(JSON, max_size=4), categories=st.lists(JSON, max_size=2))
+def test_any_coco_file_gives_rows_or_a_one_line_error(
+    tmp_path: Path, images: list[Any], annotations: list[Any], categories: list[Any]
+) -> None:
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    assert_rows_or_error("coco", tmp_path, content, len(images))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=JSON, others=st.lists(JSON, max_size=3))
+def test_any_label_studio_file_gives_rows_or_a_one_line_error(tmp_path: Path, first: Any, others: list[Any]) -> None:
+    task = {"data": first if isinstance(first, dict) else {"image": "0.jpg"}, "annotations": [first]}
+    assert_rows_or_error("label_studio", tmp_path, [task, *others], 1)
+
+
+def assert_rows_or_error(layout: str, source: Path, content: Any, most: int) -> None:
+    if not (source / "0.jpg").exists():
+        draw(source / "0.jpg")
+    write_json(source / "a.json", content)
+    try:
+        assert len(ingest(layout, source)) <= max(most, len(content))
+    except ManifestError as problem:
+        assert "\n" not in str(problem)
+    try:
+        detect_layout(source)
+    except ManifestError as problem:
+        assert "\n" not in str(problem)

@@ -96,20 +96,20 @@ def read_coco(source: Path, cuts: AgeCuts, annotations: str | None = None) -> Li
 
 
 def _records(content: Any, matcher: FileMatcher, name: str, at: str, cuts: AgeCuts) -> Iterator[Record]:
-    categories = {one.get("id"): as_text(one.get("name")) for one in content["categories"] if isinstance(one, dict)}
+    categories = {as_text(one.get("id")): as_text(one.get("name")) for one in content["categories"] if isinstance(one, dict)}
     is_bare = any(labels_in_name(text, cuts).get("mask") in ("none", "incorrect") for text in categories.values())
     labels = {
         key: {} if text.isdigit() else labels_in_name(text, cuts, has_bare_mask=is_bare)
         for key, text in categories.items()
     }
-    of_image: dict[Any, list[dict[str, Any]]] = {}
+    of_image: dict[str, list[dict[str, Any]]] = {}
     for one in content["annotations"]:
         if isinstance(one, dict):
-            of_image.setdefault(one.get("image_id"), []).append(one)
+            of_image.setdefault(as_text(one.get("image_id")), []).append(one)
     for number, image in enumerate(content["images"], 1):
         if not isinstance(image, dict):
             continue
-        own = of_image.get(image.get("id"), [])
+        own = of_image.get(as_text(image.get("id")), [])
         values: dict[str, list[str]] = {key: [as_text(value)] for key, value in image.items() if key not in _OF_IMAGE}
         for one in own:
             for key, text in _values(one, categories, labels, cuts).items():
@@ -133,12 +133,12 @@ def _records(content: Any, matcher: FileMatcher, name: str, at: str, cuts: AgeCu
 
 def _values(
     annotation: dict[str, Any],
-    categories: Mapping[Any, str],
-    labels: Mapping[Any, Mapping[str, str | int]],
+    categories: Mapping[str, str],
+    labels: Mapping[str, Mapping[str, str | int]],
     cuts: AgeCuts,
 ) -> dict[str, str]:
     """Return the labels and attributes of one annotation by column."""
-    key = annotation.get("category_id")
+    key = as_text(annotation.get("category_id"))
     values: dict[str, str] = {}
     for name, label in labels.get(key, {}).items():
         values[name] = _age_text(categories[key], int(label), cuts) if name == "age_class" else str(label)
