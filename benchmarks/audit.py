@@ -217,7 +217,7 @@ def duplicate_case(store: Store, rows: pd.DataFrame, folder: Path, count: int = 
         records.append({"path": copy, "person_id": f"copy-{number}", "gender": row["gender"], "age": int(row["age"])})
         truth.add((name, copy))
     pd.DataFrame(records).to_csv(folder / "labels.csv", index=False)
-    table = LAYOUTS["table"](folder, root_name="copies", cuts=AgeCuts())
+    table = LAYOUTS["table"](folder, root_name="copies", cuts=AgeCuts(), mask="none")
     store.set_root("copies", folder)
     features = describe_rows(table, SETTINGS, store)
     photos = photo_rows(table, features)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import stat
+import sys
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -116,7 +117,9 @@ def read_image_infos(files: Sequence[Path], cache: Path | None = None) -> list[I
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore")  # PIL warns of large and unusual files; they are checked here
         found = pool.map(lambda file, key: known.get(key) or read_image_info(file), files, keys)
-        infos = list(tqdm(found, total=len(files), desc="read photos", unit="img"))
+        # In a log, a line every ten seconds is enough.
+        interval = 0.1 if sys.stderr.isatty() else 10
+        infos = list(tqdm(found, total=len(files), desc="read photos", unit="img", mininterval=interval))
     if cache is not None:
         _write_cache(cache, keys, infos)
     return infos

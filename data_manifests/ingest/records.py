@@ -11,6 +11,7 @@ from pathlib import Path
 
 from data_manifests.errors import ManifestError, must_be_one_of
 from data_manifests.ingest.guess_columns import suggest_values
+from data_manifests.ingest.image_info import SUFFIXES, is_image_name
 from data_manifests.ingest.label_words import EMPTY_WORDS, AmbiguousAgeError, read_age_class, read_split, split_of_path
 from data_manifests.ingest.photo_rows import Photo, extra_name, read_age, read_gender, read_mask, storable_path
 from data_manifests.taxonomy import MASKS, SHOT_MASK, SHOTS, AgeCuts
@@ -128,12 +129,18 @@ class _RecordReader:
             root = self.source.resolve()
             return storable_path(file.relative_to(root).as_posix() if file.is_relative_to(root) else text)
         listed = f"{self.images}/{text}" if self.images else text
-        return storable_path(listed if listed.isascii() else self._as_on_disk(listed))
+        is_plain = listed.isascii() and is_image_name(file.name)
+        return storable_path(listed if is_plain else self._as_on_disk(listed))
 
     def _as_on_disk(self, listed: str) -> str:
-        """Return a path in the Unicode form of the file's name: macOS takes letters such as 한 or é apart."""
-        forms = (listed, unicodedata.normalize("NFC", listed), unicodedata.normalize("NFD", listed))
-        return next((form for form in forms if (self.source / form).exists()), listed)
+        """Return a path in the Unicode form of the file's name, with its suffix if the list omits it.
+
+        macOS takes letters such as 한 or é apart.
+        """
+        forms = dict.fromkeys((listed, unicodedata.normalize("NFC", listed), unicodedata.normalize("NFD", listed)))
+        suffixes = ("",) if is_image_name(listed) else ("", *SUFFIXES, *map(str.upper, SUFFIXES))
+        names = (form + suffix for form in forms for suffix in suffixes)
+        return next((name for name in names if (self.source / name).is_file()), listed)
 
     def _text(self, record: Record, name: str) -> str:
         return record.values.get(self.mapping[name], "") if name in self.mapping else ""

@@ -170,6 +170,25 @@ def test_photos_that_the_list_lacks_are_noted(tmp_path: Path) -> None:
     assert detect_layout(tmp_path).notes[0] == "1 photos of the folder are not in labels.csv"
 
 
+def test_a_list_beside_the_folder_is_noted(tmp_path: Path) -> None:
+    draw_all(tmp_path / "images", "1.jpg", "2.jpg")
+    write_lines(tmp_path / "labels.csv", "file,gender", "images/1.jpg,male", "images/2.jpg,female")
+    (note,) = detect_layout(tmp_path / "images").notes
+    csv = tmp_path / "labels.csv"
+    assert note == f"labels.csv beside the folder lists its photos; to read it: facecurate ingest {csv}"
+    assert detect_layout(csv).root == tmp_path
+
+
+def test_names_without_suffix_are_found(tmp_path: Path) -> None:
+    draw_all(tmp_path, "pics/001.JPG", "pics/002.png")
+    write_lines(tmp_path / "labels.csv", "years,image_id", "37,001", "61,002", "20,003")
+    found = detect_layout(tmp_path)
+    assert found.arguments["columns"] == {"path": "image_id", "age": "years"}
+    rows = LAYOUTS["table"](tmp_path, root_name="r", cuts=CUTS, **found.arguments).to_pylist()
+    assert [(row["path"], row["age"]) for row in rows[:2]] == [("pics/001.JPG", 37), ("pics/002.png", 61)]
+    assert rows[2]["reason"] == "ingest: file does not exist"
+
+
 def test_a_list_is_detected_by_its_own_path(tmp_path: Path) -> None:
     table(tmp_path / "a")
     write_lines(tmp_path / "a" / "lists" / "other.tsv", "name\tmale", "pics/0.jpg\t1", "pics/1.jpg\t0")

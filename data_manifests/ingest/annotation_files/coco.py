@@ -96,7 +96,9 @@ def read_coco(source: Path, cuts: AgeCuts, annotations: str | None = None) -> Li
 
 
 def _records(content: Any, matcher: FileMatcher, name: str, at: str, cuts: AgeCuts) -> Iterator[Record]:
-    categories = {as_text(one.get("id")): as_text(one.get("name")) for one in content["categories"] if isinstance(one, dict)}
+    categories = {
+        as_text(one.get("id")): as_text(one.get("name")) for one in content["categories"] if isinstance(one, dict)
+    }
     is_bare = any(labels_in_name(text, cuts).get("mask") in ("none", "incorrect") for text in categories.values())
     labels = {
         key: {} if text.isdigit() else labels_in_name(text, cuts, has_bare_mask=is_bare)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from data_manifests.ingest.detection.photo_names import detect_folder, detect_pl
 from data_manifests.ingest.photo_rows import walk_images
 from data_manifests.taxonomy import AgeCuts
 
+_MAX_BESIDE = 20  # lists beside the folder that are looked at
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
@@ -45,6 +48,8 @@ def detect_layout(source: Path, cuts: AgeCuts | None = None) -> DetectedLayout:
     fitting = [one for one in candidates if one is not None]
     fitting.sort(key=lambda one: not one.has_labels)  # stable
     best, others = fitting[0], fitting[1:]
+    if not best.has_labels:
+        table_notes += _lists_beside(source, paths)
     unused = () if best.layout in ("profiles", "imagefolder") else (*table_notes, *export_notes)
     return replace(best, notes=(*best.notes, *unused), others=tuple(others))
 
@@ -72,6 +77,21 @@ def _detect_list(file: Path, cuts: AgeCuts) -> DetectedLayout:
             return found[0]
     reason = notes[0] if notes else f"{file.name} is neither COCO nor an export of Label Studio"
     raise ManifestError(f"{reason}. Put the list beside its photos, or name their folder: facecurate ingest FOLDER")
+
+
+def _lists_beside(source: Path, paths: Sequence[str]) -> list[str]:
+    """Return a note for each CSV beside a folder that lists its photos, with the command that reads it."""
+    folder = source.resolve()
+    listed = [f"{folder.name}/{path}" for path in paths]
+    try:
+        files = sorted(path for path in folder.parent.iterdir() if path.suffix.lower() in CSV_SUFFIXES)
+    except OSError:  # a folder above that may not be read
+        return []
+    found = [path for path in files[:_MAX_BESIDE] if detect_tables(folder.parent, listed, only=path)[0]]
+    return [
+        f"{path.name} beside the folder lists its photos; to read it: facecurate ingest {shlex.quote(str(path))}"
+        for path in found
+    ]
 
 
 def _no_photo(source: Path) -> str:

@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.annotation_files import (
@@ -22,6 +22,7 @@ from data_manifests.ingest.annotation_files import (
 from data_manifests.ingest.csv_rows import CsvRow, read_csv
 from data_manifests.ingest.detection.detected import NO_MASK_NOTE, DetectedLayout
 from data_manifests.ingest.guess_columns import guess_columns
+from data_manifests.ingest.image_info import is_image_name
 from data_manifests.ingest.label_words import split_of_file
 from data_manifests.ingest.records import PATH
 from data_manifests.taxonomy import AgeCuts
@@ -29,7 +30,7 @@ from data_manifests.taxonomy import AgeCuts
 _MIN_FOUND = 0.5  # share of the listed photos that exist
 _SAMPLE = 200  # rows from which the column and the folder of the paths are guessed
 _LABELS = ("mask", "gender", "age", "age_class", "shot", "person_id", "split")
-_PATH_NAMES = ("path", "file", "filename", "file_name", "image", "image_path", "img", "image_id", "photo")
+_PATH_NAMES = ("path", "file", "filename", "file_name", "image", "image_path", "img", "image_id", "photo", "id", "name")
 CSV_SUFFIXES = (".csv", ".tsv")
 
 
@@ -80,7 +81,8 @@ def detect_tables(root: Path, paths: Sequence[str], only: Path | None = None) ->
     paths = [unicodedata.normalize("NFC", path) for path in paths]  # macOS takes letters such as 한 or é apart
     for path in paths:
         by_name.setdefault(path.rpartition("/")[2], []).append(path)
-    known, notes = set(paths), []
+        by_name.setdefault(PurePosixPath(path).stem, []).append(path)
+    known, notes = {*paths, *(path.rpartition(".")[0] for path in paths)}, []
     groups: dict[tuple[str, ...], list[_Csv]] = {}
     for file in [only] if only else find_files(root, CSV_SUFFIXES):
         name = file.relative_to(root).as_posix()
@@ -143,11 +145,14 @@ def _find_paths(
     step = max(1, len(rows) // _SAMPLE)
     for name in sorted(header, key=lambda name: (name.lower() not in _PATH_NAMES, header.index(name))):
         folders: Counter[str] = Counter()
+        is_name = name.lower() in _PATH_NAMES  # an age such as 37 may be the name of 37.jpg too
         for row in rows[::step]:
             text = _relative(root, row.values[name])
             for path in by_name.get(text.rpartition("/")[2], []):
-                if path == text or path.endswith(f"/{text}"):
-                    folders[path.removesuffix(text).rstrip("/")] += 1
+                has_suffix = is_image_name(text)
+                listed = path if has_suffix else path.rpartition(".")[0]  # some lists omit the suffix
+                if (listed == text or listed.endswith(f"/{text}")) and (has_suffix or is_name):
+                    folders[listed.removesuffix(text).rstrip("/")] += 1
         if not folders:
             continue
         images = min(folders, key=lambda folder: (-folders[folder], len(folder), folder))
