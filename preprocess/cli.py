@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from data_manifests.command_line import ledger_line, open_store, parse_settings
+from data_manifests.command_line import echo_next, ledger_line, open_store, parse_settings
 from pipeline.settings import load_settings
-from pipeline.stage import StageRun
 from preprocess.settings import PreprocessSettings
 from preprocess.stages import POLICIES
 
@@ -34,7 +34,7 @@ def cli() -> None:
     """Find the face, place landmarks, crop, remove the background, treat ambiguous ages.
 
     REF is a manifest version (faces, faces@3, faces@tag). Every command writes the next version; a second run computes
-    only what is missing. Settings such as crop.margin=0.4 or background.backend=grabcut are listed in
+    only what is missing. Settings such as crop.margin_share=0.3 or background.backend=grabcut are listed in
     docs/reference/settings.md.
     """
 
@@ -48,29 +48,29 @@ def run(ref: str, config: Path | None, settings: tuple[str, ...], tag: str | Non
     from preprocess.run import run_all
 
     store = open_store()
-    for done in run_all(ref, store, _load(config, settings)):
-        if isinstance(done, StageRun):
-            click.echo("\n".join(done.lines()))
-        ref = (done.version if isinstance(done, StageRun) else done).ref
+    done = run_all(ref, store, _load(config, settings), click.echo)
+    last = done[-1] if done else store.version(ref)
     if tag:
-        store.tag(ref, tag)
-    click.echo(ledger_line(store.version(ref)))
+        store.tag(last.ref, tag)
+    click.echo(ledger_line(last))
+    echo_next(f"facecurate synth run {f'{last.name}@{tag}' if tag else last.ref} --tag balanced")
 
 
-def _one_step(name: str, help_text: str) -> None:
+def _one_step(name: str, help_text: str, next_command: str) -> None:
     @cli.command(name, help=help_text)
     @click.argument("ref")
     @_with_settings
     def command(ref: str, config: Path | None, settings: tuple[str, ...]) -> None:
         from preprocess.run import run_one
 
-        click.echo("\n".join(run_one(name, ref, open_store(), _load(config, settings)).lines()))
+        done = run_one(name, ref, open_store(), _load(config, settings), click.echo)
+        echo_next(f"facecurate {next_command} {done.version.ref}")
 
 
-_one_step("detect", "Find the person's face: box, five points, score.")
-_one_step("landmarks", "Place 68 landmarks on the face that detect found.")
-_one_step("crop", "Cut out the face with a margin; landmarks move along.")
-_one_step("background", "Replace the background by a plain colour.")
+_one_step("detect", "Find the person's face: box, five points, score.", "preprocess landmarks")
+_one_step("landmarks", "Place 68 landmarks on the face that detect found.", "preprocess crop")
+_one_step("crop", "Cut out the face with a margin; landmarks move along.", "preprocess background")
+_one_step("background", "Replace the background by a plain colour.", "synth run")
 
 
 @cli.command("drop-ages")
@@ -88,8 +88,9 @@ def drop_ages(ref: str, config: Path | None, settings: tuple[str, ...], **option
     if options["ages"]:
         options["ages"] = f'"{options["ages"]}"'
     given = {f"drop_ages.{key}": value for key, value in options.items() if value}
-    version = run_drop_ages(ref, open_store(), _load(config, settings, given).drop_ages)
+    version = run_drop_ages(ref, open_store(), _load(config, settings, given).drop_ages, click.echo)
     click.echo(ledger_line(version))
+    echo_next(f"facecurate synth run {version.ref}")
 
 
 @cli.command()
@@ -99,8 +100,7 @@ def drop_ages(ref: str, config: Path | None, settings: tuple[str, ...], **option
 def images(src: Path, out: Path, config: Path | None, settings: tuple[str, ...]) -> None:
     """Crop faces and remove backgrounds in a plain folder SRC; OUT gets the same tree and preprocess.csv."""
     from preprocess.folder import run_folder
-    from preprocess.run import folder_steps
 
-    loaded = _load(config, settings)
-    done = run_folder(folder_steps(loaded), src, out, open_store(), jobs=loaded.jobs, executor=loaded.executor)
-    click.echo(done.line(out))
+    done = run_folder(_load(config, settings), src, out, open_store(), click.echo)
+    click.echo("\n".join(done.lines(out)))
+    echo_next(f"facecurate doctor {shlex.quote(str(out))}")

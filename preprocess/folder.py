@@ -6,47 +6,71 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from data_manifests.versions import Store, file_sha256, write_atomic
+from pipeline.faces import measure_table
 from pipeline.photos import checked_folders, find_pictures, output_names, write_report
 from pipeline.stage import IDENTITY, run_records
-from pipeline.step import SEVERITY, Result, Step
+from pipeline.step import SEVERITY, Result
+from preprocess.choices import Report, resolve_crop
+from preprocess.run import folder_steps
+from preprocess.settings import PreprocessSettings
 
 REPORT = "preprocess.csv"
-COLUMNS = ("file", "output", "status", "reason", "faces", "detection_score", "box_xyxy", "width_px", "height_px")
+COLUMNS = (
+    "file",
+    "output",
+    "status",
+    "reason",
+    "faces",
+    "detection_score",
+    "box_xyxy",
+    "outside_share",
+    "width_px",
+    "height_px",
+)
 
 
 @dataclass(frozen=True)
 class FolderRun:
-    """The number of files per status, and how many results were reused from an earlier run."""
+    """The number of files per status and reason, and how many results were reused from an earlier run."""
 
     ledger: Counter[str]
+    reasons: Counter[str]
     reused: int
 
-    def line(self, out: Path) -> str:
+    def lines(self, out: Path) -> list[str]:
+        """Return text for a terminal: the most frequent reasons, then the number of files per status."""
         counts = " + ".join(f"{status} {self.ledger[status]}" for status in SEVERITY)
-        return f"images: {counts} = {self.ledger.total()} files in; {self.reused} reused; wrote {out / REPORT}"
+        total = f"images: {counts} = {self.ledger.total()} files in; {self.reused} reused; wrote {out / REPORT}"
+        return [*(f"  {count} × {reason}" for reason, count in self.reasons.most_common(8)), total]
 
 
-def run_folder(
-    steps: Sequence[Step], src: Path, out: Path, store: Store, *, jobs: int | None = None, executor: str = "pool"
-) -> FolderRun:
-    """Run steps over every image below `src`; write the results below `out`, and `out/preprocess.csv`.
+def run_folder(settings: PreprocessSettings, src: Path, out: Path, store: Store, report: Report = print) -> FolderRun:
+    """Run the steps over every image below `src`; write the results below `out`, and `out/preprocess.csv`.
 
     Results are kept in the store's workspace, so a second run does only what is new. `out` must not lie in `src`.
     """
     src, out = checked_folders(src, out)
     files = find_pictures(src)
-    results, reused = run_records("images", steps, _as_table(files, src, store), store, jobs=jobs, executor=executor)
+    table = _as_table(files, src, store)
+    crop = settings.crop
+    if "crop" in settings.steps:
+        detect = settings.detect
+        crop = resolve_crop(crop, partial(measure_table, table, store, detect.backend, detect.params), report)
+    steps = folder_steps(settings, crop, report)
+    results, reused = run_records("images", steps, table, store, jobs=settings.jobs, executor=settings.executor)
     rows = []
     for file, name, result in zip(files, output_names(files), results, strict=True):
         written = _copy_out(file, name, result, src, out, store)
         rows.append(_report_row(file, written, result))
     write_report(out / REPORT, COLUMNS, rows)
-    return FolderRun(Counter(result["status"] for result in results), reused)
+    reasons = Counter(result["reason"] for result in results if result["reason"])
+    return FolderRun(Counter(result["status"] for result in results), reasons, reused)
 
 
 def _as_table(files: Sequence[str], src: Path, store: Store) -> pa.Table:
@@ -87,6 +111,7 @@ def _report_row(file: str, written: str, result: Result) -> dict[str, object]:
         "reason": result["reason"],
         "faces": columns.get("faces", ""),
         "detection_score": columns.get("detection_score", ""),
+        "outside_share": columns.get("outside_share", ""),
         "box_xyxy": " ".join(f"{value:.1f}" for value in box),
         "width_px": picture.get("width_px", ""),
         "height_px": picture.get("height_px", ""),

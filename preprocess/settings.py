@@ -1,8 +1,8 @@
-"""Settings of preprocessing: the section `preprocess` of a YAML file, or `crop.margin=0.4` on the command line."""
+"""Settings of preprocessing: section `preprocess` of a YAML file, or `crop.margin_share=0.4` on the command line."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -35,28 +35,41 @@ class LandmarkSettings(Settings):
 class CropSettings(Settings):
     """Settings of the crop.
 
-    `margin` is added on every side, as a share of the face box's longer side. `size_wh` null keeps the image's scale.
-    `align` rotates the image so that the eyes are level.
+    `when` auto measures whether the pictures are crops already, which are not cut again; always and never decide.
+    `margin_share` is added on every side, as a share of the face box's longer side, and is reduced, at most to half,
+    where the crop would reach beyond the picture. `size_wh` null keeps the image's scale. `align` rotates the image so
+    that the eyes are level. `border` fills up to a tenth of the crop; more is grey.
     """
 
-    margin: float = Field(default=0.4, ge=0, le=5)
+    renamed: ClassVar = {"margin": "margin_share"}
+
+    when: Literal["auto", "always", "never"] = "auto"
+    margin_share: float = Field(default=0.4, ge=0, le=5)
     size_wh: tuple[Pixels, Pixels] | None = (256, 256)
     align: bool = False
-    border: Literal["replicate", "reflect", "black"] = "replicate"
+    border: Literal["replicate", "reflect", "grey", "black"] = "replicate"
 
 
 class BackgroundSettings(Settings):
-    """Settings of background removal. The default colour is a middle grey, close to zero after normalisation."""
+    """Settings of background removal.
 
-    backend: str = "rembg"
+    `backend` auto takes rembg's network where its file is there, else GrabCut; none keeps the background. The default
+    colour is a middle grey, close to zero after normalisation.
+    """
+
+    backend: str = "auto"
     params: dict[str, Any] = Field(default_factory=dict)
     colour_rgb: tuple[Byte, Byte, Byte] = (127, 127, 127)
 
 
 class DropAgesSettings(Settings):
-    """Settings of drop-ages. `ages` is text such as "57,58,59" or "57-59". `relabel` applies to all splits."""
+    """Settings of drop-ages.
 
-    ages: str = ""
+    `ages` is text such as "57,58,59" or "57-59"; auto means 57-59 for photos of the layout profiles, whose task asks
+    for it, and none for others; an empty text means none. `relabel` applies to all splits.
+    """
+
+    ages: str = "auto"
     splits: tuple[str, ...] = ("train",)
     policy: Literal["exclude", "relabel"] = "exclude"
 

@@ -2,14 +2,19 @@
 
 `detect_face` and `place_landmarks` are the two halves, for a pipeline that keeps the result of each; `make_locator`
 loads both backends and runs them together.
+
+In pictures cut close to the face the networks miss the face, or place points badly, because they were trained on faces
+with surroundings. Only then a border is added and the search repeated: of 924 masked heads cut to the face, 4 cuts
+each, it finds 5 of the 10 missed ones and mends 10 of the 19 whose landmarks were off the face.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from data_manifests.errors import StageError
@@ -17,6 +22,10 @@ from pipeline.backends import load_backend
 from pipeline.faces.detections import Detector, Landmarker
 from pipeline.faces.landmarks import MAX_LANDMARK_DISAGREEMENT, landmark_disagreement
 from pipeline.faces.selection import count_large_faces, select_face
+
+ADDED_BORDERS = ((0.15, cv2.BORDER_REPLICATE), (0.5, cv2.BORDER_CONSTANT))  # share of the shorter side, and its filling
+GREY = (127, 127, 127)
+BORDER_REMARK = "found with a border added to the picture"
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,12 @@ class LocatorSettings:
 
 
 def detect_face(detector: Detector, image: np.ndarray) -> DetectedFace | None:
-    """Return the person's face in an RGB image (H, W, 3), or None if there is none."""
+    """Return the person's face in an RGB image (H, W, 3), or None if there is none, even with a border added."""
+    face = _choose_face(detector, image)
+    return face if face is not None else next(_faces_with_border(detector, image), None)
+
+
+def _choose_face(detector: Detector, image: np.ndarray) -> DetectedFace | None:
     detections = detector(image)
     if len(detections) == 0:
         return None
@@ -77,6 +91,22 @@ def detect_face(detector: Detector, image: np.ndarray) -> DetectedFace | None:
     )
 
 
+def _faces_with_border(detector: Detector, image: np.ndarray) -> Iterator[DetectedFace]:
+    """Yield the faces found in copies with a border, in the pixels of the image; each lies inside the image."""
+    for share, filling in ADDED_BORDERS:
+        width = round(share * min(image.shape[:2]))
+        wider = cv2.copyMakeBorder(image, width, width, width, width, filling, value=GREY)
+        face = _choose_face(detector, wider)
+        if face is None:
+            continue
+        box, points = face.box_xyxy - np.float32(width), face.points_xy
+        centre = (box[:2] + box[2:]) / 2
+        if (centre > 0).all() and (centre < image.shape[1::-1]).all():
+            remark = "; ".join(part for part in (face.remark, BORDER_REMARK) if part)
+            moved = None if points is None else points - np.float32(width)
+            yield replace(face, box_xyxy=box, points_xy=moved, remark=remark)
+
+
 def place_landmarks(
     landmarker: Landmarker,
     image: np.ndarray,
@@ -87,6 +117,23 @@ def place_landmarks(
     """Return the landmarks (68, 2) of a face and whether they agree with the five points (True without points)."""
     landmarks = landmarker(image, box_xyxy, points_xy)
     return landmarks, points_xy is None or landmark_disagreement(landmarks, points_xy) <= max_disagreement
+
+
+def locate_with_border(
+    detector: Detector,
+    landmarker: Landmarker,
+    image: np.ndarray,
+    max_disagreement: float = MAX_LANDMARK_DISAGREEMENT,
+) -> LocatedFace | None:
+    """Return the first face, found with a border added, whose landmarks agree with its five points, or None.
+
+    For a face whose landmarks disagree with the points that were found without a border.
+    """
+    for face in _faces_with_border(detector, image):
+        landmarks, is_consistent = place_landmarks(landmarker, image, face.box_xyxy, face.points_xy, max_disagreement)
+        if is_consistent:
+            return LocatedFace(face, landmarks, is_consistent)
+    return None
 
 
 def make_locator(settings: LocatorSettings | None = None) -> Locator:
@@ -103,7 +150,8 @@ def make_locator(settings: LocatorSettings | None = None) -> Locator:
         if face is None:
             return None
         landmarks, is_consistent = place_landmarks(landmarker, image, face.box_xyxy, face.points_xy)
-        return LocatedFace(face, landmarks, is_consistent)
+        again = None if is_consistent else locate_with_border(detector, landmarker, image)
+        return again or LocatedFace(face, landmarks, is_consistent)
 
     return locate
 

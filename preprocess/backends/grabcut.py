@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.faces import centre_box
 from preprocess.backends.guided_filter import guided_alpha
 
-VERSION = f"{version('opencv-python-headless')}.2"  # the last digit counts changes of this module
+VERSION = f"{version('opencv-python-headless')}.3"  # the last digit counts changes of this module
 
 
 def make(side_px: int = 128, iterations: int = 3) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
@@ -68,7 +68,7 @@ def _cut(small: np.ndarray, seeds: np.ndarray, iterations: int) -> np.ndarray:
     """Return alpha (h, w) float32 of 0 and 1: the part of the cut that is connected to the face, without holes."""
     mask = seeds.copy()
     models = np.zeros((2, 1, 65))
-    if np.all(mask != cv2.GC_BGD):  # the face fills the picture
+    if np.all((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)):  # the face fills the picture
         return np.ones(mask.shape, np.float32)
     cv2.setRNGSeed(0)  # GrabCut initialises its colour clusters at random
     whole = (0, 0, *reversed(mask.shape))  # ignored: the labels initialise the cut

@@ -41,16 +41,9 @@ def drop_ages(table: pa.Table, ages: Sequence[int], splits: Sequence[str] = ("tr
 
     Raises ConfigError for an unknown split and ManifestError if the manifest has not been split.
     """
-    for split in splits:
-        if split not in SPLITS:
-            raise ConfigError(must_be_one_of("split", SPLITS, split))
+    check_splits(table, splits)
     chosen = pc.is_in(table.column("age"), pa.array(ages, table.schema.field("age").type))
     if set(splits) != set(SPLITS):
-        if table.num_rows and table.column("split").null_count == table.num_rows:
-            raise ManifestError(
-                f"no row has a split, so none is in {{{', '.join(splits)}}}. "
-                "Run first: facecurate split REF, or choose all splits."
-            )
         chosen = pc.and_(chosen, pc.is_in(table.column("split"), pa.array(splits)))
     chosen = pc.fill_null(pc.and_(chosen, pc.is_in(table.column("status"), pa.array(USABLE))), False)
     before = table.column("reason")
@@ -62,6 +55,18 @@ def drop_ages(table: pa.Table, ages: Sequence[int], splits: Sequence[str] = ("tr
         status=pc.if_else(chosen, "excluded", table.column("status")),
         reason=pc.if_else(chosen, reason, table.column("reason")),
     )
+
+
+def check_splits(table: pa.Table, splits: Sequence[str]) -> None:
+    """Raise ConfigError for an unknown split, and ManifestError if some splits are asked for and no row has one."""
+    for split in splits:
+        if split not in SPLITS:
+            raise ConfigError(must_be_one_of("split", SPLITS, split))
+    if set(splits) != set(SPLITS) and table.num_rows and table.column("split").null_count == table.num_rows:
+        raise ManifestError(
+            f"no row has a split, so no age can be left out of {{{', '.join(splits)}}}. "
+            "Run first: facecurate split REF, or keep the ages: drop_ages.ages="
+        )
 
 
 def relabel_ages(table: pa.Table, ages: Sequence[int], cuts: AgeCuts) -> tuple[pa.Table, AgeCuts]:

@@ -12,7 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-BORDERS = {"replicate": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT_101, "black": cv2.BORDER_CONSTANT}
+BORDERS = {
+    "replicate": cv2.BORDER_REPLICATE,
+    "reflect": cv2.BORDER_REFLECT_101,
+    "grey": cv2.BORDER_CONSTANT,
+    "black": cv2.BORDER_CONSTANT,
+}
+_COLOURS = {"grey": (127, 127, 127)}  # of a constant border; black for the others
 
 
 def roll_of(points_xy: np.ndarray) -> float:
@@ -55,7 +61,27 @@ def warp(image: np.ndarray, transform: np.ndarray, size_wh: tuple[int, int], bor
         half_wh = image.shape[1] // 2, image.shape[0] // 2
         image = cv2.resize(image[: half_wh[1] * 2, : half_wh[0] * 2], half_wh, interpolation=cv2.INTER_AREA)
         transform = compose(transform, np.array([[2, 0, 0.5], [0, 2, 0.5]]))
-    return cv2.warpAffine(image, transform, size_wh, flags=cv2.INTER_LINEAR, borderMode=BORDERS[border])
+    return cv2.warpAffine(
+        image,
+        transform,
+        size_wh,
+        flags=cv2.INTER_LINEAR,
+        borderMode=BORDERS[border],
+        borderValue=_COLOURS.get(border, 0),
+    )
+
+
+def photo_corners(image_wh: tuple[int, int], transform: np.ndarray) -> np.ndarray:
+    """Return the corners of an image (4, 2) in the crop's pixels, clockwise from the upper left one."""
+    right, bottom = image_wh[0] - 0.5, image_wh[1] - 0.5
+    return move_points(np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]]), transform)
+
+
+def outside_share(corners_xy: np.ndarray, size_wh: tuple[int, int]) -> float:
+    """Return the share of a crop's area beyond its photo, whose corners (4, 2) are given in the crop's pixels."""
+    frame = photo_corners(size_wh, np.eye(2, 3))
+    common, _ = cv2.intersectConvexConvex(frame, corners_xy.astype(np.float32))
+    return float(np.clip(1 - common / (size_wh[0] * size_wh[1]), 0, 1))
 
 
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:

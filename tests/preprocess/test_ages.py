@@ -55,7 +55,7 @@ def test_train_rows_of_the_ages_are_excluded_and_keep_their_reason() -> None:
 def test_every_split_on_request_even_before_splitting() -> None:
     unsplit = table([58, 20], [None, None])
     assert drop_ages(unsplit, [58], ("train", "val", "test")).column("status").to_pylist() == ["excluded", "ok"]
-    with pytest.raises(ManifestError, match="data_manifests split REF"):
+    with pytest.raises(ManifestError, match="facecurate split REF"):
         drop_ages(unsplit, [58])
 
 

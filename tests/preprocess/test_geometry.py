@@ -89,7 +89,7 @@ def test_borders_differ() -> None:
     first = {
         border: geometry.warp(picture, transform, (5, 3), border)[0, :3, 0].tolist() for border in geometry.BORDERS
     }
-    assert first == {"replicate": [0, 0, 0], "reflect": [6, 3, 0], "black": [0, 0, 0]}
+    assert first == {"replicate": [0, 0, 0], "reflect": [6, 3, 0], "grey": [127, 127, 0], "black": [0, 0, 0]}
 
 
 def test_arrays_of_the_wrong_shape_are_refused() -> None:

@@ -16,11 +16,10 @@ from data_manifests.versions.store import Store
 from pipeline.photos.folders import find_pictures, output_names
 from pipeline.photos.images import load_rgb, save_rgb
 from pipeline.settings import load_settings
-from pipeline.stage import StageRun
 from preprocess.cli import cli
 from preprocess.folder import run_folder
-from preprocess.run import folder_steps, run_all, run_drop_ages, run_one
-from preprocess.settings import LandmarkSettings, PreprocessSettings
+from preprocess.run import run_all, run_drop_ages, run_one
+from preprocess.settings import BackgroundSettings, DetectSettings, LandmarkSettings, PreprocessSettings
 from preprocess.stages.face import landmarks_step
 from synth.demo_faces.parameters.sampling import make_people, sample_snapshot
 from synth.demo_faces.rendering.portrait import build_model, render_snapshot
@@ -64,9 +63,8 @@ def settings(**more: object) -> PreprocessSettings:
 
 def test_run_goes_from_photos_to_faces_before_grey(store: Store, faces: str) -> None:
     prepared, removed, dropped = run_all(faces, store, settings(drop_ages={"ages": "58"}))
-    assert isinstance(prepared, StageRun)
-    assert prepared.version.ledger == {"failed": 1, "fallback": 1, "ok": 3}
-    rows = store.read(prepared.version.ref).table.to_pylist()
+    assert prepared.ledger == {"failed": 1, "fallback": 1, "ok": 3}
+    rows = store.read(prepared.ref).table.to_pylist()
 
     for row in rows[:3]:
         assert row["parent_id"] != row["sample_id"]
@@ -84,15 +82,13 @@ def test_run_goes_from_photos_to_faces_before_grey(store: Store, faces: str) -> 
     assert (rows[4]["status"], rows[4]["box_xyxy"]) == ("failed", None)
     assert "p004.png cannot be read" in rows[4]["reason"]
 
-    assert isinstance(removed, StageRun)
-    before, after = rows[0], store.read(removed.version.ref).table.to_pylist()[0]
+    before, after = rows[0], store.read(removed.ref).table.to_pylist()[0]
     assert after["parent_id"] == before["sample_id"]
     assert after["landmarks_xy"] == before["landmarks_xy"]
     assert "background:grabcut@" in after["made_by"]
     picture = load_rgb(store.file_of(after["root"], after["path"]))
     assert np.abs(picture[:20, :20].astype(int) - 127).mean() < 10
 
-    assert not isinstance(dropped, StageRun)
     assert store.read(dropped.ref).table.column("status").to_pylist() == ["excluded", "ok", "ok", "fallback", "failed"]
 
     with pytest.raises(StageError, match=r"the step 'crop' has already run on faces@\d+"):
@@ -104,9 +100,8 @@ def test_steps_one_by_one_give_the_crop_of_the_fused_pass(store: Store, faces: s
     ref = "faces@2"
     for name in ("detect", "landmarks", "crop"):
         ref = run_one(name, ref, store, settings()).version.ref
-    assert isinstance(fused, StageRun)
     columns = ["sha256", "box_xyxy", "landmarks_xy", "status", "reason"]
-    one_pass, in_steps = (store.read(each, columns).table.to_pylist() for each in (fused.version.ref, ref))
+    one_pass, in_steps = (store.read(each, columns).table.to_pylist() for each in (fused.ref, ref))
     assert one_pass[:4] == in_steps[:4]
 
 
@@ -120,14 +115,15 @@ def test_absent_weights_stop_a_run_before_its_first_picture(
 ) -> None:
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
     with pytest.raises(BackendError, match=r"u2net.onnx .* background.backend=grabcut"):
-        run_all(faces, store, PreprocessSettings())
+        run_all(faces, store, PreprocessSettings(background=BackgroundSettings(backend="rembg")))
     assert store.version(faces).number == 2
 
 
 def test_landmarks_off_the_face_give_way_to_the_mean_shape() -> None:
     points = np.array([[60, 60], [100, 60], [80, 85], [65, 105], [95, 105]], np.float32)
     record = {"faces": 1, "box_xyxy": [40, 30, 120, 130], "points_xy": points.ravel().tolist()}
-    strict = landmarks_step(LandmarkSettings()).make("dlib68", {}, max_disagreement=1e-6)
+    step = landmarks_step(LandmarkSettings(max_disagreement=1e-6), DetectSettings())
+    strict = step.make(**step.params)
     outcome = strict(record, np.full((200, 160, 3), 90, np.uint8))
     assert outcome.status == "fallback"
     assert "took the mean shape" in outcome.reason
@@ -147,14 +143,20 @@ def test_relabel_writes_a_version_with_its_own_cuts(store: Store, faces: str) ->
         ({"detect.backend": "retina"}, r"detector must be one of \{mtcnn\}. Got 'retina' instead"),
         ({"detect.params": "{min_face: 3}"}, r"parameter of mtcnn must be one of \{min_face_px, .*Got 'min_face'"),
         ({"crop.border": "wrap"}, "crop.border"),
-        ({"crop.margins": "1"}, r"setting must be one of \{margin, size_wh"),
+        ({"crop.margins": "1"}, r"setting must be one of \{when, margin_share, size_wh"),
+        ({"crop.margin": "0.3"}, r"setting 'crop.margin' is now named 'crop.margin_share'"),
+        ({"background.backend": "photoshop"}, r"background.backend must be one of \{auto, none, rembg, grabcut\}"),
     ],
 )
 def test_a_wrong_setting_is_told_with_the_choices(
     store: Store, faces: str, words: dict[str, str], message: str
 ) -> None:
+    def run_with_setting() -> None:
+        step = "background" if "background.backend" in words else "detect"
+        run_one(step, faces, store, load_settings(PreprocessSettings, None, words))
+
     with pytest.raises((BackendError, ConfigError), match=message):
-        run_one("detect", faces, store, load_settings(PreprocessSettings, None, words))
+        run_with_setting()
 
 
 # a plain folder ----------------------------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ def test_a_folder_keeps_its_tree_and_tells_of_every_file(store: Store, tmp_path:
     (src / "notes.txt").write_text("hello")
     assert find_pictures(src) == ["wall.png", "x/face.png", "y/deep/face.jpg", "y/torn.jpg"]
 
-    first = run_folder(folder_steps(settings()), src, out, store, executor="serial")
+    first = run_folder(settings(), src, out, store)
     assert first.ledger == {"ok": 2, "fallback": 1, "failed": 1}
     with (out / "preprocess.csv").open(encoding="utf-8-sig") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
@@ -190,10 +192,10 @@ def test_a_folder_keeps_its_tree_and_tells_of_every_file(store: Store, tmp_path:
         "face.jpg", "face.jpg", "preprocess.csv", "wall.jpg",
     ]  # fmt: skip
 
-    again = run_folder(folder_steps(settings()), src, out, store, executor="serial")
+    again = run_folder(settings(), src, out, store)
     assert (again.reused, again.ledger) == (3, first.ledger)  # what could not be read is tried again
     with pytest.raises(StageError, match="OUT must be outside SRC"):
-        run_folder(folder_steps(settings()), src, src / "out", store)
+        run_folder(settings(), src, src / "out", store)
 
 
 # commands ----------------------------------------------------------------------------------------------------------
@@ -203,9 +205,11 @@ def test_the_command_line_runs_and_ends_with_the_ledger(
     monkeypatch.setenv("WORKSPACE", str(store.workspace))
     done = CliRunner().invoke(cli, ["detect", faces, "executor=serial"], catch_exceptions=False)
     assert done.exit_code == 0
-    last = done.output.strip().splitlines()[-1]
+    last, following = done.output.strip().splitlines()[-2:]
+    assert following == "next: facecurate preprocess landmarks faces@3"
     assert "ok 3 + fallback 1 + excluded 0 + failed 1 = 5 rows in" in last
     assert last.endswith("wrote faces@3")
     done = CliRunner().invoke(cli, ["drop-ages", "faces@2", "--ages", "58,59", "--splits", "train,val"])
-    assert done.output.strip().endswith("5 rows (ok 2, fallback 0, failed 0, excluded 3)")
+    assert "5 rows (ok 2, fallback 0, failed 0, excluded 3)\nnext: facecurate synth run faces@4" in done.output
+    assert "drop-ages: excluded 3 of 5 rows, ages 58,59 in train, val (drop_ages.ages=58,59;" in done.output
     assert isinstance(CliRunner().invoke(cli, ["drop-ages", "faces@2"]).exception, ConfigError)

@@ -28,7 +28,7 @@ from pipeline.faces.detections import Detections
 if TYPE_CHECKING:
     from pipeline.faces.backends.mtcnn_nets import Net
 
-VERSION = f"{version('facenet-pytorch')}.2"  # the last digit counts changes of this module
+VERSION = f"{version('facenet-pytorch')}.3"  # the last digit counts changes here and in `pipeline.faces.locate`
 
 CELL_PX = 12  # P-Net's receptive field: a face of 12 px at stride 2
 STRIDE_PX = 2
