@@ -77,4 +77,8 @@ def draw() -> None:
     chosen = st.navigation(menu(), position="top")
     shell.draw_sidebar()
     with shell.show_errors():
-        chosen.run()
+        store = shell.current_store()
+        if store.names():
+            chosen.run()
+        else:
+            shell.draw_welcome(store.workspace)

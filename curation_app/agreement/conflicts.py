@@ -13,7 +13,7 @@ import streamlit as st
 
 from curation_app import shell
 from curation_app.annotations import AnnotationSet, correction, log_path, value_of
-from curation_app.images import ManifestRows
+from curation_app.images import ManifestRows, photo_title
 from data_manifests.agreement import ADJUDICATION, AnnotatedLabel, conflicts
 from data_manifests.corrections import CHOICES, FIELDS, Correction, LogReader, append_correction
 from data_manifests.errors import ToolkitError
@@ -104,12 +104,12 @@ def _clicked(annotations: AnnotationSet) -> dict[str, str]:
 def _owner(label: AnnotatedLabel, rows: Sequence[Mapping[str, Any]]) -> str:
     if label.scope == "person" or not rows:
         return label.person_id if label.scope == "person" else label.sample_id
-    return f"{rows[0]['shot'] or 'photo'} of {rows[0]['person_id']}"
+    return photo_title(rows[0])
 
 
 def _values(label: AnnotatedLabel, given: str) -> str:
     """Return the value in this version and each annotator's as HTML."""
-    values = [("in this version", given or "–"), *((name, one.value) for name, one in label.annotations.items())]
+    values = [("in this version", given or "unknown"), *((name, one.value) for name, one in label.annotations.items())]
     values += [(f"adjudicated by {name}", one.value) for name, one in label.adjudications.items()]
     lines = (f"<span>{escape(name)}</span><b>{escape(value)}</b>" for name, value in values)
     return f"{_STYLE}<div class='values'>{''.join(lines)}</div>"

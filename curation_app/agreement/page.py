@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import streamlit as st
@@ -68,7 +67,7 @@ def _figures(annotations: AnnotationSet) -> None:
     metrics = (
         ("Annotators", f"{len(annotations.annotators)}", names),
         ("Annotated labels", f"{sum(one.labels for one in found):,}", f"in {annotations.records:,} records"),
-        ("By two or more", f"{shared:,}", f"{shared - same:,} conflicts"),
+        ("By two or more", f"{shared:,}", f"{shared - same:,} conflict{'s' * (shared - same != 1)}"),
         ("Agreement", _share(same, shared), f"{same:,} labels"),
     )
     for column, (name, value, detail) in zip(st.columns(len(metrics)), metrics, strict=True):
@@ -79,7 +78,7 @@ def _figures(annotations: AnnotationSet) -> None:
          "agreement": _percent(one.same, one.shared), "Fleiss’ κ": one.fleiss}
         for one in found
     ]  # fmt: skip
-    left.dataframe(rows, hide_index=True, width="stretch", column_config=_FORMATS)
+    left.dataframe(rows, hide_index=True, width="stretch", column_config=_FORMATS, placeholder="–")
     pairs = [
         {"field": one.field, "annotator": pair.a, "and": pair.b, "labels of both": pair.shared,
          "agreement": _percent(pair.same, pair.shared), "Cohen’s κ": pair.kappa}
@@ -88,9 +87,9 @@ def _figures(annotations: AnnotationSet) -> None:
         if pair.shared
     ]  # fmt: skip
     if pairs:
-        right.dataframe(pairs, hide_index=True, width="stretch", column_config=_FORMATS)
+        right.dataframe(pairs, hide_index=True, width="stretch", column_config=_FORMATS, placeholder="–")
     st.caption(
-        "κ is 1 for complete agreement and 0 for agreement as by chance; it is not defined (None) if all annotations "
+        "κ is 1 for complete agreement and 0 for agreement as by chance; it is not defined (–) if all annotations "
         "have the same value. Ages are compared by class. Adjudications are not independent annotations and do not "
         "count."
     )
@@ -100,8 +99,8 @@ def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
-def _percent(part: int, whole: int) -> float:
-    return 100 * part / whole if whole else math.nan
+def _percent(part: int, whole: int) -> float | None:
+    return 100 * part / whole if whole else None
 
 
 # -- consensus --------------------------------------------------------------------------------------------------

@@ -156,7 +156,8 @@ def _draw_measure_button(census: Census) -> bool:
     count = int(census.classes.sum(1).clip(max=PER_CLASS).sum())
     with st.container(border=True):
         st.markdown("**Mean images and colours**")
-        st.caption(f"Measured on at most {PER_CLASS} images of each class, once per version.")
+        group = "class" if census.classes.any() else "label" if census.tasks else "split"
+        st.caption(f"Measured on at most {PER_CLASS} images of each {group}, once per version.")
         text = f"{count:,} image{'s' if count != 1 else ''}" if count else "the images"
         return st.button(f"Measure {text}", icon=":material/blur_on:")
 

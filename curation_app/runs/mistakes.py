@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from curation_app import shell, tiles
 from curation_app.images import load_thumbnails
 from curation_app.runs.run_predictions import mistakes_of
 from curation_app.shell import AppContext
-from curation_app.tiles import text_of
+from curation_app.tiles import display_label
 from data_manifests.errors import ManifestError
-from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts, split_class_id
+from data_manifests.labels import TASKS, UNKNOWN
+from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store
 from pipeline.runs import Run
-from reporting.tables import class_label, task_labels
 
 N_MISTAKES = 48
 _KEY = "runs mistakes"
@@ -56,23 +55,23 @@ def _tiles(context: AppContext, worst: Sequence[Mapping[str, Any]], cuts: AgeCut
     rows = tiles.rows_named(context.manifest, [mistake["sample_id"] for mistake in worst])
     thumbnails = load_thumbnails(context.store, rows, tiles.THUMBNAIL_PX)
     own = tiles.annotator_log(context)
-    names = task_labels("class", cuts)
     return [
         tiles.tile_of(row, thumbnail, own, context)
         | {
-            "label": names[mistake["target"]],
-            "hint": f"{_difference(mistake, cuts)} {mistake['confidence']:.0%}",
+            "label": _label_text(mistake["labels"], cuts),
+            "hint": f"{_label_text(_differing(mistake), cuts)} {mistake['confidence']:.0%}",
         }
         for row, thumbnail, mistake in zip(rows, thumbnails, worst, strict=True)
     ]
 
 
-def _difference(mistake: Mapping[str, Any], cuts: AgeCuts) -> str:
-    """Return the predicted labels where they differ from the given ones, such as "female ≥60"."""
-    labelled, predicted = (split_class_id(np.asarray(mistake[key])) for key in ("target", "predicted"))
-    values = {"mask": MASKS, "gender": GENDERS, "age": cuts.names}
-    return " ".join(
-        class_label(text_of(field, names[new], cuts))
-        for (field, names), old, new in zip(values.items(), labelled, predicted, strict=True)
-        if old != new
-    )
+def _label_text(codes: Sequence[int], cuts: AgeCuts) -> str:
+    """Return the known labels of mask, gender and age as text, such as "female ≥60"."""
+    known = [(task, code) for task, code in zip(TASKS, codes, strict=True) if code != UNKNOWN]
+    return " ".join(display_label(task, code, cuts) for task, code in known)
+
+
+def _differing(mistake: Mapping[str, Any]) -> list[int]:
+    """Return the predicted labels where they differ from the known ones, UNKNOWN elsewhere."""
+    pairs = zip(mistake["labels"], mistake["predicted"], strict=True)
+    return [new if UNKNOWN not in (old, new) and old != new else UNKNOWN for old, new in pairs]

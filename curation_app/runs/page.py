@@ -10,11 +10,13 @@ import streamlit as st
 
 from curation_app import shell
 from curation_app.runs.mistakes import draw_mistakes
-from curation_app.runs.run_table import draw_run_table, number
+from curation_app.runs.run_scores import RunScores, read_scores
+from curation_app.runs.run_table import draw_run_table
 from data_manifests.errors import ManifestError
+from data_manifests.labels import TASKS
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store
-from pipeline.runs import METRICS, PREDICTIONS, REPORT, Run, list_runs, runs_folder, section
+from pipeline.runs import METRICS, PREDICTIONS, REPORT, Run, list_runs, runs_folder
 from reporting.charts import LEARNING_CURVES, learning_curve
 from reporting.confusion import confusion_chart
 from reporting.tables import TASK_TITLES, score_text, task_labels
@@ -36,7 +38,9 @@ def page() -> None:
     draw_run_table(runs)
     names = [run.name for run in runs]
     requested = st.query_params.get("run", "")
-    at = names.index(requested) if requested in names else 0
+    manifest = str(st.session_state.get("ref", "")).partition("@")[0]
+    of_manifest = (at for at, run in enumerate(runs) if run.manifest.partition("@")[0] == manifest)
+    at = names.index(requested) if requested in names else next(of_manifest, 0)
     name = st.selectbox("Run", names, index=at, key="runs run", width=320)
     st.query_params["run"] = name
     run = runs[names.index(name)]
@@ -60,14 +64,14 @@ def _draw_run(store: Store, path: Path) -> None:
         with shell.show_errors():
             _draw_curves(run, about, palette)
         return
-    scores: dict[str, Any] = {}
+    scores: RunScores | None = None
     with shell.show_errors():
-        scores = run.scores()
+        scores = read_scores(run)
         _draw_scores(scores)
     with shell.show_errors():
         _draw_curves(run, about, palette)
     cuts = _age_cuts(about)
-    if scores:
+    if scores and scores.confusion:
         _draw_confusion(scores, cuts, palette)
     with shell.show_errors():
         draw_mistakes(store, run, cuts)
@@ -95,50 +99,50 @@ def _draw_facts(run: Run, about: Mapping[str, Any]) -> None:
         st.warning(f"It has written nothing for a while. Resume it: `facecurate train resume {run.name}`")
 
 
-def _draw_scores(scores: Mapping[str, Any]) -> None:
-    """Draw macro F1 of each task with its interval, on validation."""
-    found, intervals = section(scores, "scores"), section(scores, "intervals")
-    columns = st.columns(len(TASK_TITLES) + 1)
-    for column, (task, title) in zip(columns, TASK_TITLES.items(), strict=False):
-        name = "f1" if task == "class" else f"{task}_f1"
-        low, high = _interval(intervals.get(name))
-        between = None if low is None or high is None else f"95 %: {low:.2f} to {high:.2f}"
-        _draw_metric(column, f"Macro F1, {title.lower()}", number(found.get(name)), between)
-    rows, people = number(scores.get("rows")), number(scores.get("people"))
-    below = f"{rows:,.0f} images, {people:,.0f} people" if rows and people else None
-    _draw_metric(columns[-1], "Accuracy, 18 classes", number(found.get("accuracy")), below)
-
-
-def _interval(values: object) -> tuple[float | None, float | None]:
-    found = [number(value) for value in values] if isinstance(values, list) else []
-    return (found[0], found[1]) if len(found) == 2 else (None, None)
-
-
-def _draw_metric(column: Any, title: str, value: float | None, below: str | None) -> None:
-    column.metric(title, score_text(value), below, delta_color="off", delta_arrow="off", border=True)
+def _draw_scores(scores: RunScores) -> None:
+    """Draw macro F1 of each trained task with its interval, on validation, or why it cannot be measured."""
+    names = {
+        "f1" if task == "class" else f"{task}_f1": f"Macro F1, {TASK_TITLES[task].lower()}" for task in scores.tasks
+    }
+    names |= {"tasks_f1": "Macro F1, mean of tasks", "accuracy": "Accuracy, 18 classes"}
+    tiles = []
+    for name, title in names.items():
+        low, high = scores.intervals.get(name, (None, None))
+        below = None if low is None else f"95 %: {low:.2f} to {high:.2f}"
+        reason = scores.reasons.get(name.removesuffix("_f1"))
+        if name == "accuracy":
+            below = f"{scores.rows:,} images, {scores.people:,} people" if scores.rows else None
+        if reason or name in scores.values:
+            tiles.append((title, scores.values.get(name), f"not measurable: {reason}" if reason else below))
+    for column, (title, value, below) in zip(st.columns(len(tiles) or 1), tiles, strict=False):
+        column.metric(title, score_text(value), below, delta_color="off", delta_arrow="off", border=True)
 
 
 def _draw_curves(run: Run, about: Mapping[str, Any], palette: Palette) -> None:
     history = run.history()
     best = about.get("best_epoch")
-    for column, (title, lines) in zip(st.columns(len(LEARNING_CURVES)), LEARNING_CURVES.items(), strict=True):
-        chart = learning_curve(history, lines, palette, best if isinstance(best, int) else None)
-        if chart is not None:
-            with column, st.container(border=True):
-                st.markdown(f"**{title}**")
-                _draw_chart(chart, _CURVE_AXES_PX)
+    best = best if isinstance(best, int) else None
+    charts = {title: learning_curve(history, lines, palette, best) for title, lines in LEARNING_CURVES.items()}
+    drawn = [(title, chart) for title, chart in charts.items() if chart is not None]
+    for column, (title, chart) in zip(st.columns(len(drawn) or 1), drawn, strict=False):
+        with column, st.container(border=True):
+            st.markdown(f"**{title}**")
+            _draw_chart(chart, _CURVE_AXES_PX)
 
 
-def _draw_confusion(scores: Mapping[str, Any], cuts: AgeCuts, palette: Palette) -> None:
-    tables = section(scores, "confusion")
+def _draw_confusion(scores: RunScores, cuts: AgeCuts, palette: Palette) -> None:
     with st.container(border=True):
         st.markdown("**Confusion on validation: labels by row, predictions by column**")
-        whole, parts = st.columns([3, 2])
-        for task, title in TASK_TITLES.items():
-            names, counts = task_labels(task, cuts), tables.get(task)
-            if isinstance(counts, list) and len(counts) == len(names):
-                with whole if task == "class" else parts:
-                    st.caption(title)
+        if "class" in scores.confusion:
+            whole, parts = st.columns([3, 2])
+            places = {"class": whole} | dict.fromkeys(TASKS, parts)
+        else:
+            places = dict(zip(scores.confusion, st.columns(len(TASKS)), strict=False))
+        for task, counts in scores.confusion.items():
+            names = task_labels(task, cuts)
+            if len(counts) == len(names):
+                with places[task]:
+                    st.caption(TASK_TITLES[task])
                     _draw_chart(confusion_chart(counts, names, palette), _CONFUSION_AXES_PX[task])
 
 

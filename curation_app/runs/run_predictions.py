@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation_app.runs.run_scores import tasks_of
 from curation_app.tiles import Predictions
-from data_manifests.errors import ManifestError
-from data_manifests.labels import TASKS, UNKNOWN
+from data_manifests.errors import ManifestError, StageError
+from data_manifests.labels import TASKS, UNKNOWN, labels_of_class
 from data_manifests.taxonomy import split_class_id
-from pipeline.runs import Run, section
-from reporting.mistakes import MISTAKE_COLUMNS, worst_mistakes
+from pipeline.runs import TARGETS, Run
+from reporting.mistakes import MISTAKE_COLUMNS, known_labels, labels_in, worst_mistakes
 
 
-def mistakes_of(run: Run, limit: int) -> list[Mapping[str, Any]]:
+def mistakes_of(run: Run, limit: int) -> list[dict[str, Any]]:
     """Return the worst mistakes of a run on validation, the most confident first.
 
-    Each has `sample_id`, `target`, `predicted` (classes 0 to 17), `confidence`, and `p_label`, the probability of the
-    label. Raises StageError if the run has no predictions.
+    Each has `sample_id`, `labels` and `predicted` (codes of mask, gender and age; UNKNOWN for a label that is not known
+    and for a task that the run does not predict), `confidence`, and `p_label`, the probability of the labels. Raises
+    StageError if the run has no predictions.
     """
-    table = run.predictions(MISTAKE_COLUMNS)
-    wrong = pc.and_(pc.equal(table["split"], "val"), pc.not_equal(table["target"], table["predicted"]))
-    found = worst_mistakes(table.filter(wrong).to_pandas(), limit)
-    columns = ["sample_id", "target", "predicted", "confidence", "p_label"]
-    return [{str(name): value for name, value in row.items()} for row in found[columns].to_dict("records")]
+    tasks = tasks_of(run)
+    table = _with_targets(run)
+    found = worst_mistakes(table.filter(pc.equal(table["split"], "val")).to_pandas(), limit, tasks)
+    labels = known_labels(labels_in(found), tasks).tolist()
+    predicted = known_labels(labels_of_class(found["predicted"].to_numpy(np.int64)), tasks).tolist()
+    columns = found[["sample_id", "confidence", "p_label"]].to_dict("records")
+    return [
+        {str(name): value for name, value in row.items()} | {"labels": given, "predicted": new}
+        for row, given, new in zip(columns, labels, predicted, strict=True)
+    ]
+
+
+def _with_targets(run: Run) -> pa.Table:
+    """Return the predictions with the columns of `worst_mistakes`; a run of an older version has no TARGETS."""
+    try:
+        return run.predictions([*MISTAKE_COLUMNS, *TARGETS.values()])
+    except StageError:
+        return run.predictions(MISTAKE_COLUMNS)
 
 
 def predictions_for(run: Run, sample_ids: pa.ChunkedArray) -> Predictions:
@@ -48,9 +62,3 @@ def predictions_for(run: Run, sample_ids: pa.ChunkedArray) -> Predictions:
     by_task = dict(zip(TASKS, split_class_id(classes), strict=True))
     labels = {task: np.where(classes == UNKNOWN, UNKNOWN, by_task[task]) for task in tasks_of(run)}
     return Predictions(labels, confidence)
-
-
-def tasks_of(run: Run) -> tuple[str, ...]:
-    """Return the tasks that a run's head predicts: those that `model.head` names, else all three."""
-    names = str(section(run.settings(), "model").get("head", "")).split("+")
-    return tuple(task for task in TASKS if task in names) or TASKS

@@ -13,7 +13,7 @@ from curation_app.shell.context import (
     load_rows,
 )
 from curation_app.shell.keyboard import ACTION_KEYS, LABEL_KEYS, REVIEW, TILES, keyboard
-from curation_app.shell.messages import escape_markdown, show_errors
+from curation_app.shell.messages import draw_welcome, escape_markdown, show_errors
 from curation_app.shell.sidebar import draw_sidebar
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "current_annotator",
     "current_store",
     "draw_sidebar",
+    "draw_welcome",
     "escape_markdown",
     "has_annotator",
     "keyboard",

@@ -27,7 +27,7 @@ def run_command(store: Store, *arguments: str) -> str:
         errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         if not errors:  # a defect of the toolkit: the traceback goes to the server's log
             sys.stderr.write(done.stderr)
-            raise StageError(f"python -m {' '.join(arguments[:2])} failed; the server's output has the traceback.")
+            raise StageError(f"the command {' '.join(arguments[:2])} failed; the server's output has the traceback.")
         raise StageError(errors[-1].removeprefix("error: "))
     return done.stdout
 

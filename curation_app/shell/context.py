@@ -40,8 +40,7 @@ def chosen_ref() -> str:
     ref = str(st.session_state.get("ref", ""))
     if not ref:
         raise ManifestError(
-            f"there is no manifest in {current_store().workspace} yet. "
-            "Make one with: facecurate ingest SRC --layout profiles --name faces"
+            f"there is no manifest in {current_store().workspace} yet. Make one with: facecurate doctor PHOTOS"
         )
     return ref
 

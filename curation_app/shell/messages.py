@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import streamlit as st
 
@@ -24,3 +25,15 @@ def show_errors() -> Iterator[None]:
 def escape_markdown(text: str) -> str:
     """Return text from a manifest, a file or a note with Streamlit's Markdown characters escaped."""
     return "".join(f"\\{letter}" if letter in _MARKDOWN else letter for letter in text)
+
+
+def draw_welcome(workspace: Path) -> None:
+    """Draw what to do first in a workspace without a manifest."""
+    st.header("No photos yet")
+    st.markdown(
+        f"The workspace {escape_markdown(str(workspace))} has no manifest. Name a folder of photos, or a CSV that "
+        "lists them, in a terminal. The command finds out which labels they have, makes the first version and checks "
+        "it:"
+    )
+    st.code("facecurate doctor PHOTOS", language=None)
+    st.markdown("Then reload this page. Photos without any label are fine: label them on the Grid page.")

@@ -11,10 +11,13 @@ from typing import Any
 import streamlit as st
 
 from curation_app import shell
-from curation_app.images import load_thumbnails
+from curation_app.images import load_thumbnails, photo_title
+from data_manifests.schema import LABELS
+from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store, Version
 
 THUMBNAIL_PX = 150
+_TITLES = {"sha256": "file", "age_class": "age class", "class_id": "class"}
 _MAX_PICTURES = 600  # of one field
 _PICTURES_PER_PAGE = 24
 
@@ -80,12 +83,15 @@ def draw_comparison(store: Store, version: Version, versions: Sequence[Version])
         difference = "" if found.changes else ": **no row, label, split or picture differs**"
         st.markdown(f"{found.rows[0]:,} → {found.rows[1]:,} rows{difference}")
         if found.changes:
-            _draw_changes(store, found.changes)
+            _draw_changes(store, found.changes, AgeCuts(*by_ref[b].age_cuts))
 
 
-def _draw_changes(store: Store, changes: Mapping[str, Change]) -> None:
+def _draw_changes(store: Store, changes: Mapping[str, Change], cuts: AgeCuts) -> None:
     def title(name: str) -> str:
-        return f"{'file' if name == 'sha256' else name} · {changes[name].count:,}"
+        return f"{_TITLES.get(name, name)} · {changes[name].count:,}"
+
+    def change_text(old: str, new: str) -> str:
+        return " → ".join(_value_text(str(field), value, cuts) for value in (old, new))
 
     field = st.segmented_control(
         "Changed", list(changes), default=next(iter(changes)), required=True, format_func=title
@@ -94,7 +100,7 @@ def _draw_changes(store: Store, changes: Mapping[str, Change]) -> None:
     rows = change.rows
     if change.transitions:
         all_ = f"all {change.count:,}"
-        options = [all_, *(f"{old} → {new}  ({count:,})" for old, new, count in change.transitions)]
+        options = [all_, *(f"{change_text(old, new)}  ({count:,})" for old, new, count in change.transitions)]
         chosen = st.selectbox("Old → new", options, width=340)
         if chosen != all_:
             old, new, _ = change.transitions[options.index(chosen) - 1]
@@ -102,7 +108,8 @@ def _draw_changes(store: Store, changes: Mapping[str, Change]) -> None:
     pages = max(1, -(-len(rows) // _PICTURES_PER_PAGE))
     number = st.pagination(pages, key=f"{field} {len(rows)} pages") if pages > 1 else 1
     shown = rows[(number - 1) * _PICTURES_PER_PAGE : number * _PICTURES_PER_PAGE]
-    st.html(_pictures_html(store, shown, with_old=field == "sha256"))
+    texts = ["" if field == "sha256" or "old" not in row else change_text(row["old"], row["new"]) for row in shown]
+    st.html(_pictures_html(store, shown, texts, with_old=field == "sha256"))
     if change.count > _MAX_PICTURES:
         st.caption(
             f"Only the first {_MAX_PICTURES:,} of {change.count:,} rows are shown. "
@@ -110,21 +117,26 @@ def _draw_changes(store: Store, changes: Mapping[str, Change]) -> None:
         )
 
 
-def _pictures_html(store: Store, rows: Sequence[Mapping[str, Any]], *, with_old: bool) -> str:
-    """Return pictures with old → new below as HTML; `with_old` adds the old picture."""
+def _value_text(field: str, value: str, cuts: AgeCuts) -> str:
+    """Return a value of the comparison as the page shows it: a label that is not known, an age class by its name."""
+    if value == "empty" and field in (*LABELS, "age_class", "class_id"):
+        return "unknown"
+    return cuts.display_names[int(value)] if field == "age_class" else value
+
+
+def _pictures_html(store: Store, rows: Sequence[Mapping[str, Any]], texts: Sequence[str], *, with_old: bool) -> str:
+    """Return pictures as HTML, each with its text (old → new) below; `with_old` adds the old picture."""
     pictures = load_thumbnails(store, rows, THUMBNAIL_PX)
     olds = load_thumbnails(store, [row["before"] for row in rows], THUMBNAIL_PX) if with_old else [None] * len(rows)
     cells = []
-    for row, new, old in zip(rows, pictures, olds, strict=True):
+    for row, new, old, text in zip(rows, pictures, olds, texts, strict=True):
         images = "".join(
             f"<img src='{one.src}' alt=''>" if one.src else f"<span class='missing'>{escape(one.problem)}</span>"
             for one in (old, new)
             if one
         )
-        change = ""
-        if "old" in row and not with_old:
-            change = f"<b>{escape(row['old'])}</b> → <b>{escape(row['new'])}</b><br>"
-        name = escape(f"{row['shot'] or 'photo'} of {row['person_id']}")
+        change = f"<b>{escape(text)}</b><br>" if text else ""
+        name = escape(photo_title(row))
         cells.append(f"<figure><div>{images}</div><figcaption>{change}<span>{name}</span></figcaption></figure>")
     return f"{_STYLE}<div class='changed'>{''.join(cells)}</div>"
 

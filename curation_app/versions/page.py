@@ -122,4 +122,6 @@ def _draw_export(store: Store, version: Version) -> None:
             with st.spinner("Writing …"):
                 output = shell.run_command(store, *arguments, *(["--link"] if link else []))
             st.success(shell.escape_markdown(f"Written to {out}"), icon=":material/check:")
-            st.code(output, None)
+            st.code(
+                "\n".join(line for line in output.splitlines() if not line.startswith("next: ")), None, wrap_lines=True
+            )

@@ -73,7 +73,7 @@ def test_a_deleted_picture_is_told_and_the_rest_works(
 
 
 def test_no_manifest_and_a_broken_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "facecurate ingest" in texts(open_page("overview", store, "", monkeypatch))
+    assert "facecurate doctor PHOTOS" in texts(open_page("overview", store, "", monkeypatch))
     store.write("faces", manifest([photo("a")]), "test")
     file = store.resolve("faces@1")
     file.chmod(0o644)
