@@ -6,12 +6,13 @@ the key of every result; and, if it needs files that may be absent, `check(**par
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from data_manifests.errors import BackendError, must_be_one_of
+from pipeline.step import Step
 
 BACKENDS: dict[str, dict[str, str]] = {
     "detector": {"mtcnn": "pipeline.faces.backends.mtcnn"},
@@ -25,6 +26,9 @@ BACKENDS: dict[str, dict[str, str]] = {
     "ager": {"torchscript": "synth.ages.backends.torchscript_model", "onnx": "synth.ages.backends.onnx_model"},
     "remover": {"rembg": "preprocess.backends.rembg_remover", "grabcut": "preprocess.backends.grabcut"},
 }
+
+RECORDED_STEPS = ("detect", "landmarks", "crop", "background")  # that a version names, with their parameters
+_STEP_MAKER = "preprocess.recorded"  # the module whose `steps_of` makes them again
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ def load_backend(kind: str, name: str) -> Backend:
         raise BackendError(must_be_one_of(kind, BACKENDS[kind], name))
     module = import_module(BACKENDS[kind][name])
     return Backend(name, f"{name}@{module.VERSION}", module.make, getattr(module, "check", _nothing_to_check))
+
+
+def load_recorded_steps(recorded: Mapping[str, Mapping[str, Any]]) -> list[Step]:
+    """Return some of RECORDED_STEPS by name and recorded parameters. Raises StageError if they cannot be repeated."""
+    steps: list[Step] = import_module(_STEP_MAKER).steps_of(recorded)
+    return steps
 
 
 def _nothing_to_check(**params: Any) -> None:

@@ -71,7 +71,8 @@ def test_a_folder_needs_no_manifest_and_keeps_every_file(trained_store: Store, t
     assert result.exit_code == 0, result.output
     assert "no answer for broken.jpg: broken.jpg is not a picture" in result.output
     answers = pd.read_csv(out)
-    assert list(answers.columns) == ["ImageID", "ans"]
+    assert list(answers.columns) == ["ImageID", "ans", "reason"]  # the reason is there only if a picture has one
+    assert answers.iloc[-1].tolist()[::2] == ["broken.jpg", "broken.jpg is not a picture"]
     assert sorted(answers["ImageID"]) == sorted(path.name for path in photos.glob("*.[pj]*g"))
     assert answers.set_index("ImageID")["ans"].isna().sum() == 1
     run = pd.read_parquet(find_run(trained_store, "drawn-0001").path / "predictions.parquet")

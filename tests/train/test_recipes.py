@@ -18,7 +18,7 @@ from tests.support.train_drawn import rows_of, write_rows
 from train.data.feature_cache import uses_cached_features
 from train.engine.loop import fit
 from train.engine.new_run import new_run
-from train.models.network import freeze
+from train.models.backbones import freeze
 from train.settings import TrainSettings, load_train_settings
 
 FOLDER = Path(__file__).parents[2] / "configs" / "train" / "recipes"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
-from data_manifests.command_line import open_store
+from data_manifests.command_line import echo_next, open_store
 from data_manifests.errors import ManifestError
 from data_manifests.schema import SPLITS
+from data_manifests.versions import Store
+from pipeline.progress import announce
+from pipeline.runs import Run, find_run, section
 from train.cli.options import (
     json_option,
     message_printer,
@@ -19,10 +23,12 @@ from train.cli.options import (
     split_words,
     tta_option,
 )
+from train.manifest_photos import missing_steps
+from train.photo_folder import FolderPhotos, prepare_folder, steps_for
 
 csv_file = click.Path(path_type=Path, dir_okay=False)
 probabilities_option = click.option(
-    "--probabilities", is_flag=True, help="Add the sample id and the probabilities of the 18 classes."
+    "--probabilities", is_flag=True, help="Add the sample id and the probabilities of the 18 classes, or of each task."
 )
 
 
@@ -38,20 +44,35 @@ def evaluate(name: str, ref: str | None, split: str, tta: str, as_json: bool) ->
 
     result = evaluate_run(open_store(), name, ref, split, tta=split_words(tta), echo=message_printer(as_json))
     print_result(as_json, result)
+    if not as_json:
+        echo_next(f"facecurate train shortcuts {name}" if _reads_pictures(name) else "facecurate app")
 
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@click.argument("source", metavar="REF|FOLDER")
+@click.argument("source", metavar="FOLDER|REF")
 @click.option("--out", type=csv_file, required=True, help="Write this CSV file.")
+@click.option(
+    "--as-is", is_flag=True, help="Take the pictures of a folder as they are, without cropping or background removal."
+)
 @probabilities_option
 @tta_option
-def predict(name: str, source: str, out: Path, probabilities: bool, tta: str) -> None:
-    """Predict every usable row of a manifest, or every picture below a folder; write a CSV with ImageID,ans."""
+def predict(name: str, source: str, out: Path, as_is: bool, probabilities: bool, tta: str) -> None:
+    """Predict every picture below a folder, or every usable row of a manifest; write a CSV with ImageID,ans.
+
+    The pictures of a folder are prepared as those that RUN was trained on. A RUN that does not predict all of mask,
+    gender and age gives a column for each task that it predicts. A picture without an answer has a reason.
+    """
+    _check_source(source)
+    store = open_store()
+    run = find_run(store, name)
+    prepared, following = _prepare(store, run, source, as_is)
     from train.evaluation import predict_to_csv
 
-    _check_source(source)
-    predict_to_csv(open_store(), name, source, out, probabilities=probabilities, tta=split_words(tta), echo=click.echo)
+    predict_to_csv(
+        store, run, prepared, out, probabilities=probabilities, tta=split_words(tta), echo=click.echo
+    )  # fmt: skip
+    echo_next(following)
 
 
 @click.command()
@@ -88,6 +109,7 @@ def ensemble(
         open_store(), names, out, how=how, by_task=by_task, weights=split_numbers(weights), source=source, split=split,
         tta=split_words(tta), common=common, probabilities=probabilities, echo=click.echo,
     )  # fmt: skip
+    echo_next("facecurate app")
 
 
 @click.command()
@@ -109,6 +131,7 @@ def cam(name: str, ref: str | None, split: str, painted: str | None, per_class: 
         open_store(), name, ref, split=split, painted_ref=painted, per_class=per_class, measured=measured,
         echo=click.echo,
     )  # fmt: skip
+    echo_next(f"facecurate train shortcuts {name}")
 
 
 @click.command()
@@ -121,9 +144,39 @@ def shortcuts(name: str, ref: str | None, split: str, painted: str | None) -> No
     from train.explain import audit_shortcuts
 
     audit_shortcuts(open_store(), name, ref, split=split, painted_ref=painted, echo=click.echo)
+    echo_next("facecurate app")
 
 
 COMMANDS = (evaluate, predict, ensemble, cam, shortcuts)
+
+
+def _prepare(store: Store, run: Run, source: str, as_is: bool) -> tuple[str | FolderPhotos, str]:
+    """Return a folder's prepared photos or the manifest, and the next command; report what is done to the photos.
+
+    Torch is loaded after this, so that the first line appears at once.
+    """
+    model = section(run.settings(), "model")
+    announce(f"{run.name}: {model.get('embedding') or model.get('backbone')}, trained on {run.manifest}")
+    if Path(source).is_dir():
+        steps = steps_for(run, as_is)
+        if steps:
+            announce(f"photos are prepared as for {run.manifest}: {', '.join(steps)} (--as-is changes no picture)")
+        return prepare_folder(store, run, Path(source), as_is), f"facecurate doctor {quote(source)}"
+    manifest = store.read(source)
+    ref = quote(source if source.endswith(".parquet") else manifest.version.ref)
+    missing = missing_steps(run, manifest)
+    if missing:
+        announce(
+            f"the pictures of {manifest.version.ref} look different from those that the run was trained on, which went "
+            f"through {' and '.join(missing)}. Preprocess them first: facecurate preprocess run {ref}"
+        )
+        return source, f"facecurate preprocess run {ref}"
+    return source, f"facecurate train evaluate {run.name} {ref}"
+
+
+def _reads_pictures(name: str) -> bool:
+    """Return whether a run's network takes pictures, not vectors of an embedding."""
+    return not section(find_run(open_store(), name).settings(), "model").get("embedding")
 
 
 def _check_source(source: str) -> None:

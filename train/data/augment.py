@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
-from torchvision.transforms import v2
 
 from data_manifests.errors import ConfigError, must_be_one_of
 
 Size = tuple[int, int]
+
+
+def _v2() -> Any:
+    """Return torchvision's transforms: they take seconds to import, and only training needs them."""
+    from torchvision.transforms import v2
+
+    return v2
 
 
 class GridDropout(torch.nn.Module):
@@ -35,30 +42,33 @@ class GridDropout(torch.nn.Module):
         return image.masked_fill(rows[:, None] & columns, 0)
 
 
-def _crop(share: float, size: Size) -> v2.Transform:
-    return v2.RandomResizedCrop(size, scale=(1 - share, 1), ratio=(0.95, 1.05), antialias=False)
+def _crop(share: float, size: Size) -> torch.nn.Module:
+    return _v2().RandomResizedCrop(size, scale=(1 - share, 1), ratio=(0.95, 1.05), antialias=False)
 
 
-def _blur(sigma: float, size: Size) -> v2.Transform:
+def _blur(sigma: float, size: Size) -> torch.nn.Module:
     kernel = 2 * max(1, round(2 * sigma)) + 1  # two sigmas on each side
-    return v2.GaussianBlur(kernel, (0.1, max(0.1, sigma)))
+    return _v2().GaussianBlur(kernel, (0.1, max(0.1, sigma)))
 
 
 # name → (strength, picture size in px) → transform of uint8 pictures (C, H, W)
 AUGMENTATIONS: dict[str, Callable[[float, Size], torch.nn.Module]] = {
-    "flip": lambda chance, size: v2.RandomHorizontalFlip(chance),
+    "flip": lambda chance, size: _v2().RandomHorizontalFlip(chance),
     "crop": _crop,  # up to this share of the area is cut off, the rest enlarged
-    "rotate": lambda degrees, size: v2.RandomRotation(degrees, v2.InterpolationMode.BILINEAR),
-    "color": lambda strength, size: v2.ColorJitter(strength, strength, strength),
+    "rotate": lambda degrees, size: _v2().RandomRotation(degrees, _v2().InterpolationMode.BILINEAR),
+    "color": lambda strength, size: _v2().ColorJitter(strength, strength, strength),
     "blur": _blur,  # sigma up to this many pixels
-    "noise": lambda sigma, size: v2.GaussianNoise(sigma=sigma),  # a share of the full range
-    "erase": lambda chance, size: v2.RandomErasing(chance),
+    "noise": lambda sigma, size: _v2().GaussianNoise(sigma=sigma),  # a share of the full range
+    "erase": lambda chance, size: _v2().RandomErasing(chance),
     "grid_dropout": lambda share, size: GridDropout(share),
-    "rand_augment": lambda magnitude, size: v2.RandAugment(magnitude=round(magnitude)),
+    "rand_augment": lambda magnitude, size: _v2().RandAugment(magnitude=round(magnitude)),
 }
 
 # name → transform that mixes a batch (B, 3, H, W) with itself, from the alpha of the beta distribution
-MIXES: dict[str, Callable[..., v2.Transform]] = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
+MIXES: dict[str, Callable[..., torch.nn.Module]] = {
+    "mixup": lambda **options: _v2().MixUp(**options),
+    "cutmix": lambda **options: _v2().CutMix(**options),
+}
 
 
 def make_augment(strengths: Mapping[str, float], size: Size) -> torch.nn.Module:
@@ -71,7 +81,7 @@ def make_augment(strengths: Mapping[str, float], size: Size) -> torch.nn.Module:
             steps += [AUGMENTATIONS[name](strength, size)] if strength else []
         except ValueError as error:
             raise ConfigError(f"data.augment.{name}={strength}: {error}") from None
-    return v2.Compose(steps) if steps else torch.nn.Identity()
+    return _v2().Compose(steps) if steps else torch.nn.Identity()
 
 
 def check_mix(alphas: Mapping[str, float]) -> None:

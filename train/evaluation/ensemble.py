@@ -12,18 +12,21 @@ import numpy as np
 import pandas as pd
 
 from data_manifests.errors import ConfigError, ManifestError, StageError
+from data_manifests.labels import UNKNOWN
 from data_manifests.taxonomy import N_CLASSES, AgeCuts
 from data_manifests.versions import Store, write_atomic
-from pipeline.runs import SCORES, find_run
-from train.evaluation.answers import by_sample, predict_source, read_answers, write_answers
+from pipeline.runs import SCORES, TARGETS, find_run
+from reporting.mistakes import known_labels, labels_in
+from train.evaluation.answers import Answers, by_sample, predict_source, read_answers, tasks_in, write_answers
 from train.evaluation.bootstrap import paired_scores
 from train.evaluation.evaluate import load_best
-from train.evaluation.metrics import TASKS, confusion_of, scores_of
+from train.evaluation.metrics import TASKS, confusion_of, headline_of, score_title, scores_of
 from train.evaluation.predict import PROBABILITIES, as_frame
 from train.evaluation.voting import PROBABILISTIC, vote, vote_by_task
+from train.head_parts import tasks_of_head
 
 Echo = Callable[[str], None]
-_LABEL_COLUMNS = ["ImageID", "target", "person_id"]
+_LABEL_COLUMNS = ["ImageID", "target", *TARGETS.values(), "person_id"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,14 @@ class Member:
     """The predictions of one member of an ensemble.
 
     `table` is indexed by sample and has `predicted`, usually PROBABILITIES, and where known `ImageID`, `target` (-1:
-    unlabelled), `person_id`. `scores` are the member's own on validation, such as `f1`, `mask_f1`, or empty.
+    no full label), TARGETS, `person_id`. `scores` are the member's own on validation, such as `f1`, `mask_f1`, or
+    empty. `tasks` are those that it predicts; a file does not state them.
     """
 
     name: str
     table: pd.DataFrame
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    tasks: tuple[str, ...] = TASKS[1:]
 
     @property
     def has_probabilities(self) -> bool:
@@ -71,19 +76,22 @@ def ensemble_to_csv(
     Raises StageError, ConfigError or ManifestError for members that cannot be combined.
     """
     reasons: dict[str, str] = {}
-    members = join(_load_members(store, names, source, split, tta, reasons), common)
+    loaded, cuts = _load_members(store, names, source, split, tta, reasons)
+    members = join(loaded, common)
     if how in PROBABILISTIC and not all(member.has_probabilities for member in members):
         lacking = next(member.name for member in members if not member.has_probabilities)
         raise StageError(f"{lacking} has no probabilities: predict with --probabilities, or use --how hard.")
     probability = np.stack([member.probabilities() for member in members])
-    scores = {task: f"{task}_f1" for task in TASKS[1:]} if by_task else {"class": "f1"}
+    tasks = tuple(task for task in TASKS[1:] if any(task in member.tasks for member in members))
+    main_score = next((name for name in map(headline_of, (member.scores for member in members)) if name), "f1")
+    scores = {task: f"{task}_f1" for task in TASKS[1:]} if by_task else {"class": main_score}
     used = {task: weights_of(members, weights, how, score) for task, score in scores.items()}
     merit = vote_by_task(how, probability, used) if by_task else vote(how, probability, used["class"])
     first = members[0].table
     frame = first[[name for name in _LABEL_COLUMNS if name in first]].reset_index(names="sample_id")
-    answers = as_frame(merit) if how in PROBABILISTIC else pd.DataFrame({"predicted": merit.argmax(1)})
+    answers = as_frame(merit, tasks) if how in PROBABILISTIC else pd.DataFrame({"predicted": merit.argmax(1)})
     frame = pd.concat([frame, answers], axis=1)
-    write_answers(out, frame, reasons, probabilities and how in PROBABILISTIC)
+    write_answers(out, Answers(frame, tasks, cuts, reasons), probabilities and how in PROBABILISTIC)
     about: dict[str, Any] = {
         "how": how,
         "by_task": by_task,
@@ -92,7 +100,7 @@ def ensemble_to_csv(
         "source": source,
         "tta": list(tta),
         "pictures": len(frame),
-        "judged": _score_members(members, frame, echo),  # the key of files written by every version
+        "judged": _score_members(members, frame, tasks, echo),  # the key of files written by every version
     }
     write_atomic(out.with_suffix(".json"), json.dumps(about, indent=2, ensure_ascii=False).encode())
     for path, reason in reasons.items():
@@ -113,7 +121,7 @@ def weights_of(members: Sequence[Member], given: Sequence[float], how: str, scor
         return np.array(given, float)
     scores = [member.scores.get(score) for member in members]
     if how in ("weighted", "hard_best") and None in scores:
-        lacking = next(member.name for member in members if score not in member.scores)
+        lacking = next(member.name for member in members if member.scores.get(score) is None)
         raise ConfigError(f"{lacking} has no validation score, which --how {how} needs. Give --weights.")
     return np.array([score or 1.0 for score in scores], float)
 
@@ -155,14 +163,17 @@ def _load_members(
     split: str | None,
     tta: Sequence[str],
     reasons: dict[str, str],
-) -> list[Member]:
-    """Load the members; add the unreadable pictures to `reasons`. Raises ManifestError for different age cuts."""
+) -> tuple[list[Member], AgeCuts]:
+    """Load the members and their age cuts; add the unreadable pictures to `reasons`.
+
+    Raises ManifestError for different age cuts.
+    """
     if len(set(names)) < 2:
         raise StageError(f"an ensemble needs at least two members. Got {', '.join(names) or 'none'} instead.")
     loaded = [_load_member(store, name, source, split, tta, reasons) for name in names]
     if len({cuts for _, cuts in loaded if cuts}) > 1:
         raise ManifestError("the members have different age classes. Train them on manifests with the same age cuts.")
-    return [member for member, _ in loaded]
+    return [member for member, _ in loaded], next((cuts for _, cuts in loaded if cuts), AgeCuts())
 
 
 def _load_member(
@@ -170,40 +181,55 @@ def _load_member(
 ) -> tuple[Member, AgeCuts | None]:
     """Return a member from a run or a file, and its age cuts, which a file does not contain."""
     if Path(name).suffix in (".csv", ".parquet"):
-        return Member(name, by_sample(read_answers(Path(name)))), None
+        answers = read_answers(Path(name))
+        return Member(name, by_sample(answers), tasks=tasks_in(answers)), None
     run = find_run(store, name)
     if source is None:
-        scores = run.scores()["scores"]
+        scores, tasks = run.scores()["scores"], tasks_of_head(run.settings()["model"]["head"])
         table = run.predictions().to_pandas().rename(columns={"path": "ImageID"})
-        return Member(run.name, by_sample(table[table["split"] == "val"]), scores), AgeCuts(*run.about()["age_cuts"])
+        table = by_sample(table[table["split"] == "val"])
+        return Member(run.name, table, scores, tasks), AgeCuts(*run.about()["age_cuts"])
     trained = load_best(run)
-    frame, failed = predict_source(trained, store, source, split, tta)
-    reasons.update(failed)
-    return Member(run.name, by_sample(frame), run.scores()["scores"] if run.has(SCORES) else {}), trained.cuts
+    predicted = predict_source(trained, store, run, source, split, tta)
+    reasons.update(predicted.reasons)
+    scores = run.scores()["scores"] if run.has(SCORES) else {}
+    return Member(run.name, by_sample(predicted.frame), scores, trained.tasks), trained.cuts
 
 
-def _score_members(members: Sequence[Member], frame: pd.DataFrame, echo: Echo) -> list[dict[str, Any]]:
-    """Score the members, best first, and the vote, each against the best member with a paired interval over people."""
+def _score_members(
+    members: Sequence[Member], frame: pd.DataFrame, tasks: Sequence[str], echo: Echo
+) -> list[dict[str, Any]]:
+    """Score the members, best first, and the vote, each against the best member with a paired interval over people.
+
+    `tasks` are those that any member predicts; nothing is scored without labels of them.
+    """
     first = members[0].table
     if "target" not in first or "person_id" not in first:
         return []
-    labelled = (first["target"] >= 0).to_numpy()
+    labels = known_labels(labels_in(first), tasks)
+    labelled = (labels != UNKNOWN).any(1)
     if not labelled.any():
         return []
     for member in members[1:]:
-        if "target" in member.table and (changed := int((member.table["target"] != first["target"]).sum())):
+        if "target" in member.table and (changed := int((labels_in(member.table) != labels_in(first)).any(1).sum())):
             echo(f"  {changed} labels of {member.name} differ from those of {members[0].name}, which are used as truth")
-    target = first["target"].to_numpy(np.int64)[labelled]
+    labels = labels[labelled]
     by_member = {member.name: member.table["predicted"].to_numpy(np.int64)[labelled] for member in members}
-    f1 = {name: scores_of(confusion_of(target, predicted))["f1"] for name, predicted in by_member.items()}
-    by_score = {name: by_member[name] for name in sorted(by_member, key=lambda name: -f1[name])}
+    own = {name: scores_of(confusion_of(labels, predicted), tasks) for name, predicted in by_member.items()}
+    main_score = headline_of(next(iter(own.values())))
+    if main_score is None:
+        echo("  not measurable: the labels are all of one class")
+        return []
+    by_score = {name: by_member[name] for name in sorted(by_member, key=lambda name: -(own[name][main_score] or 0))}
     together = {"ensemble": frame["predicted"].to_numpy(np.int64)[labelled]}
     predictions = {name: values[None] for name, values in (by_score | together).items()}
     persons = first["person_id"].to_numpy()[labelled].tolist()
-    entries = paired_scores(target, predictions, persons, np.random.default_rng(0))
+    entries = paired_scores(labels, predictions, persons, np.random.default_rng(0), tasks=tasks)
     for entry in entries:
-        against = f"{entry['difference']['f1']:+.4f} ({entry['low']['f1']:+.4f} to {entry['high']['f1']:+.4f})"
+        low, high = entry["low"][main_score], entry["high"][main_score]
+        against = f"{entry['difference'][main_score]:+.4f} ({low:+.4f} to {high:+.4f})"
         tail = "" if entry is entries[0] else f"   against the best {against}, 95 % over people"
-        scores = f"macro F1 {entry['scores']['f1']:.4f}  accuracy {entry['scores']['accuracy']:.4f}"
+        scores = f"{score_title(main_score)} {entry['scores'][main_score]:.4f}"
+        scores += f"  accuracy {entry['scores']['accuracy']:.4f}" if entry["scores"]["accuracy"] is not None else ""
         echo(f"  {entry['name']:24} {scores}{tail}")
     return entries

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from data_manifests.labels import N_LABELS, UNKNOWN, class_of_labels
 from data_manifests.labels import TASKS as LABEL_TASKS
@@ -160,5 +159,7 @@ def task_probabilities(probability: np.ndarray, task: str) -> np.ndarray:
 
 def calibration_error(probability: np.ndarray, target: np.ndarray) -> float:
     """Return the expected calibration error (Guo et al. 2017, 15 bins) of probabilities (N, K), classes (N,)."""
+    from torchmetrics.functional.classification import multiclass_calibration_error  # takes seconds to import
+
     classes = probability.shape[1]
     return float(multiclass_calibration_error(torch.tensor(probability), torch.tensor(target), classes, n_bins=15))

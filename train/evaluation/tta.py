@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torchvision.transforms.v2 import functional
 
 from data_manifests.errors import ConfigError, must_be_one_of
 from train.models import Trained
@@ -17,6 +16,8 @@ View = Callable[[torch.Tensor], torch.Tensor]
 
 def _crops(image: torch.Tensor) -> list[torch.Tensor]:
     """Return the picture, its four corners and its middle, all at its size (the crops of Krizhevsky et al. 2012)."""
+    from torchvision.transforms.v2 import functional  # takes seconds to import
+
     size = image.shape[-2:]
     crops = functional.five_crop(image, [round(CROP_SHARE * side) for side in size])
     return [image, *(functional.resize(crop, list(size), antialias=False) for crop in crops)]
