@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -134,7 +135,7 @@ def photos_to_table(
     `cache` is a file that keeps what was read of unchanged images. Raises ManifestError if there are no photos.
     """
     if not photos:
-        raise ManifestError(f"{str(source)!r} contains no photo. Check the folder and --layout.")
+        raise ManifestError(f"{str(source)!r} contains no photo; {detect_hint(source)}")
     real_root = os.path.realpath(source)
     for photo in photos:
         if photo.has_file and not is_inside(real_root, source / photo.path):
@@ -201,6 +202,11 @@ def _reason(photo: Photo) -> str | None:
     The text is part of the content hash: with another wording, an unchanged folder would become a new version.
     """
     return "; ".join(f"ingest: {text}" for text in photo.problems + photo.remarks) or None
+
+
+def detect_hint(source: Path) -> str:
+    """Return the end of a message about a folder of another layout: the command that detects it."""
+    return f"to detect the layout: facecurate ingest {shlex.quote(str(source))}"
 
 
 def extra_name(column: str) -> str:

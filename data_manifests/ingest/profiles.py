@@ -13,7 +13,15 @@ import pyarrow as pa
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.csv_rows import CsvRow, read_csv, require_columns
 from data_manifests.ingest.image_info import is_image_name
-from data_manifests.ingest.photo_rows import Photo, extra_name, photos_to_table, read_age, read_gender, storable_path
+from data_manifests.ingest.photo_rows import (
+    Photo,
+    detect_hint,
+    extra_name,
+    photos_to_table,
+    read_age,
+    read_gender,
+    storable_path,
+)
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
 
 _log = logging.getLogger(__name__)
@@ -32,7 +40,7 @@ def ingest_profiles(source: Path, *, root_name: str, cuts: AgeCuts, cache: Path 
     """
     path = source / "train.csv"
     if not path.is_file():
-        raise ManifestError(f"layout 'profiles' must have a train.csv. {str(source)!r} has none; see --layout.")
+        raise ManifestError(f"layout 'profiles' must have a train.csv. {str(source)!r} has none; {detect_hint(source)}")
     header, rows = read_csv(path)
     require_columns(path, header, _NEEDED)
     photos: list[Photo] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -39,12 +40,20 @@ class Record:
 
 
 def check_fields(columns: Mapping[str, str], words: Mapping[tuple[str, str], str], mask: str | None) -> None:
-    """Raise ManifestError for a field that does not exist or a mask label that is not allowed."""
+    """Raise ManifestError for a field that does not exist, or a label or a translation that is not allowed."""
     if mask is not None and mask not in MASKS:
         raise ManifestError(must_be_one_of("mask", MASKS, mask))
     for name in [*columns, *(name for name, _ in words)]:
         if name not in FIELDS:
             raise ManifestError(must_be_one_of("field", FIELDS, name))
+    for (name, word), value in words.items():
+        if name in _READERS and value.lower() not in EMPTY_WORDS:
+            try:
+                _READERS[name](value, AgeCuts())
+            except AmbiguousAgeError:
+                continue
+            except ManifestError as error:
+                raise ManifestError(f"--value {shlex.quote(f'{name}:{word}={value}')}: {error}") from None
 
 
 def photos_of_records(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,7 +67,10 @@ def _mapping(
 ) -> dict[str, str]:
     """Return the column of each field of one CSV. Raises ManifestError for a missing column."""
     path = source / name
-    require_columns(path, header, filter(None, columns.values()))
+    for field, column in columns.items():
+        if column:
+            likely = (*get_close_matches(column, header, 1), "COLUMN")[0]
+            require_columns(path, header, [column], f" Name another: --map {shlex.quote(f'{field}={likely}')}")
     mapping = {field: field for field in _fields_of(header, rows)} | dict(columns)
     if not mapping.get(PATH):
         found = _path_column(source, header, rows, images)
@@ -101,7 +106,9 @@ def _path_column(source: Path, header: list[str], rows: list[CsvRow], images: st
 def _only_csv(source: Path) -> Path:
     if not source.is_dir():
         raise ManifestError(f"photo folder {str(source)!r} does not exist.")
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() == ".csv" and not path.name.startswith("."))
+    found = sorted(
+        path for path in source.iterdir() if path.suffix.lower() in (".csv", ".tsv") and not path.name.startswith(".")
+    )
     if len(found) != 1:
         names = ", ".join(path.name for path in found)
         raise ManifestError(f"{str(source)!r} must contain one CSV. Got {{{names}}} instead; use --csv FILE.")

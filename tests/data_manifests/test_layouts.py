@@ -146,6 +146,12 @@ def test_errors_about_the_table_itself(flat: Path) -> None:
         read_table(flat, "path\na.jpg\n", columns={"path": "photo"})
     with pytest.raises(ManifestError, match=r"field must be one of \{path, person_id.*Got 'sex' instead"):
         read_table(flat, "path\na.jpg\n", columns={"sex": "path"})
+    with pytest.raises(
+        ManifestError, match=r"no column 'gendr' among \{path, gender\}\. Name another: --map gender=gender$"
+    ):
+        read_table(flat, "path,gender\na.jpg,male\n", columns={"gender": "gendr"})
+    with pytest.raises(ManifestError, match=r"^--value mask:on=wron: mask must be one of \{worn, incorrect, none\}"):
+        read_table(flat, "path,mask\na.jpg,on\n", words={("mask", "on"): "wron"})
     (flat / "more.csv").write_text("path\n")
     with pytest.raises(ManifestError, match=r"must contain one CSV\. Got \{labels.csv, more.csv\} instead"):
         read_table(flat, "path\npics/0.jpg\n")

@@ -26,7 +26,7 @@ from data_manifests.ingest.label_words import (
     split_of_path,
     words_of,
 )
-from data_manifests.ingest.photo_rows import walk_images
+from data_manifests.ingest.photo_rows import detect_hint, walk_images
 from data_manifests.ingest.records import PATH, Record
 from data_manifests.taxonomy import MAX_AGE, MIN_AGE, AgeCuts
 
@@ -59,7 +59,7 @@ def ingest_coco(
     if not listing.records:
         raise ManifestError(
             "layout 'coco' must have a JSON file with images, annotations and categories. "
-            f"{str(source)!r} has none; see --layout."
+            f"{str(source)!r} has none; {detect_hint(source)}"
         )
     return ingest_listing(listing, source, root_name, cuts, columns=columns, words=words, mask=mask, cache=cache)
 

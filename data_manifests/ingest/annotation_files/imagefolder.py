@@ -12,6 +12,7 @@ from data_manifests.errors import ManifestError
 from data_manifests.ingest.annotation_files.listing import Listing, as_text, find_files, ingest_listing
 from data_manifests.ingest.csv_rows import read_csv, require_columns
 from data_manifests.ingest.label_words import split_of_path
+from data_manifests.ingest.photo_rows import detect_hint
 from data_manifests.ingest.records import PATH, Record
 from data_manifests.taxonomy import AgeCuts
 
@@ -39,7 +40,7 @@ def ingest_imagefolder(
     if not listing.records:
         raise ManifestError(
             f"layout 'imagefolder' must have a metadata.csv or metadata.jsonl with the column {FILE_NAME}. "
-            f"{str(source)!r} has none; see --layout."
+            f"{str(source)!r} has none; {detect_hint(source)}"
         )
     return ingest_listing(listing, source, root_name, cuts, columns=columns, words=words, mask=mask, cache=cache)
 

@@ -20,7 +20,7 @@ from data_manifests.ingest.annotation_files.listing import (
 from data_manifests.ingest.annotation_files.match_files import FileMatcher, path_of_address
 from data_manifests.ingest.image_info import is_image_name
 from data_manifests.ingest.label_words import split_of_path
-from data_manifests.ingest.photo_rows import walk_images
+from data_manifests.ingest.photo_rows import detect_hint, walk_images
 from data_manifests.ingest.records import PATH, Record
 from data_manifests.taxonomy import AgeCuts
 
@@ -50,7 +50,8 @@ def ingest_label_studio(
     listing = read_label_studio(source, annotations)
     if not listing.records:
         raise ManifestError(
-            f"layout 'label_studio' must have a JSON or JSON_MIN export. {str(source)!r} has none; see --layout."
+            "layout 'label_studio' must have a JSON or JSON_MIN export. "
+            f"{str(source)!r} has none; {detect_hint(source)}"
         )
     return ingest_listing(listing, source, root_name, cuts, columns=columns, words=words, mask=mask, cache=cache)
 
