@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,9 +42,10 @@ def _suspects(suspicions: Suspicions, pictures: Pictures) -> dict[str, Any]:
 
 def _suspect_card(one: Suspect, pictures: Pictures) -> dict[str, Any]:
     is_identity = one.kind == "identity"
+    others = pictures.others_of_person(one.samples[0])[:1] if is_identity else ()  # to compare with
     change = () if is_identity or not one.predicted or " " in one.given else (one.given, one.predicted)
     return {
-        "photos": pictures.urls(one.samples, _PHOTOS_OF_PERSON),
+        "photos": pictures.urls((*one.samples, *others), _PHOTOS_OF_PERSON),
         "title": _LABELS.get(one.kind, one.title),
         "percent": f"{min(99, int(100 * one.probability))} %",
         "change": change,
@@ -74,16 +76,26 @@ def _faces(suspicions: Suspicions, pictures: Pictures) -> list[dict[str, Any]]:
     n_poor = len(suspicions.quality)
     groups = [_group("quality", f"{count_noun(n_poor, 'finding')} of poor quality", "", poor, n_poor)]
     for key, samples, title, note in (
-        ("no-face", suspicions.no_face, "without a face that was found", "They take no part in training."),
+        (
+            "no-face",
+            suspicions.no_face,
+            "without a face that was found",
+            "Preprocessing cuts a square around their centre instead.",
+        ),
         ("several-faces", suspicions.several_faces, "with several faces", "The largest face near the centre is taken."),
     ):
-        cards = [_photo_card([photo], photo[0]) for photo in pictures.urls(samples, MAX_POOR)]
+        cards = [_photo_card([photo], _breakable(photo[0])) for photo in pictures.urls(samples, MAX_POOR)]
         groups.append(_group(key, f"{count_noun(len(samples), 'photo')} {title}", note, cards, len(samples)))
     return groups
 
 
 def _photo_card(photos: Sequence[tuple[str, str]], text: str, title: str = "") -> dict[str, Any]:
     return {"photos": photos, "title": title, "percent": "", "change": (), "text": text}
+
+
+def _breakable(path: str) -> str:
+    """Return a path that may be broken between its parts."""
+    return re.sub(r"([/_-])", "\\1\u200b", path)
 
 
 def _are(count: int) -> str:

@@ -70,17 +70,18 @@ def _suspects_text(count: int) -> str:
 
 
 def _split(findings: Findings, ref: str) -> Iterator[NextCommand]:
-    people = [leak for leak in findings.leaks if leak.kind == "person"]
-    if findings.contents.splits and people:
-        yield NextCommand(
-            f"facecurate split {ref} --reassign",
-            f"Split again by person: {len(people):,} people are in two parts of the split.",
+    splits, people = findings.contents.splits, [leak for leak in findings.leaks if leak.kind == "person"]
+    ratios = " --ratios train=7,val=2,test=1" if "test" in splits else ""
+    if splits and people:
+        why = (
+            f"Split again by person: {len(people):,} {'person is' if len(people) == 1 else 'people are'} in two parts."
         )
-    elif not findings.contents.splits:
-        why = "Assign each person to training or validation."
-        if people:
-            why = f"Split by person: {len(people):,} people are in two parts of the split that the set came with."
-        yield NextCommand(f"facecurate split {ref}", why)
+        yield NextCommand(f"facecurate split {ref} --reassign{ratios}", why)
+    elif splits and not {"train", "val"} <= splits.keys():
+        why = f"Split again: the set has the parts {' and '.join(splits)}; training takes train and val."
+        yield NextCommand(f"facecurate split {ref} --reassign{ratios}", why)
+    elif not splits:
+        yield NextCommand(f"facecurate split {ref}", "Assign each person to training or validation.")
 
 
 def _training(findings: Findings, ref: str, labelled: tuple[str, ...], can_make: bool) -> Iterator[NextCommand]:

@@ -26,8 +26,9 @@ class Pictures:
 
     def __init__(self, store: Store, table: pa.Table) -> None:
         self._store, self._table = store, table.select(list(_COLUMNS))
-        ids = table.column("sample_id").to_pylist()
-        self._row_of = dict(zip(ids, range(len(ids)), strict=True))
+        self._ids = table.column("sample_id").to_pylist()
+        self._row_of = dict(zip(self._ids, range(len(self._ids)), strict=True))
+        self._person = table.column("person_id").combine_chunks().dictionary_encode().indices.to_numpy()
         self._urls: dict[str, str | None] = {}
 
     def url(self, sample: str) -> str | None:
@@ -43,6 +44,11 @@ class Pictures:
     def path(self, sample: str) -> str:
         """Return the path of a photo within its folder."""
         return str(self._table.column("path")[self._row_of[sample]])
+
+    def others_of_person(self, sample: str) -> list[str]:
+        """Return the sample_ids of the other photos of the same person."""
+        row = self._row_of[sample]
+        return [self._ids[other] for other in np.flatnonzero(self._person == self._person[row]) if other != row]
 
     def urls(self, samples: Iterable[str], most: int) -> list[tuple[str, str]]:
         """Return path and data URL of the first `most` of these photos that can be read."""

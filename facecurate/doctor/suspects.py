@@ -14,7 +14,6 @@ if TYPE_CHECKING:  # importing the audit loads its settings
 LABEL_KINDS = ("gender", "age", "mask", "identity")
 MIN_LABELLED = 100  # fewer labels do not determine their error rate
 MIN_SKILL = {"accuracy": 0.9, "class_macro_f1": 0.7}  # a weaker probe mistakes its own errors for wrong labels
-_TASK_UNIT = {"gender": "people", "age": "people", "mask": "photos"}
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,11 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The estimated number of wrong labels of a task among `labelled` people or photos."""
+    """The estimated number of wrong labels of a task. A gender or age counts once for all photos of a person."""
 
     task: str
     wrong: int
     labelled: int
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -83,11 +81,11 @@ def estimate_wrong(probes: Mapping[str, Mapping[str, Any]]) -> tuple[Estimate, .
     """Return the estimated number of wrong labels of each task whose probe is good enough to give one."""
     estimates = []
     for task, probe in probes.items():
-        rate, unit = probe.get("estimated_error_rate"), _TASK_UNIT.get(task, "photos")
-        labelled = probe.get("people", probe.get("photos", 0))
+        rate, labelled = probe.get("estimated_error_rate"), probe.get("people", probe.get("photos", 0))
         skilled = all(probe.get(name, least) >= least for name, least in MIN_SKILL.items())
-        if rate is not None and labelled >= MIN_LABELLED and skilled:
-            estimates.append(Estimate(task, round(rate * labelled), labelled, unit if unit in probe else "photos"))
+        wrong = round((rate or 0) * labelled)
+        if wrong and labelled >= MIN_LABELLED and skilled:
+            estimates.append(Estimate(task, wrong, labelled))
     return tuple(estimates)
 
 

@@ -33,12 +33,9 @@ def per_person_text(photos_per_person: Mapping[int, int]) -> str:
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """Return `About 14 of 600 gender labels are wrong (labels are counted per person).`"""
-    unit = "" if estimate.unit == "photos" else " (one label for each person)"
-    if not estimate.wrong:
-        return f"About none of the {estimate.labelled:,} {estimate.task} labels is wrong{unit}."
+    """Return `About 14 of 600 gender labels are wrong.`"""
     are = "is" if estimate.wrong == 1 else "are"
-    return f"About {estimate.wrong:,} of {estimate.labelled:,} {estimate.task} labels {are} wrong{unit}."
+    return f"About {estimate.wrong:,} of {estimate.labelled:,} {estimate.task} labels {are} wrong."
 
 
 def balance_text(balance: Balance) -> str:

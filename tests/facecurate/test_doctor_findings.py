@@ -119,7 +119,7 @@ def test_photos_per_person_as_text() -> None:
 def test_wrong_labels_are_estimated_only_by_a_good_probe_of_many_labels() -> None:
     good = {"people": 600, "accuracy": 0.97, "estimated_error_rate": 0.0233}
     [estimate] = estimate_wrong({"gender": good})
-    assert estimate_text(estimate) == "About 14 of 600 gender labels are wrong (one label for each person)."
+    assert estimate_text(estimate) == "About 14 of 600 gender labels are wrong."
     assert estimate_wrong({"gender": good | {"accuracy": 0.7}}) == ()
     assert estimate_wrong({"gender": good | {"people": MIN_LABELLED - 1}}) == ()
     assert estimate_wrong({"age": {"people": 600, "class_macro_f1": 0.4, "estimated_error_rate": 0.02}}) == ()
@@ -139,7 +139,8 @@ def test_suspects_come_first_then_split_then_the_main_line() -> None:
 
 
 def test_crops_are_not_cropped_again() -> None:
-    found = find(partial_table("mask", split="train"), face_share=CROPS, suspicions=NOTHING)
+    rows = [photo(f"p{i}", split="val" if i % 4 == 3 else "train") for i in range(30)]
+    found = find(manifest(rows), face_share=CROPS, suspicions=NOTHING)
     assert commands(found)[0] == "facecurate train fit faces@photos"
     assert not any("preprocess" in command for command in commands(found))
 
@@ -150,6 +151,13 @@ def test_a_split_with_a_person_in_two_parts_is_made_again() -> None:
     found = find(manifest(rows), suspicions=NOTHING)
     assert [leak.kind for leak in found.leaks] == ["person"]
     assert commands(found)[0] == "facecurate split faces@photos --reassign"
+
+
+def test_a_split_without_validation_is_made_again() -> None:
+    rows = [photo(f"p{i}", split="test" if i % 3 == 0 else "train") for i in range(30)]
+    first = commands(find(manifest(rows), suspicions=NOTHING))[0]
+    assert first == "facecurate split faces@photos --reassign --ratios train=7,val=2,test=1"
+    parse(first)
 
 
 def test_many_unreadable_photos_come_before_all_else() -> None:
