@@ -70,6 +70,8 @@ def ingest_command(source: Path, layout: str, name: str | None, age_cuts: str | 
     which preprocessing starts.
     """
     store = open_store()
+    if layout == AUTO:
+        click.echo(f"looking at {source}…", err=True)  # a large folder takes seconds
     read = read_source(source, layout, {key: value for key, value in options.items() if value})
     if read.detected:
         click.echo("\n".join(detection_lines(read.detected)))

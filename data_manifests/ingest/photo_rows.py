@@ -109,8 +109,9 @@ def walk_images(source: Path) -> tuple[list[str], int]:
     images, others = [], 0
     for folder, folders, names in os.walk(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = Path(folder).relative_to(source)
-        images += [(below / name).as_posix() for name in names if is_image_name(name)]
+        below = Path(folder).relative_to(source).as_posix()
+        prefix = "" if below == "." else f"{below}/"
+        images += [prefix + name for name in names if is_image_name(name)]
         others += sum(not name.startswith(".") and not is_image_name(name) for name in names)
     return sorted(images), others
 

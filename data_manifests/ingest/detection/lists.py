@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.annotation_files import (
@@ -81,7 +81,7 @@ def detect_tables(root: Path, paths: Sequence[str], only: Path | None = None) ->
     paths = [unicodedata.normalize("NFC", path) for path in paths]  # macOS takes letters such as 한 or é apart
     for path in paths:
         by_name.setdefault(path.rpartition("/")[2], []).append(path)
-        by_name.setdefault(PurePosixPath(path).stem, []).append(path)
+        by_name.setdefault(path.rpartition("/")[2].rpartition(".")[0], []).append(path)
     known, notes = {*paths, *(path.rpartition(".")[0] for path in paths)}, []
     groups: dict[tuple[str, ...], list[_Csv]] = {}
     for file in [only] if only else find_files(root, CSV_SUFFIXES):
@@ -142,12 +142,13 @@ def _find_paths(
 ) -> _Paths | None:
     """Return the column whose values are files, and the folder to which they are relative; None if there is none."""
     best: _Paths | None = None
+    folder = f"{root.resolve().as_posix()}/"
     step = max(1, len(rows) // _SAMPLE)
     for name in sorted(header, key=lambda name: (name.lower() not in _PATH_NAMES, header.index(name))):
         folders: Counter[str] = Counter()
         is_name = name.lower() in _PATH_NAMES  # an age such as 37 may be the name of 37.jpg too
         for row in rows[::step]:
-            text = _relative(root, row.values[name])
+            text = _relative(folder, row.values[name])
             for path in by_name.get(text.rpartition("/")[2], []):
                 has_suffix = is_image_name(text)
                 listed = path if has_suffix else path.rpartition(".")[0]  # some lists omit the suffix
@@ -157,15 +158,15 @@ def _find_paths(
             continue
         images = min(folders, key=lambda folder: (-folders[folder], len(folder), folder))
         prefix = f"{images}/" if images else ""
-        found = sum(prefix + _relative(root, row.values[name]) in known for row in rows)
+        found = sum(prefix + _relative(folder, row.values[name]) in known for row in rows)
         if best is None or found > best.found:
             best = _Paths(name, images, found)
     return best
 
 
-def _relative(root: Path, text: str) -> str:
-    text = unicodedata.normalize("NFC", text.replace("\\", "/").removeprefix("./"))
-    return text.removeprefix(f"{root.resolve().as_posix()}/")
+def _relative(folder: str, text: str) -> str:
+    """Return a listed path relative to the photo folder, whose full path with a final slash is `folder`."""
+    return unicodedata.normalize("NFC", text.replace("\\", "/").removeprefix("./")).removeprefix(folder)
 
 
 def detect_imagefolder(root: Path) -> DetectedLayout | None:
