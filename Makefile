@@ -1,5 +1,6 @@
 # Two commands to begin with: make demo, make test. `make help` lists the rest.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 
 DATASET ?= demo
@@ -9,15 +10,23 @@ TRAIN_CONFIG ?= configs/train/default.yaml
 EXTRAS ?=#         optional parts: EXTRAS=ray
 UPGRADE ?= --upgrade#  of `make lock`: empty keeps the versions that still fit
 PERSONS ?= 150#    rendered people in the demo
+SET ?=#            settings of the stages: SET='crop.margin_share=0.2 background.backend=none'
+PHOTOS ?=#         folder or CSV of `make doctor`
 
 export WORKSPACE
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --override overrides.txt --no-header --no-annotate
+# The settings in SET that belong to a stage; first all are checked for all stages of this call.
+STAGES = $(filter audit preprocess synth train,$(MAKECMDGOALS))
+WITH_SETTINGS = set -f +B; $(if $(strip $(SET)),words="$$($(PY) -m facecurate settings $(STAGES) --only $@ $(SET))" || exit 2,words=);
+# Of several commands only the last one names the next.
+NOT_LAST := | sed -u '/^next: /d'
+UNLESS_LAST = $(if $(filter $@,$(lastword $(MAKECMDGOALS))),,$(NOT_LAST))
 BROWSER_FILES := 'curation_app/**/*.js' 'curation_app/**/*.css'
 
-.PHONY: help setup demo worth test test-fast check lint types javascript pytest format app audit preprocess synth train bench docs lock clean
+.PHONY: help setup doctor demo worth test test-fast check lint types javascript pytest format app audit preprocess synth train bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,50 +46,53 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@touch $@
 
 demo: setup ## render a demo data set and run all stages on it, up to a report
-	@$(PY) -m synth demo $(WORKSPACE)/photos/demo --persons $(PERSONS) --seed 1
-	@$(PY) -m data_manifests ingest $(WORKSPACE)/photos/demo --layout profiles --name demo
-	@$(PY) -m data_manifests split demo@photos
-	@$(PY) -m preprocess run demo@photos --config configs/demo.yaml "steps=[crop]" --tag original
-	@$(PY) -m synth review demo@photos --truth $(WORKSPACE)/photos/demo/truth.csv --out $(WORKSPACE)/corrections/demo-truth.csv
-	@$(PY) -m data_manifests apply demo@original $(WORKSPACE)/corrections/demo-truth.csv --tag relabelled
-	@$(PY) -m preprocess run demo@relabelled --config configs/demo.yaml "steps=[background, drop_ages]" --tag preprocessed
-	@$(PY) -m synth run demo@preprocessed --config configs/demo.yaml --tag balanced
-	@$(PY) -m train fit demo@balanced --config configs/train/demo.yaml --once
+	@$(PY) -m synth demo $(WORKSPACE)/photos/demo --persons $(PERSONS) --seed 1 $(NOT_LAST)
+	@$(PY) -m data_manifests ingest $(WORKSPACE)/photos/demo --layout profiles --name demo $(NOT_LAST)
+	@$(PY) -m data_manifests split demo@photos $(NOT_LAST)
+	@$(PY) -m preprocess run demo@photos --config configs/demo.yaml "steps=[crop]" --tag original $(NOT_LAST)
+	@$(PY) -m synth review demo@photos --truth $(WORKSPACE)/photos/demo/truth.csv --out $(WORKSPACE)/corrections/demo-truth.csv $(NOT_LAST)
+	@$(PY) -m data_manifests apply demo@original $(WORKSPACE)/corrections/demo-truth.csv --tag relabelled $(NOT_LAST)
+	@$(PY) -m preprocess run demo@relabelled --config configs/demo.yaml "steps=[background, drop_ages]" --tag preprocessed $(NOT_LAST)
+	@$(PY) -m synth run demo@preprocessed --config configs/demo.yaml --tag balanced $(NOT_LAST)
+	@$(PY) -m train fit demo@balanced --config configs/train/demo.yaml --once $(NOT_LAST)
 	@$(PY) -m train compare demo@original demo@relabelled demo@preprocessed demo@balanced --val demo@preprocessed \
 		--config configs/train/embedding.yaml --seeds 3 --leak demo@preprocessed
 
 # Versions 1 to 3 of `worth` are those of its first three commands, also when it is run again.
 worth: setup ## compare the steps one by one: a network from scratch on each version of the demo's people (half an hour)
-	@$(PY) -m synth demo $(WORKSPACE)/photos/demo --persons $(PERSONS) --seed 1
-	@$(PY) -m data_manifests ingest $(WORKSPACE)/photos/demo --layout profiles --name worth
-	@$(PY) -m data_manifests split worth@1
-	@$(PY) -m preprocess detect worth@2
-	@$(PY) -m data_manifests tag worth@3 original
-	@$(PY) -m synth review worth@original --truth $(WORKSPACE)/photos/demo/truth.csv --out $(WORKSPACE)/corrections/worth-truth.csv
-	@$(PY) -m data_manifests apply worth@original $(WORKSPACE)/corrections/worth-truth.csv --tag relabelled
-	@$(PY) -m preprocess run worth@relabelled --config configs/demo.yaml "steps=[drop_ages]" --tag ages-removed
-	@$(PY) -m preprocess run worth@relabelled --config configs/demo.yaml "steps=[crop]" --tag cropped
-	@$(PY) -m preprocess run worth@relabelled --config configs/demo.yaml "steps=[background]" --tag background
-	@$(PY) -m preprocess run worth@cropped --config configs/demo.yaml "steps=[background]" --tag both
-	@$(PY) -m synth run worth@both --config configs/demo.yaml stage=1 --tag stage1
-	@$(PY) -m synth run worth@both --config configs/demo.yaml stage=2 --tag stage2
+	@$(PY) -m synth demo $(WORKSPACE)/photos/demo --persons $(PERSONS) --seed 1 $(NOT_LAST)
+	@$(PY) -m data_manifests ingest $(WORKSPACE)/photos/demo --layout profiles --name worth $(NOT_LAST)
+	@$(PY) -m data_manifests split worth@1 $(NOT_LAST)
+	@$(PY) -m preprocess detect worth@2 $(NOT_LAST)
+	@$(PY) -m data_manifests tag worth@3 original $(NOT_LAST)
+	@$(PY) -m synth review worth@original --truth $(WORKSPACE)/photos/demo/truth.csv --out $(WORKSPACE)/corrections/worth-truth.csv $(NOT_LAST)
+	@$(PY) -m data_manifests apply worth@original $(WORKSPACE)/corrections/worth-truth.csv --tag relabelled $(NOT_LAST)
+	@$(PY) -m preprocess run worth@relabelled --config configs/demo.yaml "steps=[drop_ages]" --tag ages-removed $(NOT_LAST)
+	@$(PY) -m preprocess run worth@relabelled --config configs/demo.yaml "steps=[crop]" --tag cropped $(NOT_LAST)
+	@$(PY) -m preprocess run worth@relabelled --config configs/demo.yaml "steps=[background]" --tag background $(NOT_LAST)
+	@$(PY) -m preprocess run worth@cropped --config configs/demo.yaml "steps=[background]" --tag both $(NOT_LAST)
+	@$(PY) -m synth run worth@both --config configs/demo.yaml stage=1 --tag stage1 $(NOT_LAST)
+	@$(PY) -m synth run worth@both --config configs/demo.yaml stage=2 --tag stage2 $(NOT_LAST)
 	@$(PY) -m train compare $(addprefix worth@,original relabelled ages-removed cropped background both stage1 stage2) \
 		--val worth@relabelled --config configs/train/demo.yaml --seeds 3
+
+doctor: setup ## look into the folder or CSV PHOTOS: contents, suspects, and the next commands
+	@$(PY) -m facecurate doctor $(if $(PHOTOS),'$(PHOTOS)',$(error make doctor needs a folder or CSV of photos: make doctor PHOTOS=path/to/photos))
 
 app: setup ## open the review app on localhost
 	$(VENV)/bin/streamlit run curation_app
 
 audit: setup ## score every label of DATASET's photos, write queue and report (moves the tag `photos`)
-	@$(PY) -m audit run $(DATASET)@photos --tag photos
+	@$(WITH_SETTINGS) $(PY) -m audit run $(DATASET)@photos --tag photos $$words $(UNLESS_LAST)
 
 preprocess: setup ## run detect, landmarks, crop, background, drop-ages on DATASET (tags the result `preprocessed`)
-	@$(PY) -m preprocess run $(DATASET)@photos --config $(CONFIG) --tag preprocessed
+	@$(WITH_SETTINGS) $(PY) -m preprocess run $(DATASET)@photos --config $(CONFIG) --tag preprocessed $$words $(UNLESS_LAST)
 
 synth: setup ## rebalance DATASET with synthetic profiles (tags the result `balanced`)
-	@$(PY) -m synth run $(DATASET)@preprocessed --config $(CONFIG) --tag balanced
+	@$(WITH_SETTINGS) $(PY) -m synth run $(DATASET)@preprocessed --config $(CONFIG) --tag balanced $$words $(UNLESS_LAST)
 
 train: setup ## train on DATASET@balanced; print the path of the report
-	@$(PY) -m train fit $(DATASET)@balanced --config $(TRAIN_CONFIG) --once
+	@$(WITH_SETTINGS) $(PY) -m train fit $(DATASET)@balanced --config $(TRAIN_CONFIG) --once $$words $(UNLESS_LAST)
 
 test: setup check pytest ## run lint, types and all tests, with coverage
 

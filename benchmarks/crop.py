@@ -34,7 +34,7 @@ from pipeline.backends import load_backend
 from pipeline.executor import CHUNK, map_records
 from pipeline.step import make_worker
 from preprocess.run import face_steps
-from preprocess.settings import PreprocessSettings
+from preprocess.settings import CropSettings, PreprocessSettings
 
 COUNT, SIZE_WH, JOBS = 100, (384, 512), 2
 WARM_UP = 3 * JOBS * CHUNK  # what the pool keeps in flight
@@ -105,7 +105,7 @@ def _own_process() -> Iterator[ProcessPoolExecutor]:
 # ours ----------------------------------------------------------------------------------------------------------------
 def our_pass(paths: list[Path], workspace: Path) -> tuple[float, float]:
     """Seconds to start (processes, imports, models, the first pictures) and seconds for all pictures."""
-    steps = face_steps(PreprocessSettings())
+    steps = face_steps(PreprocessSettings(), CropSettings())
     make = partial(make_worker, "bench", tuple(steps), workspace, {"photos": paths[0].parent})
     warm = paths[:WARM_UP]
     records = [

@@ -45,6 +45,7 @@ TABLE = {
     },
     "Tools": {
         "app": Entry("facecurate.app:app", "Open the review app in the browser."),
+        "settings": Entry("facecurate.stage_settings:settings", "Check settings for several stages at once."),
         "weights": Entry("pipeline.cli:cli weights", "List the model files and their licences."),
         "completion": Entry("facecurate.completion:completion", "Print the completion script of a shell."),
     },
