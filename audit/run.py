@@ -99,11 +99,11 @@ def run_audit(
     features = describe_rows(manifest.table, settings, store)
     if not len(features.rows):
         raise StageError(f"{manifest.version.ref} has no picture that can be read. Run: facecurate verify REF")
+    announce("audit: comparing labels, people and pictures…")
     # After the workers have ended: SciPy and scikit-learn would hold 80 MB beside the workers' models.
     from audit.checks import list_issues, photo_rows, run_checks
     from audit.results import add_columns, order_issues, rank_people, write_report
 
-    announce("audit: comparing labels, people and pictures…")
     rows = photo_rows(manifest.table, features)
     data = run_checks(rows, features, manifest.cuts, settings, log_odds.take(features.rows) if log_odds else None)
     issues = list_issues(data)

@@ -47,6 +47,16 @@ def wrong_states(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> 
     return PlantedErrors(rows.assign(mask=mask), wrong)
 
 
+def wrong_ages(rows: pd.DataFrame, share: float, cuts: AgeCuts, rng: np.random.Generator) -> PlantedErrors:
+    """Give a share of the photos, each by itself, an age of another class, drawn from the given ages."""
+    wrong = _draw_photos(rows, share, rng)
+    ages, classes = rows["age"].to_numpy(float), age_classes(rows, cuts)
+    new = ages.copy()
+    for position in np.flatnonzero(wrong):
+        new[position] = rng.choice(ages[classes != classes[position]])
+    return PlantedErrors(rows.assign(age=new, age_class=np.asarray(age_class_of(new, cuts))), wrong)
+
+
 def wrong_age(rows: pd.DataFrame, share: float, far: bool, cuts: AgeCuts, rng: np.random.Generator) -> PlantedErrors:
     """Give a share of the people an age of the far or an adjacent class, drawn from the given ages of that class."""
     classes, ages = age_classes(rows, cuts), rows["age"].to_numpy(float)

@@ -1,4 +1,4 @@
-"""Time and memory of an audit: python -m benchmarks.audit_time [--persons N] [--scored N] [--json]
+"""Time and memory of an audit: python -m benchmarks.audit_time [--persons N] [--scored N] [--jobs N] [--json]
 
 Two runs of `facecurate audit run`, each in its own process. The memory of all its processes is read twice a second
 (shared pages counted once: PSS). `look`: rendered people, seven photos of 384×512 each, without kept results; the
@@ -41,13 +41,17 @@ ROOT = Path(__file__).resolve().parent.parent
 Figures = dict[str, float]
 
 
-def audit_in_a_process(workspace: Path, name: str) -> Figures:
+def audit_in_a_process(workspace: Path, name: str, jobs: int) -> Figures:
     """Return seconds, processor seconds and peak memory in MB of one `audit run`, all of its processes together."""
     environment = {**os.environ, "WORKSPACE": str(workspace), "OMP_NUM_THREADS": "1"}
     before, start, peak = _children_cpu_s(), time.perf_counter(), 0.0
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "audit", "run", name], cwd=ROOT, env=environment, stdout=output, stderr=output
+            [sys.executable, "-m", "audit", "run", name, "--jobs", str(jobs)],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
         )
         while process.poll() is None:
             peak = max(peak, held_mb(process.pid))
@@ -63,7 +67,7 @@ def _children_cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def look(folder: Path, persons: int) -> Figures:
+def look(folder: Path, persons: int, jobs: int) -> Figures:
     """Measure an audit of rendered people without kept results."""
     demo = folder / "demo"
     write_demo(demo, persons, 6)
@@ -71,7 +75,7 @@ def look(folder: Path, persons: int) -> Figures:
     table = LAYOUTS["profiles"](demo, root_name="demo", cuts=AgeCuts())
     store.set_root("demo", demo)
     store.write("demo", table, "ingest")
-    found = audit_in_a_process(store.workspace, "demo")
+    found = audit_in_a_process(store.workspace, "demo", jobs)
     share = PHOTOS / table.num_rows
     return {
         "photos": table.num_rows,
@@ -91,7 +95,7 @@ def score(folder: Path, rows: int) -> Figures:
     table = table.set_column(table.column_names.index("root"), "root", pa.array(["photos"] * rows))
     store.write("people", table, "ingest")
     keep_drawn_results(store, rng)
-    return {"photos": rows, **audit_in_a_process(store.workspace, "people")}
+    return {"photos": rows, **audit_in_a_process(store.workspace, "people", 1)}
 
 
 def keep_drawn_results(store: Store, rng: np.random.Generator) -> None:
@@ -124,10 +128,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--persons", type=int, default=290, help="render this many people, seven photos each")
     parser.add_argument("--scored", type=int, default=PHOTOS, help="score this many photos with kept results")
+    parser.add_argument("--jobs", type=int, default=1, help="look with this many workers")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        figures = {"score": score(Path(name), options.scored), "look": look(Path(name), options.persons)}
+        figures = {"score": score(Path(name), options.scored), "look": look(Path(name), options.persons, options.jobs)}
     figures = {run: {key: round(value, 1) for key, value in found.items()} for run, found in figures.items()}
     print(json.dumps(figures) if options.json else json.dumps(figures, indent=2))
 

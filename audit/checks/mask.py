@@ -60,7 +60,8 @@ def score(data: AuditData) -> MaskScores:
     views = [data.features.lower_face, *([data.predictions.mask] if data.predictions else [])]
     scores = score_masks(views, persons, profiles, labels)
     if np.isfinite(scores.p_correct).any():
-        data.probes["mask"] = _probe_quality(scores.probabilities, labels)
+        quality = _probe_quality(scores.probabilities, labels)
+        data.probes["mask"] = quality | {"estimated_error_rate": round(scores.error_rate, 4)}
     if scores.lack:
         data.skip("mask", scores.lack)
     data.notes.extend(scores.notes)
