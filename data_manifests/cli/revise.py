@@ -16,9 +16,11 @@ from data_manifests.splits import (
     assign_splits,
     count_people,
     keep_splits,
+    lacks_validation,
     newest_with_splits,
     strata_lines,
     without_splits,
+    without_training_split,
 )
 from data_manifests.versions import Manifest, table_sha256
 
@@ -85,20 +87,27 @@ def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign:
 
     Every split gets its share of each gender and age class, where they are known, and of each mask, where most people
     have one mask only. People who have a split, in this or an earlier version of the manifest, keep it: adding photos
-    changes no assignment.
+    changes no assignment. If a data set came divided into train and test only, val takes its share of train.
     """
     store = open_store()
     manifest = store.read(ref)
     shares = _shares(ratios)
     parents = [manifest.version]
+    earlier_splits = None
     table = without_splits(manifest.table) if reassign else manifest.table
     if not reassign and (earlier := newest_with_splits(store, manifest.version)):
-        table = keep_splits(table, store.read(earlier.ref, ["person_id", "split", "fold"]).table)
+        earlier_splits = store.read(earlier.ref, ["person_id", "split", "fold"]).table
+        table = keep_splits(table, earlier_splits)
         parents.append(earlier)
     kept = count_people(table)
     if kept:
         click.echo(f"{kept:,} people keep their split; use --reassign to assign all again")
     table = assign_splits(table, ratios=shares, folds=folds, seed=seed, ref=ref)
+    if shares.get("val") and lacks_validation(table):
+        click.echo("no photo is in val: its share is taken from train")
+        table = without_training_split(table)
+        table = table if earlier_splits is None else keep_splits(table, earlier_splits)
+        table = assign_splits(table, ratios=shares, folds=folds, seed=seed, ref=ref)
     wanted = [name for name, share in shares.items() if share]
     click.echo("\n".join([*strata_lines(table, manifest.cuts, wanted), "", *split_lines(table)]))
     if table_sha256(table) == manifest.version.content_hash:

@@ -28,7 +28,7 @@ def next_command(manifest: Manifest, given: str = "") -> str:
     ref = shlex.quote(given if given.endswith(".parquet") else version.ref)
     if not table.num_rows:
         return f"facecurate show {ref} --status failed"
-    if _is_empty(table, "split"):
+    if not pc.any(pc.equal(table["split"], "val")).as_py():  # none at all, or train and test only
         return f"facecurate split {ref}"
     if not labelled_tasks(table):
         return APP

@@ -94,6 +94,23 @@ def without_splits(table: pa.Table) -> pa.Table:
     return table
 
 
+def lacks_validation(table: pa.Table) -> bool:
+    """Return whether all rows have a split and none is val: many data sets come as train and test only."""
+    splits = table.column("split")
+    return (
+        splits.null_count == 0
+        and pc.any(pc.equal(splits, "train")).as_py()
+        and not pc.any(pc.equal(splits, "val")).as_py()
+    )
+
+
+def without_training_split(table: pa.Table) -> pa.Table:
+    """Return the table with empty splits in the rows of train, so that val can take its share of them."""
+    splits = table.column("split")
+    kept = pc.if_else(pc.equal(splits, "train"), pa.scalar(None, pa.string()), splits)
+    return table.set_column(table.column_names.index("split"), "split", kept)
+
+
 def count_people(table: pa.Table) -> int:
     """Return the number of people who have a split."""
     return pc.count_distinct(table.column("person_id").filter(pc.is_valid(table.column("split")))).as_py()

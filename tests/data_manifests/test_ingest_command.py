@@ -128,6 +128,24 @@ def test_an_existing_split_is_kept_by_the_command_split(store: Store, tmp_path: 
     assert run("split", "set@photos")[-3] == "nothing changed; tag photos stays at set@1"
 
 
+def test_a_division_without_validation_takes_it_from_train(store: Store, tmp_path: Path) -> None:
+    for number in range(12):
+        draw(tmp_path / "set" / ("test" if number < 2 else "train") / f"{number}.jpg", number)
+    assert run("ingest", tmp_path / "set")[-1] == "next: facecurate split set@1"
+    lines = run("split", "set@photos")
+    assert "no photo is in val: its share is taken from train" in lines
+    assert {"test         2 people         2 rows", "val          2 people         2 rows"} <= set(lines)
+    assert run("split", "set@1")[-2].startswith("set@2: ")
+    before = store.read("set@2").table
+    draw(tmp_path / "set" / "train" / "new.jpg", 99)
+    run("ingest", tmp_path / "set")
+    run("split", "set@photos")
+    after = store.read("set").table
+    assert after.num_rows == 13
+    known = dict(zip(after["path"].to_pylist(), after["split"].to_pylist(), strict=True))
+    assert [known[path] for path in before["path"].to_pylist()] == before["split"].to_pylist()
+
+
 def test_a_person_in_two_splits_is_ingested_and_split_names_the_remedy(store: Store, tmp_path: Path) -> None:
     for number, folder in enumerate(("train/Ada", "test/Ada", "train/Bob", "train/Bob")):
         draw(tmp_path / "set" / folder / f"{folder[-3:]}_{number}.jpg", number)
