@@ -1,4 +1,4 @@
-"""`python -m pipeline …`: reports about the machinery itself."""
+"""`facecurate weights`: reports about the machinery itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 
 import click
 
-from pipeline.weights import WEIGHTS, Weights, models_folder
+from data_manifests.command_line import echo_next, open_store
+from pipeline.weights import RELEASE_PAGE, WEIGHTS, Weights, models_folder
 
 
 @click.group()
@@ -18,8 +19,14 @@ def cli() -> None:
 def weights() -> None:
     """List the model files: state on this machine, purpose, licence."""
     for entry in WEIGHTS.values():
-        click.echo(f"{entry.name:18} {_state(entry):10} {entry.file:42} {entry.use}; {entry.licence}")
-    click.echo(f"Files that no package contains belong in {models_folder()} (U2NET_HOME).")
+        click.echo(f"{entry.name:18} {_state(entry):10} {entry.file:42} {entry.use}; {entry.licence}{_size(entry)}")
+    click.echo(f"Files that no package contains are on {RELEASE_PAGE} and belong in {models_folder()} (U2NET_HOME).")
+    names = open_store().names()
+    echo_next(f"facecurate show {names[0]}" if names else "make demo")
+
+
+def _size(entry: Weights) -> str:
+    return f"; {entry.megabytes} MB" if entry.megabytes else ""
 
 
 def _state(entry: Weights) -> str:

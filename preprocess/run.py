@@ -14,7 +14,7 @@ from data_manifests.versions import Manifest, Store, Version
 from pipeline.faces import FaceShare, measure_face_share
 from pipeline.stage import StageRun, run_stage
 from pipeline.step import Step
-from preprocess.choices import Report, ages_line, margin_lines, resolve_ages, resolve_crop
+from preprocess.choices import PROFILES_AGES, Report, ages_line, margin_lines, resolve_ages, resolve_crop
 from preprocess.settings import BackgroundSettings, CropSettings, DropAgesSettings, PreprocessSettings
 from preprocess.stages import (
     background_step,
@@ -102,7 +102,10 @@ def run_drop_ages(ref: str, store: Store, settings: DropAgesSettings, report: Re
     manifest = store.read(ref)
     ages = resolve_ages(settings, manifest, store, report)
     if not ages.ages:
-        raise ConfigError("drop-ages needs ages. Set --ages 57,58,59, or drop_ages.ages in the settings file.")
+        raise ConfigError(
+            f"drop-ages needs ages; auto means {PROFILES_AGES} for photos of the layout profiles alone. "
+            "Set --ages 57,58,59, or drop_ages.ages in the settings file."
+        )
     return _run_ages(manifest, store, ages, settings.ages == "auto", report)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -9,7 +11,11 @@ from hypothesis import strategies as st
 
 from data_manifests.errors import ConfigError, ManifestError
 from data_manifests.taxonomy import AgeCuts, age_class_of, class_id_of
+from data_manifests.versions.store import Store
+from preprocess.run import run_all, run_drop_ages
+from preprocess.settings import DropAgesSettings, PreprocessSettings
 from preprocess.stages.drop_ages import drop_ages, parse_ages, relabel_ages
+from tests.conftest import write_photos
 
 
 def table(ages: list[int | None], splits: list[str | None] | None = None, status: str = "ok") -> pa.Table:
@@ -88,3 +94,38 @@ def test_relabel_is_the_58_cut() -> None:
 def test_relabel_refuses_ages_that_no_cut_describes(ages: list[int]) -> None:
     with pytest.raises(ConfigError, match="consecutive up to 59"):
         relabel_ages(table([58]), ages, AgeCuts(30, 60))
+
+
+# auto --------------------------------------------------------------------------------------------------------------
+def test_auto_leaves_the_ages_out_for_the_layout_profiles_alone(store: Store, tmp_path: Path) -> None:
+    for name, layout in (("asked", "profiles"), ("other", "table")):
+        write_photos(store, tmp_path / name, 3, name)
+        manifest = store.read(name)
+        columns = {"age": pa.array([58, 40, 59], pa.int32()), "split": pa.array(["train", "train", "val"])}
+        changed = manifest.table
+        for column, values in columns.items():
+            changed = changed.set_column(changed.column_names.index(column), column, values)
+        store.write(name, changed, "ingest", parameters={"layout": layout})
+    lines: list[str] = []
+    version = run_drop_ages("asked", store, DropAgesSettings(), lines.append)
+    assert store.read(version.ref).table.column("status").to_pylist() == ["excluded", "ok", "ok"]
+    assert version.parameters["ages"] == "57-59"
+    (line,) = lines
+    assert "excluded 1 of 3 rows, ages 57-59 in train (drop_ages.ages=auto, for the layout profiles" in line
+    with pytest.raises(ConfigError, match="auto means 57-59 for photos of the layout profiles alone"):
+        run_drop_ages("other", store, DropAgesSettings(), lines.append)
+    steps = PreprocessSettings(steps=("drop_ages",))
+    assert run_all("other", store, steps, lines.append) == []
+    assert lines[-1].startswith("drop-ages: no age is left out")
+    told = PreprocessSettings(steps=("drop_ages",), drop_ages=DropAgesSettings(ages="40"))
+    (version,) = run_all("other", store, told, lines.append)
+    assert store.read(version.ref).table.column("status").to_pylist() == ["ok", "excluded", "ok"]
+
+
+def test_a_set_without_a_split_is_refused_before_any_picture_is_read(store: Store, tmp_path: Path) -> None:
+    write_photos(store, tmp_path / "photos", 3, "faces")
+    store.write("faces", store.read("faces").table, "ingest", parameters={"layout": "profiles"})
+    for file in (tmp_path / "photos").iterdir():
+        file.unlink()
+    with pytest.raises(ManifestError, match=r"no row has a split.*facecurate split REF.*drop_ages\.ages="):
+        run_all("faces", store, PreprocessSettings(), lambda line: None)
