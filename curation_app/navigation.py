@@ -14,6 +14,8 @@ from curation_app import agreement, grid, overview, review, runs, shell, synthet
 
 ICON = str(Path(__file__).with_name("icon.svg"))
 _FIRST_PICTURES_S = 4  # two cores are not enough for both
+_QUIET_S, _MAX_WAIT_S = 2.0, 30.0  # so long nobody opens a page before the caches of another one are filled
+_latest_visit = 0.0  # time.monotonic()
 # Streamlit's own margins take a fifth of a small screen. Its white text is illegible on the light blue of the dark
 # theme.
 STYLE = """<style>
@@ -62,11 +64,21 @@ def warm(ref: str) -> None:
     review.warm(ref)
     time.sleep(_FIRST_PICTURES_S)
     for page in (grid, overview, synthetic):
+        _wait_for_quiet()
         page.warm(ref)
+
+
+def _wait_for_quiet() -> None:
+    """Return once no page was opened for a while, as filling a cache takes the processor from a visitor."""
+    end = time.monotonic() + _MAX_WAIT_S
+    while time.monotonic() < min(end, _latest_visit + _QUIET_S):
+        time.sleep(0.1)
 
 
 def draw() -> None:
     """Draw the page that the visitor chose, with the menu and the sidebar."""
+    global _latest_visit
+    _latest_visit = time.monotonic()
     st.set_page_config(
         page_title="Face curation",
         page_icon=ICON,  # a file: a named icon would be fetched from outside

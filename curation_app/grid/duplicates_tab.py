@@ -29,7 +29,11 @@ def draw_duplicates(context: AppContext, key: str, *, hide: bool, results: Mappi
         "differ": f"Labels or people differ  ({int(differs.sum()):,})",
         "same": f"Nothing differs  ({int((~differs).sum()):,})",
     }
-    chosen = st.selectbox("Groups", list(filters), format_func=filters.__getitem__, key="grid duplicates", width=260)
+    chosen = "all"
+    if len(groups):
+        chosen = st.selectbox(
+            "Groups", list(filters), format_func=filters.__getitem__, key="grid duplicates", width=260
+        )
     numbers = np.flatnonzero({"all": np.ones_like(differs), "differ": differs, "same": ~differs}[chosen])
     annotations = tiles.annotator_log(context)
     if hide:

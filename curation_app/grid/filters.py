@@ -44,6 +44,10 @@ _EMPTY = {
 }
 
 
+class NothingToChoose(ManifestError):
+    """A view that has no photos for this version, with the reason."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """The chosen photos: their row numbers in order, the fields in question and the available actions."""
@@ -69,7 +73,7 @@ class _Source:
 def choose_selection(context: AppContext, view: str, hide: bool) -> tuple[Selection, int]:
     """Draw the filters. Return the photos that they select and the number of photos on a page.
 
-    Raises ManifestError if the view has nothing to choose from.
+    Raises NothingToChoose if no photo of the version belongs to the view.
     """
     labels, cuts = tiles.labels(context), context.manifest.cuts
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -96,11 +100,11 @@ def _choose_source(context: AppContext, view: str, labels: Labels) -> _Source:
         return _Source([view], grouping, shown, grouping.codes(labels.labelled), labels.suspicion(grouping.tasks))
     if view == "suspected":
         found = [one for one in groupings(labels.suggested, shown, cuts) if len(one.tasks) == 1]
-        grouping = _choose_grouping(view, found, f"the audit of {ref} suggests no other label. Choose another view.")
+        grouping = _choose_grouping(view, found, f"The audit of {ref} suggests no label. Choose another view.")
         return _Source([view], grouping, shown, grouping.codes(labels.suggested), labels.suspicion(grouping.tasks))
-    run = _choose_run(context)
+    run = _choose_run(context, has_labels=bool(groupings(labels.labelled, shown, cuts)))
     predictions = _predictions(context, run)
-    none = f"run {run!r} predicted no photo of {ref}. Choose another run: facecurate train list"
+    none = f"Run {run!r} predicted no photo of {ref}. Choose another run: facecurate train list"
     grouping = _choose_grouping(view, groupings(predictions.labels, shown, cuts), none)
     values, given = grouping.codes(predictions.labels), grouping.codes(labels.labelled)
     rows = {
@@ -114,9 +118,9 @@ def _choose_source(context: AppContext, view: str, labels: Labels) -> _Source:
 
 
 def _choose_grouping(view: str, found: Sequence[Grouping], none: str = "") -> Grouping:
-    """Draw the choice of grouping. Raises ManifestError with the text `none` if there is nothing to choose from."""
+    """Draw the choice of grouping. Raises NothingToChoose with the text `none` if there is nothing to choose from."""
     if not found:
-        raise ManifestError(none)
+        raise NothingToChoose(none)
     titles = {one.field: one.title for one in found}
     field = st.selectbox(
         "Group by", list(titles), format_func=lambda name: titles.get(name, name), key=f"grid field {view}", width=190
@@ -147,16 +151,20 @@ def _choose_value(source: _Source, labels: Labels) -> tuple[list[str], np.ndarra
     return [*source.name, grouping.field, str(value), order], rows, value != UNKNOWN
 
 
-def _choose_run(context: AppContext) -> str:
+def _choose_run(context: AppContext, *, has_labels: bool) -> str:
     version = context.manifest.version
     runs = [
         run
         for run in list_runs(context.store)
         if run.manifest.partition("@")[0] == version.name and run.has(PREDICTIONS)
     ]
+    if not runs and not has_labels:
+        raise NothingToChoose(
+            f"{version.ref} has no labels to train on. Label some photos first, in the view By label."
+        )
     if not runs:
-        raise ManifestError(
-            f"no run that was trained on {version.name!r} has predictions yet. Run: facecurate train fit {version.ref}"
+        raise NothingToChoose(
+            f"No run that was trained on {version.name!r} has predictions yet. Run: facecurate train fit {version.ref}"
         )
     runs.sort(key=lambda run: run.manifest != version.ref)  # stable: runs on this version first, then the newest
     names = {run.name: f"{run.name} · {run.manifest}" for run in runs}

@@ -10,7 +10,7 @@ import streamlit as st
 
 from curation_app import shell, tiles
 from curation_app.grid import duplicates_tab
-from curation_app.grid.filters import choose_selection
+from curation_app.grid.filters import NothingToChoose, choose_selection
 from curation_app.shell import AppContext
 from curation_app.tiles import (
     INCLUDE,
@@ -22,7 +22,6 @@ from curation_app.tiles import (
     relabel_actions,
     text_of,
 )
-from data_manifests.errors import ManifestError
 from data_manifests.taxonomy import AgeCuts
 
 KEY = "grid"
@@ -59,11 +58,18 @@ def _page() -> None:
         results = tiles.handle_saves(KEY, lambda asked: tiles.save(context, asked, actions))
         if view in ("suspected", "duplicates") and not tiles.labels(context).is_audited:
             ref = context.manifest.version.ref
-            raise ManifestError(f"{ref} has no audit. Run: facecurate audit run {ref}")
-        if view == "duplicates":
+            _draw_note(f"{ref} has no audit. Run: facecurate audit run {ref}")
+        elif view == "duplicates":
             duplicates_tab.draw_duplicates(context, KEY, hide=hide, results=results)
         else:
-            _draw_photos(context, view, hide=hide, results=results)
+            try:
+                _draw_photos(context, view, hide=hide, results=results)
+            except NothingToChoose as none:
+                _draw_note(str(none))
+
+
+def _draw_note(text: str) -> None:
+    st.info(shell.escape_markdown(text), icon=":material/info:")
 
 
 # -- photos of one class ----------------------------------------------------------------------------------------------

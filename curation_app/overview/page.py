@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 
 import streamlit as st
 
 from curation_app import shell
+from curation_app.overview.drawings import (
+    Drawing,
+    census_drawings,
+    census_of,
+    draw,
+    drawing_of,
+    drawings_in,
+    version_drawing,
+)
 from data_manifests.schema import SPLITS
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store, Version
-from reporting.charts import Figure
-from reporting.dataset import (
-    COLUMNS,
-    EVERYTHING,
-    Census,
-    census_figures,
-    colour_figure,
-    label_tile,
-    mean_grid,
-    mean_title,
-    take_census,
-    version_figure,
-    write_report,
-)
+from reporting.dataset import EVERYTHING, Census, colour_figure, label_tile, mean_grid, mean_title, write_report
 from reporting.mean_images import COLUMNS as IMAGE_COLUMNS
 from reporting.mean_images import PER_CLASS, ImageStatistics, is_measured, measure_images
 from reporting.tables import percent
-from reporting.theme import DARK, LIGHT, Palette
+from reporting.theme import DARK, LIGHT
 from reporting.thumbnails import image_url
 
 _MAX_LISTED = 200  # unreadable files
@@ -39,43 +34,36 @@ def page() -> None:
     """Draw the page."""
     store, ref = shell.current_store(), shell.chosen_ref()
     version = store.version(ref)
-    census = _census(str(store.workspace), ref, version.content_hash)
+    census = census_of(str(store.workspace), version.ref, version.content_hash)
     st.header(f"Contents of {shell.escape_markdown(version.ref)}")
     split = _choose_split(census)
-    palette = DARK if st.context.theme.type == "dark" else LIGHT
-    cuts = AgeCuts(*version.age_cuts)
+    is_dark = st.context.theme.type == "dark"
     _draw_counts(census[split])
-    with st.spinner("Drawing …"):  # the first time, while the chart library is imported
-        figures = {figure.key: figure for figure in census_figures(census, split, cuts, palette)}
-    if not figures:
+    drawings = census_drawings(store, version, split, is_dark=is_dark)
+    if not drawings:
         st.info(
             "No usable row here: all rows failed or are excluded. "
             f"List the reasons: `facecurate show {version.ref} --status failed`"
         )
         return
-    _draw_columns(figures, ["classes"], ["strata", "masks"])
-    _draw_columns(figures, ["ages"], ["pyramid"])
+    drawings_in(drawings, ["classes"], ["strata", "masks"])
+    drawings_in(drawings, ["ages"], ["pyramid"])
     with shell.show_errors():
-        _draw_images(store, version, "" if split == EVERYTHING else split, census[split], figures, palette)
-    if history := version_figure(store.readable(version.name)[0], palette):
-        _draw_figure(history)
+        _draw_images(store, version, "" if split == EVERYTHING else split, census[split], drawings, is_dark=is_dark)
+    if history := version_drawing(store.readable(version.name)[0], is_dark=is_dark):
+        draw(history)
     with shell.show_errors():
         _draw_report_buttons(store, version)
 
 
 def warm(ref: str) -> None:
-    """Count rows and import the chart library before the page is opened."""
-    version = shell.load_rows(ref).version
-    census = _census(str(shell.current_store().workspace), version.ref, version.content_hash)
-    census_figures(census, EVERYTHING, AgeCuts(*version.age_cuts), LIGHT)
+    """Count rows and draw the charts before the page is opened."""
+    store, version = shell.current_store(), shell.load_rows(ref).version
+    census_drawings(store, version, EVERYTHING, is_dark=False)
+    version_drawing(store.readable(version.name)[0], is_dark=False)
 
 
 # -- counts -----------------------------------------------------------------------------------------------------
-
-
-@st.cache_resource(max_entries=8, show_spinner="Counting …")
-def _census(workspace: str, ref: str, content_hash: str) -> dict[str, Census]:
-    return take_census(Store(Path(workspace)).read(ref, COLUMNS).table)
 
 
 def _choose_split(census: Mapping[str, Census]) -> str:
@@ -101,38 +89,20 @@ def _draw_counts(census: Census) -> None:
         column.metric(name, value, below, delta_color="off", delta_arrow="off", border=True)
 
 
-def _draw_columns(figures: Mapping[str, Figure], *columns: list[str]) -> None:
-    """Draw columns of charts, without those that are missing."""
-    wanted = [[figures[key] for key in keys if key in figures] for keys in columns]
-    wanted = [shown for shown in wanted if shown]
-    for column, shown in zip(st.columns(len(wanted)) if wanted else [], wanted, strict=True):
-        with column:
-            for figure in shown:
-                _draw_figure(figure)
-
-
-def _draw_figure(figure: Figure) -> None:
-    with st.container(border=True):
-        st.markdown(f"**{shell.escape_markdown(figure.title)}**")
-        st.altair_chart(figure.chart, theme=None, width="stretch")
-        if figure.note:
-            st.caption(shell.escape_markdown(figure.note))
-
-
 # -- images ---------------------------------------------------------------------------------------------------
 
 
 def _draw_images(
-    store: Store, version: Version, split: str, census: Census, figures: Mapping[str, Figure], palette: Palette
+    store: Store, version: Version, split: str, census: Census, drawings: Mapping[str, Drawing], *, is_dark: bool
 ) -> None:
     """Draw mean images and colours once they are measured; before, a button that starts it."""
     key = f"pictures {version.content_hash} {split}"
     found: ImageStatistics | None = st.session_state.get(key)
-    sizes = {"sizes": figures["sizes"]} if "sizes" in figures else {}
+    sizes = {"sizes": drawings["sizes"]} if "sizes" in drawings else {}
     if found is None and (is_measured(store, version, split) or _draw_measure_button(census)):
         found = st.session_state[key] = _measure(store, version, split)
     if found is None:
-        _draw_columns(sizes, ["sizes"])
+        drawings_in(sizes, ["sizes"])
         return
     if found.unreadable:
         st.warning(
@@ -148,7 +118,8 @@ def _draw_images(
         st.markdown(f"**{mean_title(found)}**")
         st.html(_mean_images_html(found, AgeCuts(*version.age_cuts)))
         st.caption(found.note())
-    _draw_columns({**sizes, "colours": colour_figure(found, palette)}, ["colours"], ["sizes"])
+    colours = drawing_of(colour_figure(found, DARK if is_dark else LIGHT))
+    drawings_in({**sizes, "colours": colours}, ["colours"], ["sizes"])
 
 
 def _draw_measure_button(census: Census) -> bool:

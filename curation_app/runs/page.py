@@ -114,7 +114,7 @@ def _draw_scores(scores: RunScores) -> None:
             below = f"{scores.rows:,} images, {scores.people:,} people" if scores.rows else None
         if reason or name in scores.values:
             tiles.append((title, scores.values.get(name), f"not measurable: {reason}" if reason else below))
-    for column, (title, value, below) in zip(st.columns(len(tiles) or 1), tiles, strict=False):
+    for column, (title, value, below) in zip(st.columns(max(3, len(tiles))), tiles, strict=False):
         column.metric(title, score_text(value), below, delta_color="off", delta_arrow="off", border=True)
 
 
