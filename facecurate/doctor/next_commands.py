@@ -55,10 +55,8 @@ def _candidates(findings: Findings, can_make: bool) -> Iterator[NextCommand]:
     if can_train:
         yield from _split(findings, ref)
         yield from _training(findings, ref, labelled, can_make)
-    elif not (findings.face_share and findings.face_share.are_crops):
-        yield NextCommand(
-            f"facecurate preprocess run {ref} --tag preprocessed", "Crop the photos to the faces; remove backgrounds."
-        )
+    else:
+        yield _preprocessing(findings, ref)
     page = shlex.quote(f"{findings.name}-report.html")
     yield NextCommand(f"facecurate report {ref} --out {page}", "Write a report with charts of all labels.")
     yield NextCommand("facecurate app", "Look through all photos.")
@@ -77,9 +75,9 @@ def _split(findings: Findings, ref: str) -> Iterator[NextCommand]:
             f"Split again by person: {len(people):,} {'person is' if len(people) == 1 else 'people are'} in two parts."
         )
         yield NextCommand(f"facecurate split {ref} --reassign{ratios}", why)
-    elif splits and not {"train", "val"} <= splits.keys():
-        why = f"Split again: the set has the parts {' and '.join(splits)}; training takes train and val."
-        yield NextCommand(f"facecurate split {ref} --reassign{ratios}", why)
+    elif splits and "val" not in splits:
+        why = f"Take a validation part from train: the set came with {' and '.join(splits)} only."
+        yield NextCommand(f"facecurate split {ref}", why)
     elif not splits:
         yield NextCommand(f"facecurate split {ref}", "Assign each person to training or validation.")
 
@@ -91,12 +89,13 @@ def _training(findings: Findings, ref: str, labelled: tuple[str, ...], can_make:
             f"make preprocess synth train DATASET={findings.name}",
             "Crop, balance with synthetic masked faces, train, and write the report.",
         )
-    if findings.face_share and findings.face_share.are_crops:
-        yield NextCommand(f"facecurate train fit {ref}", f"Train on {tasks}. The photos are crops already.")
-    else:
-        yield NextCommand(
-            f"facecurate preprocess run {ref} --tag preprocessed", "Crop the photos to the faces; remove backgrounds."
-        )
-        yield NextCommand(
-            f"facecurate train fit {findings.name}@preprocessed", f"Train on {tasks}, and write the report."
-        )
+    yield _preprocessing(findings, ref)
+    yield NextCommand(f"facecurate train fit {findings.name}@preprocessed", f"Train on {tasks}, and write the report.")
+
+
+def _preprocessing(findings: Findings, ref: str) -> NextCommand:
+    are_crops = findings.face_share is not None and findings.face_share.are_crops
+    why = "Find landmarks and remove backgrounds; the photos are crops already and stay as they are."
+    if not are_crops:
+        why = "Crop the photos to the faces and remove backgrounds."
+    return NextCommand(f"facecurate preprocess run {ref} --tag preprocessed", why)

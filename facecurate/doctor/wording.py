@@ -12,6 +12,7 @@ from pipeline.faces import FaceShare
 from reporting.tables import class_label
 
 _MOST_IN_ONE_CLASS = 0.95
+_NEARLY_EQUAL = 1.2  # photos of the largest stratum for each one of the smallest
 _LISTS = ("table", "imagefolder", "label_studio", "coco")  # layouts with --map
 _FOLDERS = {"mask": "worn, incorrect and none", "gender": "male and female", "age": "under30, 30-59 and 60+"}
 
@@ -48,6 +49,8 @@ def balance_text(balance: Balance) -> str:
     if not balance.missing:
         return f"All {len(balance.strata)} strata have {filled[0].photos:,} photos each."
     large, small = max(filled, key=lambda s: s.photos), min(filled, key=lambda s: s.photos)
+    if not balance.empty and large.photos < _NEARLY_EQUAL * small.photos:
+        return f"Balanced: each of the {len(balance.strata)} strata has {small.photos:,} to {large.photos:,} photos."
     text = (
         f"Largest to smallest {balance.ratio:,.0f} : 1 ({_stratum_name(large.labels)} {large.photos:,}, "
         f"{_stratum_name(small.labels)} {small.photos:,})."

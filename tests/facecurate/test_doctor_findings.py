@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from data_manifests.splits import find_leaks
-from data_manifests.taxonomy import AgeCuts
+from data_manifests.taxonomy import GENDERS, AgeCuts
 from facecurate.cli import cli
 from facecurate.doctor.contents import count_contents
 from facecurate.doctor.findings import Findings
@@ -93,6 +93,9 @@ def test_balance_states_ratio_empty_strata_and_missing_photos() -> None:
     assert balance.ratio == 4
     assert balance.missing == 6
     assert balance_text(balance).startswith("Largest to smallest 4 : 1 (male 8, female 2). 6 more photos")
+    pairs = [photo(f"p{i}", gender=GENDERS[i % 2], age=None) for i in range(23)]
+    nearly = count_contents(manifest(pairs), CUTS)
+    assert balance_text(nearly.balance) == "Balanced: each of the 2 strata has 11 to 12 photos."
     one = count_contents(manifest(people[:3]), CUTS).balance
     assert one.ratio is None
     assert "nothing to balance" in balance_text(one)
@@ -138,11 +141,14 @@ def test_suspects_come_first_then_split_then_the_main_line() -> None:
     ]  # fmt: skip
 
 
-def test_crops_are_not_cropped_again() -> None:
-    rows = [photo(f"p{i}", split="val" if i % 4 == 3 else "train") for i in range(30)]
-    found = find(manifest(rows), face_share=CROPS, suspicions=NOTHING)
-    assert commands(found)[0] == "facecurate train fit faces@photos"
-    assert not any("preprocess" in command for command in commands(found))
+def test_crops_stay_as_they_are() -> None:
+    rows = [photo(f"p{i}", split="val" if i % 4 == 3 else "train", mask=None) for i in range(30)]
+    chosen = choose_commands(find(manifest(rows), face_share=CROPS, suspicions=NOTHING), can_make=True)
+    assert [one.command for one in chosen][:2] == [
+        "facecurate preprocess run faces@photos --tag preprocessed", "facecurate train fit faces@preprocessed",
+    ]  # fmt: skip
+    assert "stay as they are" in chosen[0].why
+    assert "gender and age" in chosen[1].why
 
 
 def test_a_split_with_a_person_in_two_parts_is_made_again() -> None:
@@ -153,11 +159,11 @@ def test_a_split_with_a_person_in_two_parts_is_made_again() -> None:
     assert commands(found)[0] == "facecurate split faces@photos --reassign"
 
 
-def test_a_split_without_validation_is_made_again() -> None:
+def test_a_split_without_validation_gets_one() -> None:
     rows = [photo(f"p{i}", split="test" if i % 3 == 0 else "train") for i in range(30)]
-    first = commands(find(manifest(rows), suspicions=NOTHING))[0]
-    assert first == "facecurate split faces@photos --reassign --ratios train=7,val=2,test=1"
-    parse(first)
+    first = choose_commands(find(manifest(rows), suspicions=NOTHING), can_make=False)[0]
+    assert first.command == "facecurate split faces@photos"
+    assert "test and train only" in first.why
 
 
 def test_many_unreadable_photos_come_before_all_else() -> None:
