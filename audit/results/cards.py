@@ -81,7 +81,10 @@ def _labels(rows: Sequence[Mapping[Any, Any]], cuts: AgeCuts) -> Iterator[str]:
 
 def _short_reason(reason: str, rows: Sequence[Mapping[Any, Any]]) -> str:
     """Return a reason without the name of the photo where a card has one photo."""
-    return reason.removeprefix(f"{photo_name(rows[0])}: ") if len(rows) == 1 else reason
+    if len(rows) > 1:
+        return reason
+    name = photo_name(rows[0])
+    return reason.removeprefix(f"{name}: ").removesuffix(f": {name}")
 
 
 def _marked_samples(queue: pd.DataFrame) -> dict[str, list[str]]:

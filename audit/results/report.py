@@ -47,7 +47,7 @@ def write_report(
         faces=int(data.features.has_face.sum()),
         notes=data.notes,
         counts=count_issues(queue, data.skipped),
-        probes=[_probe_row(name, quality) for name, quality in data.probes.items()],
+        probes=[_probe_row(name, quality, unit) for name, quality in data.probes.items()],
         flagged=flagged_by_group(data),
         effort_figure=draw_figure(effort_figure(effort, unit, PAGE), _CHART_PX),
         readings=[(percent, float(np.interp(percent / 100, *effort))) for percent in _DEPTHS],
@@ -71,10 +71,10 @@ def count_issues(queue: pd.DataFrame, skipped: Collection[str]) -> list[dict[str
     return counts
 
 
-def _probe_row(name: str, quality: Mapping[str, Any]) -> dict[str, str]:
-    """Return a probe's figures as text."""
+def _probe_row(name: str, quality: Mapping[str, Any], unit: str) -> dict[str, str]:
+    """Return a probe's figures as text. A probe of people counts them in `unit`, photos if no persons are known."""
     rate = quality.get("estimated_error_rate")
-    size = ", ".join(f"{quality[key]:,} {key}" for key in ("people", "photos") if key in quality)
+    size = f"{quality['people']:,} {unit}" if "people" in quality else f"{quality['photos']:,} photos"
     if "mean_absolute_error_years" in quality:
         error, f1 = quality["mean_absolute_error_years"], quality["class_macro_f1"]
         text = f"mean error {error:.1f} years; macro F1 of the classes {f1:.2f}"

@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_manifests.schema import USABLE
+from data_manifests.schema import SPLITS, USABLE
 
 _COLUMNS = ("sample_id", "path", "sha256", "person_id", "duplicate_of", "split")
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A person or a picture in several parts of a split. `samples` holds one sample_id per part."""
+    """A person or a picture in several parts of a split, in the order of SPLITS. `samples` has a sample_id per part."""
 
     kind: str  # person, picture, near-duplicate
     name: str
@@ -56,5 +56,6 @@ def _across(rows: Iterable[Mapping[str, Any]], column: str, kind: str) -> Iterat
             groups[row[column]].setdefault(row["split"], row)
     for value, by_part in groups.items():
         if len(by_part) > 1:
-            name = value if column == "person_id" else next(iter(by_part.values()))["path"]
-            yield Leak(kind, name, tuple(by_part), tuple(row["sample_id"] for row in by_part.values()))
+            parts = tuple(part for part in SPLITS if part in by_part)
+            name = value if column == "person_id" else by_part[parts[0]]["path"]
+            yield Leak(kind, name, parts, tuple(by_part[part]["sample_id"] for part in parts))
