@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import posixpath
+import re
 import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +31,7 @@ class Record:
 
     A column that the entry does not mention is not in `values`. `conflicts` has the values of columns to which several
     annotations gave different values; if such a column is a label, the photo fails, else the values are kept together.
-    `split` is that of the file or folder of the list.
+    `split` is that of the list, used if no folder of the photo names one.
     """
 
     place: str
@@ -56,6 +59,21 @@ def check_fields(columns: Mapping[str, str], words: Mapping[tuple[str, str], str
                 raise ManifestError(f"--value {shlex.quote(f'{name}:{word}={value}')}: {error}") from None
 
 
+def foreign_folder(listed: Iterable[str], source: Path) -> str | None:
+    """Return the folder that all listed paths are in, if all of them are absolute and outside `source`, else None.
+
+    Such a list was made on another machine (`/content/drive/faces/a.jpg`): what follows the common folder is taken as
+    relative to the photo folder.
+    """
+    paths = [text.replace("\\", "/") for text in listed if text]
+    inside = f"{source.resolve().as_posix()}/"
+    if not paths or not all(re.match(r"/|[A-Za-z]:/", path) and not path.startswith(inside) for path in paths):
+        return None
+    folders = [path.split("/")[:-1] for path in {path.rpartition("/")[0] + "/" for path in paths}]
+    common = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
+    return "/".join(parts[0] for parts in common)
+
+
 def photos_of_records(
     records: Sequence[Record],
     source: Path,
@@ -68,10 +86,12 @@ def photos_of_records(
 ) -> list[Photo]:
     """Return one photo per record; `mapping` has the column of each field, and "" for a field that is not read.
 
-    words: schema value of (field, word); images: folder below `source` to which paths are relative; mask: label of
-    photos whose records have neither mask nor shot. Raises ManifestError if no word of a label's column is known.
+    words: schema value of (field, word); images: folder to which paths are relative, itself relative to `source` (`..`
+    if the paths begin with the name of `source`); mask: label of photos whose records have neither mask nor shot.
+    Raises ManifestError if no word of a label's column is known.
     """
     reader = _RecordReader(source, {name: column for name, column in mapping.items() if column}, words or {}, images)
+    reader.foreign = foreign_folder([record.values[mapping[PATH]] for record in records], source)
     photos = [reader.photo(record, mask, cuts) for record in records]
     reader.report_unknown_words()
     return photos
@@ -85,6 +105,7 @@ class _RecordReader:
     ) -> None:
         self.source, self.mapping, self.words, self.images = source, mapping, words, images
         self.mapped = set(mapping.values())
+        self.foreign: str | None = None  # see `foreign_folder`
         self.place_of_path: dict[str, str] = {}
         self.unknown: dict[str, Counter[str]] = {}  # field → words that could not be read
         self.understood: set[str] = set()
@@ -97,7 +118,7 @@ class _RecordReader:
             path=path,
             person_id=person,
             profile_id=self._text(record, "profile_id") or person,
-            split=record.split or (split_of_path(path) if "split" not in self.mapping else None),
+            split=None if "split" in self.mapping else split_of_path(path) or record.split,
             extras={
                 extra_name(name): value or None for name, value in record.values.items() if name not in self.mapped
             },
@@ -133,11 +154,14 @@ class _RecordReader:
     def _path(self, text: str) -> tuple[str, str | None]:
         if not text:
             return storable_path("")
+        if self.foreign is not None:
+            text = text.replace("\\", "/")[len(self.foreign) + 1 :]
         file = Path(text)
         if file.is_absolute():  # allowed inside the folder
-            root = self.source.resolve()
-            return storable_path(file.relative_to(root).as_posix() if file.is_relative_to(root) else text)
+            return storable_path(_inside(self.source, text))
         listed = f"{self.images}/{text}" if self.images else text
+        if self.images.startswith(".."):
+            listed = _inside(self.source, f"{self.source.resolve().as_posix()}/{listed}")
         is_plain = listed.isascii() and is_image_name(file.name)
         return storable_path(listed if is_plain else self._as_on_disk(listed))
 
@@ -175,6 +199,12 @@ class _RecordReader:
         except ManifestError as error:
             photo.problems.append(f"{error} in {record.place}")
             self.unknown.setdefault(name, Counter())[text] += 1
+
+
+def _inside(source: Path, absolute: str) -> str:
+    """Return an absolute path relative to the photo folder, or as it is if it lies outside."""
+    path, root = Path(posixpath.normpath(absolute)), source.resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else absolute
 
 
 def _read_shot(text: str) -> str:

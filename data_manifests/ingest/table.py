@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.csv_rows import CsvRow, read_csv, require_columns
-from data_manifests.ingest.label_words import EMPTY_WORDS, SPLIT_WORDS, age_range, split_of_file, split_of_path
+from data_manifests.ingest.label_words import EMPTY_WORDS, SPLIT_WORDS, age_range, split_of_file
 from data_manifests.ingest.photo_rows import photos_to_table
 from data_manifests.ingest.records import FIELDS, PATH, Record, check_fields, photos_of_records
 from data_manifests.taxonomy import AgeCuts
@@ -55,9 +55,8 @@ def ingest_table(
         mapping = _mapping(source, name, header, rows, columns or {}, images)
         at, split = (f" of {name}", split_of_file(name)) if len(names) > 1 else ("", None)
         for row in rows:
-            in_folder = None if "split" in mapping else split_of_path(row.values[mapping[PATH]].replace("\\", "/"))
             problems = (row.problem,) if row.problem else ()
-            records.append(Record(f"row {row.number}{at}", row.values, problems, split=in_folder or split))
+            records.append(Record(f"row {row.number}{at}", row.values, problems, split=split))
     photos = photos_of_records(records, source, mapping, cuts=cuts, words=words, images=images, mask=mask)
     return photos_to_table(photos, source, root_name, cuts, cache)
 

@@ -179,6 +179,29 @@ def test_a_list_beside_the_folder_is_noted(tmp_path: Path) -> None:
     assert detect_layout(csv).root == tmp_path
 
 
+@pytest.mark.parametrize(
+    ("listed", "images"),
+    [
+        ("/content/drive/My Drive/set/train/{}.jpg", None),
+        ("C:\\data\\set\\train\\{}.jpg", "train"),
+        ("my set/train/{}.jpg", ".."),
+        ("./train/{}.jpg", None),
+    ],
+)
+def test_paths_of_another_machine_or_from_above_are_found(tmp_path: Path, listed: str, images: str | None) -> None:
+    source = tmp_path / "my set"
+    draw_all(source, "train/1.jpg", "train/2.jpg", "val/3.jpg")
+    lines = [f"{listed.format(1)},male", f"{listed.format(2)},female"]
+    if images is None:
+        lines.append(f"{listed.format(3).replace('train', 'val')},female")
+    write_lines(source / "labels.csv", "file,gender", *lines)
+    found = detect_layout(source)
+    assert (found.layout, found.arguments.get("images")) == ("table", images)
+    rows = LAYOUTS["table"](source, root_name="r", cuts=CUTS, **found.arguments)
+    assert rows["path"].to_pylist() == ["train/1.jpg", "train/2.jpg", "val/3.jpg"][: len(lines)]
+    assert set(rows["status"].to_pylist()) == {"ok"}
+
+
 def test_names_without_suffix_are_found(tmp_path: Path) -> None:
     draw_all(tmp_path, "pics/001.JPG", "pics/002.png")
     write_lines(tmp_path / "labels.csv", "years,image_id", "37,001", "61,002", "20,003")

@@ -23,7 +23,6 @@ from data_manifests.ingest.label_words import (
     age_range,
     labels_in_name,
     split_of_file,
-    split_of_path,
     words_of,
 )
 from data_manifests.ingest.photo_rows import detect_hint, walk_images
@@ -129,7 +128,7 @@ def _records(content: Any, matcher: FileMatcher, name: str, at: str, cuts: AgeCu
             problems=(f"{problem} in {place}",) if problem else (),
             remarks=tuple(remarks),
             conflicts=conflicts,
-            split=split_of_path(path) or split_of_file(name),
+            split=split_of_file(name),
         )
 
 

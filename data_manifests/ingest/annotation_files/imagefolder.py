@@ -11,7 +11,6 @@ import pyarrow as pa
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.annotation_files.listing import Listing, as_text, find_files, ingest_listing
 from data_manifests.ingest.csv_rows import read_csv, require_columns
-from data_manifests.ingest.label_words import split_of_path
 from data_manifests.ingest.photo_rows import detect_hint
 from data_manifests.ingest.records import PATH, Record
 from data_manifests.taxonomy import AgeCuts
@@ -59,8 +58,7 @@ def read_imagefolder(source: Path) -> Listing:
             listed = values.get(FILE_NAME, "").replace("\\", "/")
             row[PATH] = f"{folder}/{listed}" if folder and listed else listed
             listing.found += bool(listed) and (source / row[PATH]).is_file()
-            split = split_of_path(row[PATH])
-            listing.records.append(Record(f"row {number}{at}", row, (problem,) if problem else (), split=split))
+            listing.records.append(Record(f"row {number}{at}", row, (problem,) if problem else ()))
     return listing
 
 

@@ -19,7 +19,6 @@ from data_manifests.ingest.annotation_files.listing import (
 )
 from data_manifests.ingest.annotation_files.match_files import FileMatcher, path_of_address
 from data_manifests.ingest.image_info import is_image_name
-from data_manifests.ingest.label_words import split_of_path
 from data_manifests.ingest.photo_rows import detect_hint, walk_images
 from data_manifests.ingest.records import PATH, Record
 from data_manifests.taxonomy import AgeCuts
@@ -94,7 +93,7 @@ def read_label_studio(source: Path, annotations: str | None = None) -> Listing:
             problems = (f"{problem} in {place}",) if problem else ()
             listing.found += not problem
             remarks = tuple(f"{text} in {place}" for text in notes)
-            listing.records.append(Record(place, merged, problems, remarks, conflicts, split_of_path(photo)))
+            listing.records.append(Record(place, merged, problems, remarks, conflicts))
     return listing
 
 

@@ -24,7 +24,7 @@ from data_manifests.ingest.detection.detected import NO_MASK_NOTE, DetectedLayou
 from data_manifests.ingest.guess_columns import guess_columns
 from data_manifests.ingest.image_info import is_image_name
 from data_manifests.ingest.label_words import split_of_file
-from data_manifests.ingest.records import PATH
+from data_manifests.ingest.records import PATH, foreign_folder
 from data_manifests.taxonomy import AgeCuts
 
 _MIN_FOUND = 0.5  # share of the listed photos that exist
@@ -142,22 +142,30 @@ def _find_paths(
 ) -> _Paths | None:
     """Return the column whose values are files, and the folder to which they are relative; None if there is none."""
     best: _Paths | None = None
-    folder = f"{root.resolve().as_posix()}/"
+    own_name = unicodedata.normalize("NFC", root.resolve().name)
     step = max(1, len(rows) // _SAMPLE)
     for name in sorted(header, key=lambda name: (name.lower() not in _PATH_NAMES, header.index(name))):
         folders: Counter[str] = Counter()
+        foreign = foreign_folder((row.values[name] for row in rows), root)
+        folder = f"{root.resolve().as_posix() if foreign is None else foreign}/"
         is_name = name.lower() in _PATH_NAMES  # an age such as 37 may be the name of 37.jpg too
         for row in rows[::step]:
             text = _relative(folder, row.values[name])
             for path in by_name.get(text.rpartition("/")[2], []):
                 has_suffix = is_image_name(text)
                 listed = path if has_suffix else path.rpartition(".")[0]  # some lists omit the suffix
-                if (listed == text or listed.endswith(f"/{text}")) and (has_suffix or is_name):
+                if not (has_suffix or is_name):
+                    continue
+                if listed == text or listed.endswith(f"/{text}"):
                     folders[listed.removesuffix(text).rstrip("/")] += 1
+                elif text == f"{own_name}/{listed}":
+                    folders[".."] += 1
         if not folders:
             continue
         images = min(folders, key=lambda folder: (-folders[folder], len(folder), folder))
         prefix = f"{images}/" if images else ""
+        if images == "..":
+            prefix, folder = "", f"{own_name}/"
         found = sum(prefix + _relative(folder, row.values[name]) in known for row in rows)
         if best is None or found > best.found:
             best = _Paths(name, images, found)
