@@ -170,6 +170,14 @@ def test_photos_that_the_list_lacks_are_noted(tmp_path: Path) -> None:
     assert detect_layout(tmp_path).notes[0] == "1 photos of the folder are not in labels.csv"
 
 
+def test_files_in_formats_that_are_not_read_are_noted(tmp_path: Path) -> None:
+    draw_all(tmp_path, "images/1.jpg")
+    write_lines(tmp_path / "annotations" / "1.xml", "<annotation/>")
+    assert detect_layout(tmp_path).notes == (
+        "not read: 1 × .xml; labels are read from CSV, TSV, metadata.jsonl, COCO and Label Studio files",
+    )
+
+
 def test_a_list_beside_the_folder_is_noted(tmp_path: Path) -> None:
     draw_all(tmp_path / "images", "1.jpg", "2.jpg")
     write_lines(tmp_path / "labels.csv", "file,gender", "images/1.jpg,male", "images/2.jpg,female")

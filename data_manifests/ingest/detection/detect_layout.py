@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from data_manifests.ingest.photo_rows import walk_images
 from data_manifests.taxonomy import AgeCuts
 
 _MAX_BESIDE = 20  # lists beside the folder that are looked at
+_UNREAD = (".xml", ".parquet", ".arrow", ".mat", ".xlsx", ".pkl", ".npy", ".txt")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
@@ -49,7 +51,7 @@ def detect_layout(source: Path, cuts: AgeCuts | None = None) -> DetectedLayout:
     fitting.sort(key=lambda one: not one.has_labels)  # stable
     best, others = fitting[0], fitting[1:]
     if not best.has_labels:
-        table_notes += _lists_beside(source, paths)
+        table_notes += [*_lists_beside(source, paths), *_unread_files(source)]
     unused = () if best.layout in ("profiles", "imagefolder") else (*table_notes, *export_notes)
     return replace(best, notes=(*best.notes, *unused), others=tuple(others))
 
@@ -94,16 +96,26 @@ def _lists_beside(source: Path, paths: Sequence[str]) -> list[str]:
     ]
 
 
+def _unread_files(source: Path) -> list[str]:
+    """Return a note on files that may hold labels in a format that is not read, such as Pascal VOC."""
+    suffixes = _count_suffixes(source)
+    found = ", ".join(f"{suffixes[suffix]:,} × {suffix}" for suffix in _UNREAD if suffixes[suffix])
+    if not found:
+        return []
+    return [f"not read: {found}; labels are read from CSV, TSV, metadata.jsonl, COCO and Label Studio files"]
+
+
 def _no_photo(source: Path) -> str:
     """Return the message for a folder without photos, with the files that it has."""
-    suffixes = Counter(
-        path.suffix.lower() or "no suffix"
-        for path in source.rglob("*")
-        if path.is_file() and not path.name.startswith(".")
-    )
+    suffixes = _count_suffixes(source)
     ranked = sorted(suffixes, key=lambda suffix: (-suffixes[suffix], suffix))
     found = ", ".join(f"{suffixes[suffix]:,} × {suffix}" for suffix in ranked[:5]) or "no file"
     message = f"{str(source)!r} contains no photo (.jpg, .png, .webp, …). Found: {found}."
     if any(suffix in _ARCHIVES for suffix in ranked):
         message += " Unpack the archive first."
     return message
+
+
+def _count_suffixes(source: Path) -> Counter[str]:
+    names = (name for _, _, names in os.walk(source) for name in names if not name.startswith("."))
+    return Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in names)
