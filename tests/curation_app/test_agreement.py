@@ -119,7 +119,9 @@ def test_cleanlab_without_an_audit_names_the_command_to_run(
     annotate(store, tmp_path / "photos")
     bench = open_page("agreement", store, "drawn@2", monkeypatch)
     [rule] = [one for one in bench.segmented_control if one.label == "Rule"]
-    assert "score the version first: facecurate audit run drawn@" in texts(rule.set_value("cleanlab").run()).replace("\\", "")
+    assert "score the version first: facecurate audit run drawn@" in texts(rule.set_value("cleanlab").run()).replace(
+        "\\", ""
+    )
 
 
 def test_other_files_are_rejecteds_and_broken_lines_are_told_and_the_rest_counts(
