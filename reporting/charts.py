@@ -106,7 +106,8 @@ def learning_curve(
     ticks: dict[str, Any] = {"values": [0, 0.2, 0.4, 0.6, 0.8, 1]} if is_f1 else {"tickCount": 5}
     y_scale: dict[str, Any] = {"domain": [0, highest], "nice": False}
     y = alt.Y("value:Q", title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=6, **ticks)).scale(**y_scale)
-    whole = alt.Axis(grid=False, format="d", tickMinStep=1, tickCount=min(last, 6), labelFlush=False)
+    few = {"values": list(range(1, last + 1))} if last <= 6 else {"tickCount": 6}  # no ticks between two epochs
+    whole = alt.Axis(grid=False, format="d", tickMinStep=1, labelFlush=False, **few)
     x = alt.X("epoch:Q", title="epoch", axis=whole).scale(domain=[min(1, last - 1), max(last, 2)], nice=False)
     colour = alt.Color("line:N", legend=None)
     colour = colour.scale(domain=list(lines), range=[palette.blue, palette.amber, palette.green])

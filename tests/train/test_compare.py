@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from sklearn.metrics import f1_score
 
 from data_manifests.errors import ConfigError, ManifestError
+from data_manifests.labels import labels_of_class
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.store import Store
 from tests.support.train_drawn import rows_of, write_rows
@@ -34,7 +35,9 @@ def wrong(share: float, seed: int) -> np.ndarray:
 def test_scores_are_means_over_seeds_and_differences_are_paired() -> None:
     base = np.stack([wrong(0.4, 1), wrong(0.4, 2)])
     better = np.stack([np.where(wrong(0.5, 3) == TARGET, TARGET, row) for row in base])  # half of the errors corrected
-    first, second = paired_scores(TARGET, {"a": base, "b": better}, PERSONS, np.random.default_rng(0), 200)
+    first, second = paired_scores(
+        labels_of_class(TARGET), {"a": base, "b": better}, PERSONS, np.random.default_rng(0), 200
+    )
     f1 = [f1_score(TARGET, row, average="macro") for row in base]
     assert first["scores"]["f1"] == pytest.approx(np.mean(f1))
     assert first["spread"]["f1"] == pytest.approx(np.std(f1))
@@ -46,14 +49,16 @@ def test_scores_are_means_over_seeds_and_differences_are_paired() -> None:
 def test_pairing_is_narrower_than_two_intervals() -> None:
     base = wrong(0.4, 1)[None]
     better = np.where(np.arange(len(TARGET)) % 50 == 0, TARGET, base)
-    second = paired_scores(TARGET, {"a": base, "b": better}, PERSONS, np.random.default_rng(0), 300)[1]
+    second = paired_scores(labels_of_class(TARGET), {"a": base, "b": better}, PERSONS, np.random.default_rng(0), 300)[1]
     paired = second["high"]["accuracy"] - second["low"]["accuracy"]
     # the standard error of one accuracy of 0.6 over 720 rows is 0.018; the difference touches 15 rows only
     assert paired < 0.018
 
 
 def test_equal_networks_have_an_interval_around_zero() -> None:
-    scores = paired_scores(TARGET, {"a": wrong(0.4, 1)[None], "b": wrong(0.4, 2)[None]}, PERSONS, rng, 300)[1]
+    scores = paired_scores(
+        labels_of_class(TARGET), {"a": wrong(0.4, 1)[None], "b": wrong(0.4, 2)[None]}, PERSONS, rng, 300
+    )[1]
     assert scores["low"]["f1"] < 0 < scores["high"]["f1"]
 
 
@@ -107,7 +112,9 @@ def test_the_command_trains_once_and_evaluates_with_the_last_labels(store: Store
     assert [entry["runs"] for entry in result["compared"]] == [
         ["drawn-0001", "drawn-0002"], ["drawn-0003", "drawn-0004"]
     ]  # fmt: skip
-    assert done.output.strip().endswith(str(store.workspace / "comparisons" / "compare-0001.html"))
+    *_, report, following = done.stdout.splitlines()
+    assert report.endswith(str(store.workspace / "comparisons" / "compare-0001.html"))
+    assert following in ("next: facecurate train refit drawn-0001", "next: facecurate train refit drawn-0003")
     page = (store.workspace / "comparisons" / "compare-0001.html").read_text()
     links = re.findall(r'href="([^"#]+)"', page)
     assert len(links) == 4

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_manifests.labels import class_of_labels, labels_of_class
 from data_manifests.errors import ConfigError, ManifestError, StageError
+from data_manifests.labels import class_of_labels, labels_of_class
 from data_manifests.versions.store import Store
 from pipeline.photos.images import load_rgb
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from data_manifests.errors import BackendError, ConfigError
-from data_manifests.versions.store import Store
 from data_manifests.labels import labels_of_class
+from data_manifests.versions.store import Store
 from pipeline.runs import Run
 from tests.support.train_drawn import tiny_settings, write_people
 from train.data.augment import mix

@@ -129,7 +129,7 @@ def test_a_report_is_written_again_and_says_when_a_picture_is_gone(trained: Stor
     before = path.read_text("utf8")
     path.unlink()
     done = run(trained, "report", "drawn-0001")
-    assert done.output.strip() == f"report: {path}"
+    assert done.output.splitlines() == [f"report: {path}", "next: facecurate app"]
     assert path.read_text("utf8") == before
     worst = worst_mistakes(pd.read_parquet(folder_of(trained) / "predictions.parquet"), 1).iloc[0]
     picture = trained.file_of(worst["root"], worst["path"])
@@ -189,9 +189,7 @@ def test_predict_an_empty_folder_is_told(trained: Store, tmp_path: Path) -> None
 
 
 def test_resume_of_a_finished_run_is_refused(trained: Store) -> None:
-    with pytest.raises(
-        StageError, match=r"drawn-0001' is finished\. To train again: facecurate train fit drawn@2"
-    ):
+    with pytest.raises(StageError, match=r"drawn-0001' is finished\. To train again: facecurate train fit drawn@2"):
         run(trained, "resume", "drawn-0001")
 
 

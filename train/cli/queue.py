@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_manifests.command_line import open_store, parse_settings
+from data_manifests.command_line import echo_next, open_store, parse_settings
 from data_manifests.errors import ConfigError, StageError, must_be_one_of
 from data_manifests.versions import Store
 from train.settings import load_train_settings
@@ -61,7 +61,8 @@ def add(context: click.Context, tries: int, processes: int, words: tuple[str, ..
     from train.queue import log_of
 
     job_store: JobStore = context.obj
-    group: Any = context.find_root().command
+    assert context.parent and context.parent.parent, "add is a command of queue, which is one of train"
+    group: Any = context.parent.parent.command
     parameters = _parse(group, words)
     store = open_store()
     words = _fix_versions(store, words, parameters)
@@ -74,7 +75,8 @@ def add(context: click.Context, tries: int, processes: int, words: tuple[str, ..
         shutil.copyfile(file, copy)
         words = tuple(word.replace(file, str(copy)) if word.endswith(str(config)) else word for word in words)
     job_store.add(words, tries=tries, processes=processes, job_id=job_id)
-    click.echo(f"job {job_id}: {' '.join(words)}; run it with: facecurate train queue work")
+    click.echo(f"job {job_id}: {' '.join(words)}")
+    echo_next("facecurate train queue work")
 
 
 @queue.command()
@@ -92,6 +94,7 @@ def work(job_store: JobStore, lease: float, until_done: bool) -> None:
     from train.queue import work
 
     work(job_store, open_store(), lease_seconds=lease, until_done=until_done, echo=click.echo)
+    echo_next("facecurate train queue list")
 
 
 @queue.command(name="list")
@@ -112,6 +115,8 @@ def list_jobs(job_store: JobStore, everything: bool, as_json: bool) -> None:
         click.echo(line)
     counts = ", ".join(f"{sum(job.state == state for job in jobs)} {state}" for state in ("waiting", "running"))
     click.echo(f"{len(jobs)} jobs ({counts}) on {job_store.place}")
+    waiting = any(job.state == "waiting" for job in jobs)
+    echo_next("facecurate train queue work" if waiting else "facecurate app")
 
 
 @queue.command()
@@ -123,6 +128,7 @@ def cancel(job_store: JobStore, job_id: int) -> None:
     if job.has_ended or not job_store.end(job, "cancelled"):
         raise StageError(f"job {job_id} has ended already: {job_store.job(job_id).state}.")
     click.echo(f"job {job_id}: cancelled{'; its process ends within seconds' if job.state == 'running' else ''}")
+    echo_next("facecurate train queue list")
 
 
 @queue.command()
@@ -137,6 +143,7 @@ def retry(job_store: JobStore, job_id: int) -> None:
         raise StageError(f"job {job_id} is {job.state}. Only failed, cancelled and lost jobs can be retried.")
     job_store.retry(job)
     click.echo(f"job {job_id}: attempt {job.attempt + 1} is waiting; log: {log_of(open_store(), job_id)}")
+    echo_next("facecurate train queue work")
 
 
 def table_lines(jobs: list[Job], progress: dict[int, dict[str, Any]], now: float) -> list[str]:

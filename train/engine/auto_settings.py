@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from data_manifests.errors import ManifestError
+from data_manifests.errors import ManifestError, StageError
 from data_manifests.labels import TASKS, UNKNOWN, class_of_labels
 from data_manifests.versions import Manifest
 from reporting.tables import score_text
@@ -28,6 +28,12 @@ def choose_auto(settings: TrainSettings, manifest: Manifest, echo: Echo) -> Trai
     Raises ManifestError if no rows can be selected, or if `optim.metric` cannot be measured on the validation rows.
     """
     settings = choose_head(settings, manifest, echo)
+    ref = manifest.version.ref
+    if settings.model.embedding and manifest.table["landmarks_xy"].null_count == manifest.table.num_rows:
+        raise StageError(
+            f"model.embedding={settings.model.embedding} needs landmarks, and {ref} has none. "
+            f"Run: facecurate preprocess run {ref} (or set model.pretrained=false to train a network from scratch)"
+        )
     selection = select_rows(manifest, settings.data, settings.model.head)
     if settings.data.all_rows:
         return _with_metric(settings, "f1" if settings.optim.metric == AUTO else settings.optim.metric)
@@ -40,7 +46,7 @@ def choose_auto(settings: TrainSettings, manifest: Manifest, echo: Echo) -> Trai
         )
         task = metric.rpartition("_")[0] or "class"
         raise ManifestError(
-            f"{manifest.version.ref}: optim.metric={metric} is {score_text(None, reasons.get(task, 'only one task'))}. "
+            f"{ref}: optim.metric={metric} is {score_text(None, reasons.get(task, 'only one task'))}. "
             f"Set optim.metric to one of {{{', '.join([AUTO, *measurable])}}}."
         )
     if metric != "f1" and settings.optim.metric == AUTO:

@@ -50,7 +50,8 @@ def write_report(run: Run, store: Store) -> Path:
     has_classes = "class" not in reasons
     shown = [_task(task, summary, reasons, cuts) for task in _shown_tasks(summary, reasons)]
     val = predictions[predictions["split"] == "val"]
-    counts = _counts(summary, tasks, has_classes)
+    partly = _partly_labelled(predictions, tasks, has_classes)
+    counts = _counts(summary, tasks, has_classes and not partly)
     page = render(
         "report.html.j2",
         about=about,
@@ -59,7 +60,9 @@ def write_report(run: Run, store: Store) -> Path:
         tasks=shown,
         measured=[task for task in shown if not task["reason"]],
         has_classes=has_classes,
-        partly=_partly_labelled(predictions, tasks),
+        by_class=has_classes and not partly,
+        partly=partly,
+        has_synthetic=any(row["train_synthetic"] + row["val_synthetic"] for row in counts),
         columns=_columns(reasons, summary.get("headline", "f1")),
         parts=summary["parts"],
         curves=_curves(history, about["best_epoch"], summary.get("headline", "f1")),
@@ -108,12 +111,13 @@ def _columns(reasons: Mapping[str, str], headline: str | None) -> list[tuple[str
     return [*whole, *((f"{task} F1", f"{task}_f1") for task in tasks), *only]
 
 
-def _partly_labelled(predictions: pd.DataFrame, tasks: Sequence[str]) -> dict[str, dict[str, int]]:
+def _partly_labelled(predictions: pd.DataFrame, tasks: Sequence[str], has_classes: bool) -> dict[str, dict[str, int]]:
     """Return the number of labelled images of each task, if one of the tasks has no label in some of the images."""
     labels, split = labels_in(predictions), predictions["split"].to_numpy()
     known = {task: labels[:, LABEL_TASKS.index(task)] != UNKNOWN for task in tasks}
     if all(of_task.all() for of_task in known.values()):
         return {}
+    known |= {"class": np.all(list(known.values()), axis=0)} if has_classes else {}
     return {
         task: {name: int((of_task & (split == name)).sum()) for name in ("train", "val")}
         | {f"all_{name}": int((split == name).sum()) for name in ("train", "val")}

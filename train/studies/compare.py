@@ -172,11 +172,7 @@ def comparison_lines(result: dict[str, Any]) -> list[str]:
             f"{entry['name']:24} {entry['scores'][name]:{width}.4f} {entry['spread'][name]:8.4f}{accuracy}"
             f"   {'' if entry is result['compared'][0] else against}".rstrip()
         )
-    return lines + [
-        f"{TASK_TITLES[task]}: {score_text(None, reason)}"
-        for task, reason in result["not_measurable"].items()
-        if reason != NOT_TRAINED
-    ]
+    return lines + [f"{title}: {score_text(None, reason)}" for title, reason in _unmeasured(result).items()]
 
 
 def write_comparison(result: dict[str, Any], store: Store) -> Path:
@@ -202,7 +198,9 @@ def write_comparison(result: dict[str, Any], store: Store) -> Path:
             result=result,
             name=name.name,
             bound=bound,
+            main=main,
             title=score_title(main),
+            unmeasured=_unmeasured(result),
             tasks=_measured(result),
         )
         write_atomic(name.with_suffix(".html"), page.encode())
@@ -211,6 +209,12 @@ def write_comparison(result: dict[str, Any], store: Store) -> Path:
         name.with_suffix(".json").unlink()
         raise StageError(f"{name}.html could not be written: {error.strerror}. Free some space.") from None
     return name.with_suffix(".html")
+
+
+def _unmeasured(result: dict[str, Any]) -> dict[str, str]:
+    """Return the reason for each task, by its title, that is trained but cannot be measured."""
+    reasons = result["not_measurable"].items()
+    return {TASK_TITLES[task]: reason for task, reason in reasons if reason != NOT_TRAINED}
 
 
 def _measured(result: dict[str, Any]) -> list[str]:
