@@ -4,8 +4,8 @@
 loads both backends and runs them together.
 
 In pictures cut close to the face the networks miss the face, or place points badly, because they were trained on faces
-with surroundings. Only then a border is added and the search repeated: of 924 masked heads cut to the face, 4 cuts
-each, it finds 5 of the 10 missed ones and mends 10 of the 19 whose landmarks were off the face.
+with surroundings. Only then a border is added and the search repeated: of 2,772 heads cut to 200 px with 0 to 10 % of
+margin, bare and masked, 11 were missed and 26 had landmarks off the face; 2 and 6 are left.
 """
 
 from __future__ import annotations

@@ -147,6 +147,36 @@ def test_a_located_face_has_landmarks_that_agree_with_the_detector(pictures: lis
         assert landmark_disagreement(located.landmarks_xy, located.face.points_xy) <= MAX_LANDMARK_DISAGREEMENT
 
 
+def head_cut_off(centre_x: int, centre_y: int, side: int) -> np.ndarray:
+    """Return a square of the astronaut's photo, 200 px wide, that cuts through the face."""
+    half = side // 2
+    square = astronaut()[centre_y - half : centre_y + half, centre_x - half : centre_x + half]
+    return cv2.resize(square, (200, 200))
+
+
+def test_a_face_cut_by_the_border_is_found_with_a_border_added() -> None:
+    picture, detect = head_cut_off(194, 89, 100), mtcnn.make()
+    assert len(detect(picture)) == 0
+    face = detect_face(detect, picture)
+    assert face is not None
+    assert face.remark == "found with a border added to the picture"
+    whole = (detect(astronaut()).boxes_xyxy[0] - np.array([144, 39, 144, 39])) * 2  # in the square's pixels
+    np.testing.assert_allclose(face.box_xyxy, whole, atol=30)  # of 169 × 215 px
+    assert require_landmarks(make_locator()(picture)).landmarks_xy[:, 0].min() > 30
+
+
+def test_landmarks_off_a_cut_face_are_placed_again_with_a_border() -> None:
+    picture = head_cut_off(194, 95, 110)
+    face = detect_face(mtcnn.make(), picture)
+    assert face is not None
+    assert face.remark == ""
+    _, is_consistent = place_landmarks(dlib68.make(), picture, face.box_xyxy, face.points_xy)
+    assert not is_consistent
+    located = require_landmarks(make_locator()(picture))
+    assert located.face.points_xy is not None
+    assert landmark_disagreement(located.landmarks_xy, located.face.points_xy) <= MAX_LANDMARK_DISAGREEMENT
+
+
 def test_without_a_face_there_is_nothing_to_locate() -> None:
     assert make_locator()(np.full((200, 200, 3), 128, np.uint8)) is None
     with pytest.raises(StageError, match="no face found"):
