@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,13 @@ from data_manifests.schema import USABLE
 from data_manifests.taxonomy import age_class_of
 from data_manifests.versions import Manifest, Store
 from pipeline.photos import load_rgb
+from pipeline.progress import show_progress
 from pipeline.step import Record
-from synth.plan import vary
+from synth.plan import MAX_TURNED_OUTSIDE_SHARE, vary
 
 _PAPER, _INK, _FAINT = "#f6f5f2", "#22252a", "#8a8f98"
 _GAP_PX, _LABEL_PX = 10, 26
+_MAX_LABEL = 24  # characters that fit below a tile
 
 
 def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int = 8, tile_px: int = 192) -> list[Path]:
@@ -43,15 +45,21 @@ def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int =
         kinds[f"{parameters['mask_type']}-{parameters['wear']}" if parameters["wear"] else "unmasked"].append(row)
     out.mkdir(parents=True, exist_ok=True)
     paths = []
-    for kind, members in sorted(kinds.items()):
+    for kind, members in show_progress(sorted(kinds.items()), "gallery", len(kinds), "sheets"):
         shown = members[: 3 * columns]
         pictures = [load_rgb(store.file_of(row["root"], row["path"])) for row in shown]
-        labels = [f"{row['gender'] or '?'} {row['age'] if row['age'] is not None else '?'}" for row in shown]
+        labels = [_label(row) for row in shown]
         sheet = contact_sheet(pictures, labels, f"{kind}   {len(members)} images", columns=columns, tile_px=tile_px)
         file = re.sub(r"[^\w.-]+", "_", kind)  # a template of the user may have any name
         paths.append(out / f"{file}.png")
         sheet.save(paths[-1])
     return paths + _age_sheets(store, manifest, rows, out, columns, tile_px)
+
+
+def _label(row: Record) -> str:
+    """Return the known gender and age of a row; its person where neither is known."""
+    known = [str(row[name]) for name in ("gender", "age") if row[name] is not None]
+    return " ".join(known) or PurePosixPath(row["person_id"]).name[-_MAX_LABEL:]
 
 
 def _age_sheets(
@@ -73,7 +81,9 @@ def _age_sheets(
             photo = photos[row["parent_id"]]
             landmarks = np.asarray(photo["landmarks_xy"], np.float32).reshape(68, 2)
             picture = load_rgb(store.file_of(photo["root"], photo["path"]))
-            pictures.append(vary(picture, landmarks, np.random.default_rng(parameters["look_seed"]))[0])
+            may_turn = (photo["outside_share"] or 0) <= MAX_TURNED_OUTSIDE_SHARE
+            rng = np.random.default_rng(parameters["look_seed"])
+            pictures.append(vary(picture, landmarks, rng, may_turn=may_turn)[0])
             pictures.append(load_rgb(store.file_of(row["root"], row["path"])))
             labels += [f"{row['gender']} {parameters['from_age']}", f"made {parameters['to_age']}"]
         title = f"{move.replace('age-', 'age ').replace('-to-', ' to ')}   {len(members)} people"

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from data_manifests.errors import StageError
 from data_manifests.schema import USABLE
 from data_manifests.versions import Store
 from pipeline.faces import make_locator, require_landmarks
 from pipeline.photos import load_rgb
+from pipeline.progress import show_progress
 from pipeline.step import Record
 from synth.ages import F64, mean_shape, texture_features
 
@@ -57,7 +57,8 @@ def measure_realism(store: Store, table: pa.Table, *, max_images: int = 200, see
     locate = make_locator()
     for kind, rows in zip((False, True), kinds, strict=True):
         chosen = rows.take(np.sort(rng.permutation(rows.num_rows)[:max_images]))
-        for row in tqdm(chosen.to_pylist(), desc="synthetic" if kind else "real", unit="img"):
+        name = f"{'synthetic' if kind else 'real'} masks"
+        for row in show_progress(chosen.to_pylist(), name, chosen.num_rows):
             picture = _load(store, row)
             try:
                 found.append((picture, require_landmarks(locate(picture)).landmarks_xy, kind, row["person_id"]))

@@ -13,14 +13,13 @@ from functools import partial
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from data_manifests.errors import StageError
 from data_manifests.versions import Store
 from pipeline.faces import SAME_PERSON_DISTANCE, Embedder
 from pipeline.photos import load_rgb
+from pipeline.progress import announce, show_progress
 from synth.ages.frame import F32, F64, mean_shape, to_frame
 from synth.ages.learn import MIN_PEOPLE, Picture, learn_prototypes
 from synth.ages.move import move_age
@@ -46,7 +45,7 @@ class LabelledFace:
 
 def labelled_faces(table: pa.Table, store: Store) -> list[LabelledFace]:
     """Return one unmasked face of known age per train person and age class. Raises StageError if there is none."""
-    rows = unmasked_faces(table.filter(pc.is_valid(table["age"]))).to_pylist()
+    rows = unmasked_faces(table, needs_years=True).to_pylist()
     return [
         LabelledFace(
             partial(load_rgb, store.file_of(row["root"], row["path"]), row["sha256"]),
@@ -127,20 +126,24 @@ def age_report(
     fold = _folds([face.person_id for face in faces], folds, seed)
     mean_xy = mean_shape([face.landmarks_xy for face in faces])
     known = {
-        "embedding": np.array([embed(face.load(), face.landmarks_xy) for face in tqdm(faces, desc="real faces")]),
-        "texture": np.array([texture_features(face.load(), face.landmarks_xy, mean_xy) for face in faces]),
+        "embedding": np.array([embed(face.load(), face.landmarks_xy) for face in _each(faces, "embeddings")]),
+        "texture": np.array(
+            [texture_features(face.load(), face.landmarks_xy, mean_xy) for face in _each(faces, "textures")]
+        ),
     }
     ages = np.array([face.age for face in faces], np.float64)
     predicted = {kind: np.zeros(len(faces)) for kind in KINDS}
     rows: list[_Moved] = []
-    for test_fold in tqdm(range(folds), desc="folds"):
+    for test_fold in range(folds):
+        announce(f"fold {test_fold + 1} of {folds}: prototypes and predictors are learned, then faces are moved")
         others = [(test_fold + step) % folds for step in range(1, folds)]
         for_prototypes = np.isin(fold, others[: folds // 2])
         for_predictors = np.isin(fold, others[folds // 2 :])
         training_faces = _FaceImages([face for face, use in zip(faces, for_prototypes, strict=True) if use])
         prototypes = learn_prototypes(training_faces, band_starts, min_people=min_people)
         predictors = {kind: _ridge(known[kind][for_predictors], ages[for_predictors]) for kind in KINDS}
-        for index in np.flatnonzero(fold == test_fold).tolist():
+        moved = np.flatnonzero(fold == test_fold).tolist()
+        for index in show_progress(moved, f"fold {test_fold + 1} of {folds}", len(moved), "people"):
             before = {kind: float(predictors[kind](known[kind][[index]])[0]) for kind in KINDS}
             for kind in KINDS:
                 predicted[kind][index] = before[kind]
@@ -195,6 +198,10 @@ def texture_features(image: U8, landmarks_xy: NDArray[np.floating], mean_xy: F64
     maps = amplitudes(split_bands(lightness)[0]).reshape(-1, *(size // 4 for size in lightness.shape))
     cells = [cv2.resize(one, (9, 11), interpolation=cv2.INTER_AREA) for one in maps]
     return np.log(np.stack(cells) + LOG_FLOOR).ravel().astype(np.float32)
+
+
+def _each(faces: Sequence[LabelledFace], name: str) -> Iterator[LabelledFace]:
+    return show_progress(faces, name, len(faces), "faces")
 
 
 def _folds(people: list[str], folds: int, seed: int) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ from synth.plan.plan_table import PLAN_COLUMNS
 from synth.plan.render_step import TEMPLATE, VERSION, render_step, templates_folder
 from synth.settings import SynthSettings
 
-_FROM_PARENT = ("person_id", "gender", "age", "age_class", "split", "fold", "source_id")
+_FROM_PARENT = ("person_id", "gender", "age", "age_class", "split", "fold", "source_id", "outside_share")
 
 
 @dataclass(frozen=True)

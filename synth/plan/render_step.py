@@ -16,7 +16,7 @@ from pipeline.stage import Outcome, Record, Step, StepFunction
 from synth.masks import VERSION as MASKS_VERSION
 from synth.masks import Scene, UserTemplate, compose, load_kept_template, measure_scene
 from synth.plan.age_mover_spec import load_age_mover
-from synth.plan.variation import vary
+from synth.plan.variation import MAX_TURNED_OUTSIDE_SHARE, vary
 
 VERSION = f"3.{MASKS_VERSION}"  # increase when the same plan row gives other bytes
 PLANNED = ("mask_type", "wear", "look_seed", "seed")
@@ -94,7 +94,8 @@ class _VariationCache:
 
     def _make(self, key: object, record: Record, picture: np.ndarray) -> _Variation:
         landmarks = np.asarray(record["landmarks_xy"], np.float32).reshape(68, 2)
-        image, points = vary(picture, landmarks, np.random.default_rng(record["look_seed"]))
+        may_turn = (record.get("outside_share") or 0) <= MAX_TURNED_OUTSIDE_SHARE
+        image, points = vary(picture, landmarks, np.random.default_rng(record["look_seed"]), may_turn=may_turn)
         if not record["mover"]:
             return _Variation(key, image, points, None)
         move = load_age_mover(record["mover"], self._workspace)
@@ -114,5 +115,6 @@ def render_step(workspace: Path) -> Step:
         make,
         VERSION,
         requires=("landmarks_xy", *PLANNED, *MOVED, TEMPLATE),
+        uses=("outside_share",),
         adds=("landmarks_xy", "recipe", "nose_covered_score", "mouth_covered_score", "chin_covered_score"),
     )

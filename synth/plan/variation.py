@@ -11,12 +11,17 @@ import numpy as np
 
 from synth.masks import MIRROR_INDEX
 
+MAX_TURNED_OUTSIDE_SHARE = 0.1
+"""Above this `outside_share` a crop has grey bars beyond its photo. Turned, they would betray the synthetic image."""
 
-def vary(image: np.ndarray, landmarks_xy: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+
+def vary(
+    image: np.ndarray, landmarks_xy: np.ndarray, rng: np.random.Generator, *, may_turn: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Return a random variation of an image (H, W, 3) uint8 RGB and its landmarks (68, 2) px, of the same sizes.
 
     Rotation within ±5°, scale within ±4 %, gamma within ±12 %, each channel's gain within ±3 %: the difference between
-    two snapshots of one person, and small enough that no border shows.
+    two snapshots of one person, and small enough that no border shows. `may_turn` False leaves the rotation out.
     """
     points = landmarks_xy.astype(np.float32)
     if rng.random() < 0.5:
@@ -24,7 +29,8 @@ def vary(image: np.ndarray, landmarks_xy: np.ndarray, rng: np.random.Generator) 
         points = points[MIRROR_INDEX]
         points[:, 0] = image.shape[1] - 1 - points[:, 0]
     centre = points.mean(axis=0)
-    turn = cv2.getRotationMatrix2D(centre.tolist(), float(rng.uniform(-5, 5)), float(rng.uniform(0.97, 1.05)))
+    degrees, scale = rng.uniform(-5, 5), rng.uniform(0.97, 1.05)
+    turn = cv2.getRotationMatrix2D(centre.tolist(), float(degrees) if may_turn else 0.0, float(scale))
     height, width = image.shape[:2]
     image = cv2.warpAffine(image, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     points = (points @ turn[:, :2].T + turn[:, 2]).astype(np.float32)

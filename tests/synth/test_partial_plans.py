@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -15,12 +16,13 @@ from data_manifests.errors import ConfigError, StageError
 from data_manifests.schema import BY_NAME, conform
 from data_manifests.taxonomy import AgeCuts, class_id_of
 from data_manifests.versions.store import Store
+from pipeline.photos.images import load_rgb, save_rgb
 from synth.cli import cli
 from synth.gallery import write_gallery
 from synth.plan.execute import run_plan
 from synth.plan.plan_table import Plan, make_plan, read_plan
 from synth.plan.verify import verify
-from synth.settings import SynthSettings
+from synth.settings import SynthSettings, Target
 from tests.support.synth_faces import draw_people
 
 AGES = {"a": 24, "b": 26, "c": 22, "d": 45, "e": 65, "f": 70, "g": 31, "h": 33}
@@ -247,3 +249,31 @@ def test_the_commands_end_with_the_next_one(complete: tuple[Store, pa.Table], mo
     as_json = runner.invoke(cli, ["plan", "alone@1", "--json"], catch_exceptions=False).output
     assert json.loads(as_json)["goals"][0] | {"people": 2} == json.loads(as_json)["goals"][0]
     assert "next:" not in as_json
+
+
+def test_a_crop_with_grey_bars_is_not_turned(complete: tuple[Store, pa.Table]) -> None:
+    """A bar beyond the photo stays upright, or a network would learn synthetic images by their slanted bars."""
+    store, table = complete
+    rows = labelled(table, masks=MASKS).to_pylist()
+    for row in rows:
+        if row["person_id"] == "g":
+            picture = load_rgb(store.file_of("drawn", row["path"]))
+            picture[:, :40] = 127
+            saved = save_rgb(picture, store.workspace, "images/barred.png")
+            row |= {"root": "workspace", "path": saved.path, "sha256": saved.sha256, "outside_share": 0.2}
+    made = conform(pa.table({n: pa.array([row[n] for row in rows], column.type) for n, column in BY_NAME.items()}))
+    store.write("barred", made, "ingest")
+    manifest = store.read("barred@1")
+    settings = SETTINGS.model_copy(update={"targets": (Target(mask="none", pictures=8),)})
+    done = run_plan(store, manifest, make_plan(manifest.table, settings, manifest.cuts).table, settings, jobs=1)
+    synthetic = [row for row in store.read(done.version.ref).table.to_pylist() if row["is_synthetic"]]
+    edges = []
+    for row in (row for row in synthetic if row["person_id"] == "g"):
+        picture = load_rgb(store.file_of(row["root"], row["path"])).astype(int)
+        grey = np.abs(picture - 127).max(axis=2) < 12
+        side = grey if grey[:, :8].mean() > grey[:, -8:].mean() else grey[:, ::-1]
+        edges.append(int(np.ptp(side[:, :80].sum(axis=1)[50:-50])))
+    assert len(edges) == 3
+    assert max(edges) <= 3  # the bar is as wide below as above, up to the noise of the encoder
+    assert all(row["outside_share"] == pytest.approx(0.2) for row in synthetic if row["person_id"] == "g")
+    assert verify(store, store.read(done.version.ref), regenerate=True).problems == []
