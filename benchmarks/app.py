@@ -5,7 +5,8 @@ A headless Chromium opens the Review page on a drawn manifest of N rows, seven p
 of them, each shown for 0.3 s; the correction is on the disk by then. `hasty_ms` is the same without a pause.
 `first_page_s` is the time from the address to the first pictures, asked for as soon as a new server answers;
 `later_page_s` the same for a second visit; `grid_s` and `overview_s` are the times from the address to the whole page,
-at its first visit. `server_mb` is the server's memory at the end, `server_peak_mb` its peak. Thumbnails are made on
+at its first visit. `later_page_cpu_s`, `grid_cpu_s` and `overview_cpu_s` are the processor times of server and browser
+meanwhile. `server_mb` is the server's memory at the end, `server_peak_mb` its peak. Thumbnails are made on
 demand: none exists before. `next_cpu_ms` is the processor time of server and browser for each person, with drawing in
 software; on a busy machine it is more reliable than the clock.
 
@@ -28,6 +29,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +63,8 @@ def measure(rows: int, people: int) -> dict[str, float]:
             began = time.perf_counter()
             _open(page, f"{url}/?by=first")
             figures = {"first_page_s": time.perf_counter() - began}
-            began = time.perf_counter()
-            _open(page, f"{url}/?by=robot")
-            figures["later_page_s"] = time.perf_counter() - began
+            with _timed(figures, "later_page"):
+                _open(page, f"{url}/?by=robot")
             page.evaluate(MEASURE)
             for title, pause in (("next", LOOK_S), ("hasty", 0.0)):
                 used = processor_s()
@@ -71,14 +73,21 @@ def measure(rows: int, people: int) -> dict[str, float]:
                 figures[f"{title}_ms_p50"] = float(np.percentile(waits, 50))
                 figures[f"{title}_ms_p95"] = float(np.percentile(waits, 95))
             for title, last in _PAGES.items():
-                began = time.perf_counter()
-                page.goto(f"{url}/{title}?by=robot")
-                page.get_by_text(last).first.wait_for()
-                figures[f"{title}_s"] = time.perf_counter() - began
+                with _timed(figures, title):
+                    page.goto(f"{url}/{title}?by=robot")
+                    page.get_by_text(last).first.wait_for()
             figures["server_mb"], figures["server_peak_mb"] = memory_mb(server.pid)
         lines = (workspace / "corrections" / "people" / "robot.csv").read_text("utf8").splitlines()
         assert sum(",unsure,false,false,robot," in line for line in lines) == 2 * people  # all of them were saved
     return figures
+
+
+@contextmanager
+def _timed(figures: dict[str, float], title: str) -> Iterator[None]:
+    """Add the seconds that the body takes, and the processor time."""
+    began, used = time.perf_counter(), processor_s()
+    yield
+    figures |= {f"{title}_s": time.perf_counter() - began, f"{title}_cpu_s": processor_s() - used}
 
 
 def _open(page: Any, address: str) -> None:

@@ -11,17 +11,25 @@ import pyarrow.compute as pc
 from curation_app.images import ManifestRows
 from curation_app.tiles import Labels
 from data_manifests.labels import UNKNOWN
+from data_manifests.schema import LABELS, SPLITS
 
-FLAGS = ("person", "mask", "gender", "age")
-_TEXTS = {"person": "different people", "mask": "mask differs", "gender": "gender differs", "age": "age class differs"}
+FLAGS = ("person", *LABELS, "split")
+_TEXTS = {
+    "person": "different people",
+    "mask": "mask differs",
+    "gender": "gender differs",
+    "age": "age class differs",
+    "split": "in several splits",
+}
 
 
 @dataclass(frozen=True)
 class DuplicateGroups:
     """All groups (G,) of a version: group `g` has the photos `rows[starts[g]:starts[g + 1]]` (row numbers).
 
-    `differs[flag]` (G,) is true where the photos of a group differ in a label or in the person. Groups that differ
-    come first, then groups are in order of the person of their first photo.
+    `differs[flag]` (G,) is true where the photos of a group differ in a known label, in the person, or in the split: a
+    picture in train and in val makes scores on val too high. Groups that differ come first, then groups are in order
+    of the person of their first photo.
     """
 
     rows: np.ndarray
@@ -59,7 +67,9 @@ def find_duplicate_groups(manifest: ManifestRows, labels: Labels) -> DuplicateGr
     rows = rows[order]
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     values = {"person": _people(manifest, rows)}
-    values |= {field: labels.labelled[field][rows] for field in FLAGS[1:]}
+    values |= {field: labels.labelled[field][rows] for field in LABELS}
+    splits = pc.index_in(manifest.column("split").take(pa.array(rows)).cast(pa.string()), pa.array(SPLITS))
+    values["split"] = pc.fill_null(splits, UNKNOWN).to_numpy()
     return _differing_first(rows, starts, {flag: _varies(value, starts) for flag, value in values.items()})
 
 

@@ -26,7 +26,7 @@ def draw_duplicates(context: AppContext, key: str, *, hide: bool, results: Mappi
     differs = groups.any_differs
     filters = {
         "all": f"All  ({len(groups):,})",
-        "differ": f"Labels or people differ  ({int(differs.sum()):,})",
+        "differ": f"Labels, people or splits differ  ({int(differs.sum()):,})",
         "same": f"Nothing differs  ({int((~differs).sum()):,})",
     }
     chosen = "all"

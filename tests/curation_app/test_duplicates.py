@@ -12,6 +12,7 @@ from data_manifests.versions.store import Store
 from tests.support.app_pages import open_page
 from tests.support.app_tiles import send, tiles_data
 from tests.support.audited_people import audited_people, rows_of, saved_values
+from tests.support.partial_sets import write_partial
 
 
 def copies(store: Store) -> ManifestRows:
@@ -37,6 +38,20 @@ def test_duplicate_groups_and_their_differences(store: Store) -> None:
     assert groups.flags(1) == []
     assert [row["person_id"] for row in version_rows.records(groups.group(0))] == ["p000", "p001"]
     assert list(groups.any_differs) == [True, False]
+
+
+def test_copies_across_a_split_differ_and_unknown_labels_do_not(store: Store) -> None:
+    write_partial(store, "mixed", 10)  # every photo is its own person, the first without a mask
+    table = store.read("partial@1").table
+    copied = table.set_column(
+        table.schema.get_field_index("duplicate_of"), "duplicate_of", pa.array(["a", "b", "b", "a"] + [None] * 6)
+    )
+    store.write("partial", copied, "audit")
+    version_rows = load_manifest_rows(store, "partial@2")
+    groups = find_duplicate_groups(version_rows, labels_of(version_rows))
+    assert [row["split"] for row in version_rows.records(groups.group(0))] == ["train", "val"]
+    assert groups.flags(0) == ["in several splits"]
+    assert groups.flags(1) == ["mask differs"]  # both male or unknown, and of one split
 
 
 def test_a_version_without_duplicates_has_no_groups(store: Store) -> None:
