@@ -59,7 +59,11 @@ class ImageStatistics:
     def note(self) -> str:
         """Return the size of the sample in words."""
         sample = f"{self.read.sum():,} of {self.counts.sum():,} images"
-        return f"Measured on {sample}, at most {self.drawn.max():,} of a class."
+        return (
+            f"Measured on {sample}, at most {self.drawn.max():,} of a class."
+            if self.tasks
+            else f"Measured on {sample}."
+        )
 
     def problem(self) -> str:
         """Return how many files could not be read, with an example; empty if all could."""

@@ -70,8 +70,8 @@ def age_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None
     chart = finish(alt.layer(*([shade, *layers, label] if is_hard else layers)), palette, 230)
     middle = int(np.searchsorted(np.cumsum(ages.sum(1)), total / 2))
     title = f"Ages {low} to {high}; half of the profiles are {middle} or younger"
-    if is_hard:
-        hard = int(ages[first : last + 1].sum())
+    hard = int(ages[first : last + 1].sum())
+    if is_hard and hard:
         title = f"{percent(hard, total)} of the profiles are {first} to {last}, where one year decides the class"
     note = f"Dashed: the first age of a class ({cuts.middle} and {cuts.old})."
     if unknown := census.profiles - total:

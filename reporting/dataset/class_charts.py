@@ -18,6 +18,7 @@ from reporting.theme import Palette
 
 _MAX_SIZES = 8  # image sizes in a chart
 _VERSIONS_HEIGHT_PX = 210
+_PLURALS = {"class": "classes", "age class": "age classes", "stratum": "strata"}
 _BALANCED = 1.1  # the largest group has less than this many times the images of the smallest
 
 
@@ -49,15 +50,15 @@ def class_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | No
 def stratum_figure(census: Census, cuts: AgeCuts, palette: Palette) -> Figure | None:
     """Return profiles of each gender and age class, which `synth` balances; of one of them where only that is known."""
     names = [class_label(f"{gender} {age}") for gender in GENDERS for age in cuts.names]
-    counts, group = census.strata.reshape(-1, 2), N_AGE_CLASSES
+    counts, group, kind = census.strata.reshape(-1, 2), N_AGE_CLASSES, "stratum"
     if not counts.any():
-        single = ((GENDERS, census.genders), (cuts.names, census.age_classes))
-        known = [(words, of_task) for words, of_task in single if of_task.any()]
-        if not known:
+        kind, names, counts = "gender", list(GENDERS), census.genders
+        if census.age_classes.sum() > counts.sum():  # no profile has both: the one that more profiles have
+            kind, names, counts = "age class", list(map(class_label, cuts.names)), census.age_classes
+        group = 0
+        if not counts.any():
             return None
-        names = [class_label(name) for words, _ in known for name in words]
-        counts, group = np.concatenate([of_task for _, of_task in known]), 0
-    title = _rarest(names, counts.sum(1), "stratum", "profiles")
+    title = _rarest(names, counts.sum(1), kind, "profiles")
     note = "A profile is one set of shots of a person; synthetic profiles count for the person they were made from."
     if unknown := census.profiles - int(counts.sum()):
         note = f"{unknown:,} profiles have no label here. {note}"
@@ -104,7 +105,8 @@ def _mask_title(total: np.ndarray) -> str:
     if (total > 0).sum() == 1:
         return f"Masks: all images are labelled “{MASKS[int(total.argmax())]}”"
     if total.max() < _BALANCED * total.min():
-        return f"Masks: {percent(total.min(), total.sum())} to {percent(total.max(), total.sum())} of the images each"
+        low, high = (percent(count, total.sum()) for count in (total.min(), total.max()))
+        return f"Masks: {low if low == high else f'{low} to {high}'} of the images each"
     rarest = [mask for mask, count in zip(MASKS, total, strict=True) if count == total.min()]
     share = percent(int(total.min()), int(total.sum()))
     title = f"Masks: {' and '.join(f'“{mask}”' for mask in rarest)} "
@@ -187,18 +189,22 @@ def version_figure(versions: Sequence[Version], palette: Palette) -> Figure | No
 def _rarest(names: Sequence[str], counts: np.ndarray, group: str, unit: str) -> str:
     """Return a title that names the empty groups or, if there are none, the smallest and the largest."""
     empty = [name for name, count in zip(names, counts.tolist(), strict=True) if not count]
-    groups = {"class": "classes", "stratum": "strata", "mask": "masks"}[group]
+    groups = _PLURALS.get(group, f"{group}s")
     if empty:
         return (
             f"{len(empty)} of {len(names)} {groups} {'is' if len(empty) == 1 else 'are'} empty: {_first_names(empty)}"
         )
     smallest, largest = int(counts.argmin()), int(counts.argmax())
     if counts[largest] < _BALANCED * counts[smallest]:
-        spread_text = f"{counts[smallest]:,} to " if counts[smallest] < counts[largest] else ""
-        return f"The {groups} are balanced: {spread_text}{counts[largest]:,} {unit} each"
-    number = f"{counts[smallest]:,} {unit if counts[smallest] != 1 else unit.removesuffix('s')}"
+        low = f"{counts[smallest]:,} to " if counts[smallest] < counts[largest] else ""
+        return f"The {groups} are balanced: {low}{_number(counts[largest], unit)} each"
+    number = _number(counts[smallest], unit)
     ratio = f"“{names[largest]}” has {counts[largest] / counts[smallest]:.1f} times as many"
     return f"“{names[smallest]}” is the rarest {group}: {number}; {ratio}"
+
+
+def _number(count: int, unit: str) -> str:
+    return f"{count:,} {unit if count != 1 else unit.removesuffix('s')}"
 
 
 def _first_names(names: Sequence[str], limit: int = 3) -> str:

@@ -43,8 +43,8 @@ def test_titles_of_partial_sets_name_what_is_counted() -> None:
 
     assert title("mask", "classes") == "The masks are balanced: 12 images each"
     assert title("mask", "classes", 4) == "“incorrect” is the rarest mask: 1 image; “worn” has 2.0 times as many"
-    assert title("gender", "strata", 3) == "1 of 2 strata is empty: female"
-    assert title("age", "strata", 36) == "The strata are balanced: 12 profiles each"
+    assert title("gender", "strata", 3) == "1 of 2 genders is empty: female"
+    assert title("age", "strata", 36) == "The age classes are balanced: 12 profiles each"
 
 
 def test_charts_state_how_many_rows_lack_the_label() -> None:
