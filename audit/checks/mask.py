@@ -179,7 +179,8 @@ def issues(data: AuditData) -> Iterator[Issue]:
         for position in (first, second):
             swap_probability[position] = swap_probability.get(position, 0.0) + probability
         a, b = (rows.iloc[position] for position in (first, second))
-        reason = f"swapped shots: {photo_name(a)} and {photo_name(b)}"
+        what = "shots" if isinstance(a["shot"], str) else "labels"
+        reason = f"swapped {what}: {photo_name(a)} and {photo_name(b)}"
         yield Issue([first, second], probability, reason, f"{a['mask']} {b['mask']}", f"{b['mask']} {a['mask']}")
     for position in np.flatnonzero(scores.p_correct < 1).tolist():
         probability = float(1 - scores.p_correct[position]) - swap_probability.get(position, 0.0)

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from audit.checks import AuditData, default_weights, list_issues, run_checks
 from audit.results import order_issues, rank_people
@@ -72,6 +73,19 @@ def test_a_wrong_mask_state_is_labelled_and_predicted() -> None:
     first = queue[queue["kind"] == "mask"].iloc[0]
     assert first["reason"] == "mask1: labelled no mask, predicted worn"
     assert (first["given"], first["predicted"]) == ("none", "worn")
+
+
+@pytest.mark.parametrize(("has_shots", "text"), [(True, "swapped shots: "), (False, "swapped labels: ")])
+def test_a_swap_is_one_of_shots_or_where_there_are_none_of_labels(has_shots: bool, text: str) -> None:
+    rows, features = draw_photos(np.random.default_rng(2))
+    pair = [7 * 8 + 1, 7 * 8 + int(np.flatnonzero(rows["mask"][7 * 8 : 7 * 9] == "incorrect")[0])]
+    rows.loc[pair, "mask"] = rows["mask"][pair[::-1]].to_numpy()
+    if not has_shots:
+        rows["shot"] = None
+    _, _, _, queue = run(rows, features)
+    first = queue[queue["kind"] == "mask"].iloc[0]
+    assert set(first["sample_ids"].split()) == set(rows["sample_id"][pair])
+    assert first["reason"].startswith(text)
 
 
 def test_the_likeliest_issue_of_a_photo_comes_first() -> None:
