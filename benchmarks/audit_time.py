@@ -26,7 +26,7 @@ import pyarrow as pa
 from audit.features.extract import describe_step
 from audit.features.face_vectors import pack
 from audit.settings import AuditSettings
-from benchmarks._memory import held_mb
+from benchmarks._processes import held_mb
 from benchmarks.manifests import draw_manifest
 from data_manifests.ingest import LAYOUTS
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
