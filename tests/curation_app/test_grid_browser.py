@@ -15,6 +15,7 @@ from data_manifests.versions.store import Store
 from tests.support.app_server import Server, browsing, serving
 from tests.support.app_tiles import PATIENCE_MS, status, tiles
 from tests.support.audited_people import audited_people, logs
+from tests.support.partial_sets import write_partial
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -98,6 +99,24 @@ def test_fast_saves_are_all_written(store: Store, browser: Browser) -> None:
     records = read_corrections(logs(store)).to_pylist()
     assert {record["sample_id"]: record["new"] for record in records} == wanted
     assert len(records) == 15
+
+
+def test_unlabelled_photos_are_labelled_with_one_key(store: Store, browser: Browser) -> None:
+    write_partial(store, "none", 4, name="people")
+    with serving(store.workspace) as server:
+        page = open_grid(browser, server)
+        shown = tiles(page, 4)
+        expect(shown.nth(0).locator(".label")).to_have_text("no label", timeout=PATIENCE_MS)
+        for at, key, verdict in ((0, "w", "→ worn"), (1, "f", "→ female"), (2, "9", "→ 30–59")):
+            shown.nth(at).click()
+            page.keyboard.press(key)
+            expect(shown.nth(at).locator(".verdict")).to_have_text(verdict, timeout=PATIENCE_MS)
+    records = read_corrections(logs(store)).to_pylist()
+    assert [(record["field"], record["old"], record["new"]) for record in records] == [
+        ("mask", "", "worn"),
+        ("gender", "", "female"),
+        ("age", "", "class:1"),
+    ]
 
 
 def test_leaving_a_page_with_marks_needs_two_key_presses(store: Store, browser: Browser) -> None:
