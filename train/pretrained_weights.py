@@ -49,7 +49,7 @@ def how_to_get(backbone: str) -> str:
         return f"{FILES[0]} of {backbone} from {constants.ENDPOINT}/timm (its page states size and licence)"
     name, megabytes, licence = KNOWN[backbone]
     folder = Path(constants.HF_HUB_CACHE) / f"models--timm--{name}" / "snapshots" / "main"
-    return f"{FILES[0]} ({megabytes} MB, {licence}) from {constants.ENDPOINT}/timm/{name} in {folder}"
+    return f"{FILES[0]} ({megabytes} MB, {licence}) from {constants.ENDPOINT}/timm/{name} into {folder}"
 
 
 def cached_files(backbone: str) -> list[Path]:

@@ -36,7 +36,7 @@ from train.settings import LossSettings, ModelSettings
 
 CUTS = AgeCuts()
 HEAD_OF_KIND = {"mask": "mask", "gender": "gender", "age": "age", "mask+gender": "mask+gender", "mixed": "tasks"}
-rows_of_labels = st.lists(
+rows_of_labels: st.SearchStrategy[np.ndarray] = st.lists(
     st.tuples(*(st.integers(UNKNOWN, N_LABELS[task] - 1) for task in TASKS)), min_size=1, max_size=60
 ).map(np.array)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_manifests.command_line import echo_next, open_store, parse_settings
-from data_manifests.errors import ConfigError
+from data_manifests.errors import ConfigError, ManifestError
 from data_manifests.schema import USABLE
 from data_manifests.versions import Store
 from pipeline.progress import announce
@@ -46,8 +46,8 @@ for command in (*COMMANDS, queue):
 def fit(ref: str, settings: tuple[str, ...], config: Path | None, once: bool, as_json: bool) -> None:
     """Train on the manifest REF. SETTINGS are key=value pairs, such as optim.epochs=30."""
     echo, store = message_printer(as_json), open_store()
-    version = store.version(ref)
     chosen = _load_settings(settings, config, echo)
+    version = store.version(ref)
     _announce(f"train: {version.ref}, {version.rows:,} rows; loading torch")
     from train.engine import train_and_report
 
@@ -147,7 +147,10 @@ def _next_after_run(store: Store, run: Run, as_json: bool = False) -> None:
     """Print the next command after a run: a test if its manifest has test people, else the app, which shows the run."""
     if as_json:
         return
-    table = store.read(run.manifest, ["split", "status"]).table
+    try:
+        table = store.read(run.manifest, ["split", "status"]).table
+    except ManifestError:  # the run of another workspace
+        return echo_next("facecurate app")
     has_test = pc.any(pc.and_(pc.equal(table["split"], "test"), pc.is_in(table["status"], pa.array(USABLE)))).as_py()
     echo_next(f"facecurate train evaluate {run.name} --split test" if has_test else "facecurate app")
 

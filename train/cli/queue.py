@@ -61,7 +61,8 @@ def add(context: click.Context, tries: int, processes: int, words: tuple[str, ..
     from train.queue import log_of
 
     job_store: JobStore = context.obj
-    assert context.parent and context.parent.parent, "add is a command of queue, which is one of train"
+    assert context.parent, "add is a command of queue"
+    assert context.parent.parent, "queue is a command of train"
     group: Any = context.parent.parent.command
     parameters = _parse(group, words)
     store = open_store()

@@ -43,7 +43,9 @@ def usable_rows(manifest: Manifest, split: str | None = None, *, tasks: Sequence
     rows = rows_with_targets(table)
     if rows.num_rows == 0:
         kind, where = (
-            f"row with a label of {' or '.join(tasks)}" if tasks else "row",
+            ("labelled row" if set(tasks) == set(TASKS[1:]) else f"row with a label of {' or '.join(tasks)}")
+            if tasks
+            else "row",
             f" in the split {split!r}" if split else "",
         )
         raise ManifestError(f"{manifest.version.ref} has no usable {kind}{where}. Choose another version or --split.")
