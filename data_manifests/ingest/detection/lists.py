@@ -21,7 +21,7 @@ from data_manifests.ingest.annotation_files import (
 )
 from data_manifests.ingest.csv_rows import CsvRow, read_csv
 from data_manifests.ingest.detection.detected import NO_MASK_NOTE, DetectedLayout
-from data_manifests.ingest.guess_columns import guess_columns
+from data_manifests.ingest.guess_columns import ColumnGuess, guess_columns
 from data_manifests.ingest.image_info import is_image_name
 from data_manifests.ingest.label_words import split_of_file
 from data_manifests.ingest.records import PATH, foreign_folder
@@ -132,9 +132,15 @@ def _table(root: Path, group: Sequence[_Csv], photos: int) -> DetectedLayout:
     if photos > found:
         notes.append(f"{photos - found:,} photos of the folder are not in {listed}")
     has_labels = any(guess.columns.get(field) for field in _LABELS)
-    if any(guess.columns.get(field) for field in ("gender", "age", "age_class")) and "mask" not in guess.columns:
-        notes.append(f"no column gives a mask label; {NO_MASK_NOTE}")
-    return DetectedLayout(root, "table", arguments, evidence, has_labels, tuple(notes))
+    return DetectedLayout(root, "table", arguments, evidence, has_labels, (*notes, *_mask_notes(guess)))
+
+
+def _mask_notes(guess: ColumnGuess) -> list[str]:
+    """Return a note for a list with gender or age that has nothing on masks."""
+    has_others = any(guess.columns.get(field) for field in ("gender", "age", "age_class"))
+    if not has_others or "mask" in guess.columns or "shot" in guess.columns:
+        return []
+    return [f"no column gives a mask label; {NO_MASK_NOTE}"]
 
 
 def _find_paths(
@@ -219,4 +225,4 @@ def _of_listing(root: Path, layout: str, listing: Listing, arguments: Mapping[st
     shown = ", ".join(f"{one} ({used[one]})" if used.get(one, one) != one else one for one in listing.columns[:12])
     files = listing.files[0] + (f" and {len(listing.files) - 1} more" if len(listing.files) > 1 else "")
     evidence = f"{files} has {shown or 'no labels'}; {listing.found:,} of {total:,} photos exist"
-    return DetectedLayout(root, layout, dict(arguments), evidence, bool(used), guess.notes)
+    return DetectedLayout(root, layout, dict(arguments), evidence, bool(used), (*guess.notes, *_mask_notes(guess)))
