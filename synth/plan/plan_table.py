@@ -47,7 +47,7 @@ class PlannedGoal:
 
     @property
     def after(self) -> int:
-        """What exists and is planned after this goal, in `goal.counted`s."""
+        """Number that exists or is planned after this goal, in `goal.counted`s."""
         return self.goal.before + self.planned * self.goal.per_unit
 
     def note(self) -> str:
