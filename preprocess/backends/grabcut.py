@@ -48,19 +48,21 @@ def seed_mask(shape: tuple[int, int], box_xyxy: np.ndarray) -> np.ndarray:
     def ellipse(x: float, y: float, reach_x: float, reach_y: float, mark: int) -> None:
         cv2.ellipse(mask, ((x, y), (2 * max(reach_x, 1), 2 * max(reach_y, 1)), 0), int(mark), -1)
 
-    def body(shoulder_y: float, neck: float, reach: float, mark: int) -> None:
-        """Fill neck and shoulders at their likely width, down to the lower edge."""
-        drop = shoulder_y + 0.35 * face_h
-        right = [(cx + neck, cy), (cx + neck, shoulder_y), (cx + reach, drop), (cx + reach * 1.25, height)]
+    def body(shoulder_y: float, slope_h: float, neck: float, reach: float, mark: int) -> None:
+        """Fill neck and shoulders at their likely width, down to the lower edge or below it."""
+        drop = shoulder_y + slope_h
+        right = [(cx + neck, cy), (cx + neck, shoulder_y), (cx + reach, drop), (cx + reach * 1.25, height + face_h)]
         left = [(2 * cx - x, y) for x, y in reversed(right)]
         cv2.fillPoly(mask, [np.round(np.array(right + left)).astype(np.int32)], int(mark))
 
     ellipse(cx, cy - 0.1 * face_h, 1.15 * face_w, 1.1 * face_h, cv2.GC_PR_BGD)  # possible extent of hair
-    body(y1 - 0.1 * face_h, 0.9 * face_w, 2.6 * face_w, cv2.GC_PR_BGD)
+    body(y1 - 0.1 * face_h, 0.35 * face_h, 0.9 * face_w, 2.6 * face_w, cv2.GC_PR_BGD)
     ellipse(cx, cy - 0.08 * face_h, 0.72 * face_w, 0.78 * face_h, cv2.GC_PR_FGD)
-    body(y1 + 0.1 * face_h, 0.45 * face_w, 1.5 * face_w, cv2.GC_PR_FGD)
+    # Shoulders begin at the chin: seeds further down lie below the picture where it ends close to the face, and a dark
+    # suit then counts as background.
+    body(y1, 0.25 * face_h, 0.45 * face_w, 1.5 * face_w, cv2.GC_PR_FGD)
     ellipse(cx, cy - 0.06 * face_h, 0.47 * face_w, 0.6 * face_h, cv2.GC_FGD)  # up to the crown, with hair colours
-    body(y1 + 0.3 * face_h, 0.2 * face_w, 0.7 * face_w, cv2.GC_FGD)
+    body(y1 + 0.2 * face_h, 0.2 * face_h, 0.2 * face_w, 0.7 * face_w, cv2.GC_FGD)
     return mask
 
 
