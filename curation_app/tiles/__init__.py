@@ -22,7 +22,7 @@ from curation_app.tiles.component import (
     handle_saves,
     show_tiles,
 )
-from curation_app.tiles.grouping import TASK_TITLES, TOGETHER, Grouping, display_label, groupings
+from curation_app.tiles.grouping import TOGETHER, Grouping, display_label, groupings
 from curation_app.tiles.photos import (
     THUMBNAIL_PX,
     annotator_log,
@@ -51,7 +51,6 @@ __all__ = [
     "KEEP",
     "LABELS",
     "SAME",
-    "TASK_TITLES",
     "THUMBNAIL_PX",
     "TOGETHER",
     "Action",

@@ -11,8 +11,8 @@ import numpy as np
 from curation_app.tiles.actions import text_of
 from data_manifests.labels import N_LABELS, TASKS, UNKNOWN, label_names
 from data_manifests.taxonomy import AgeCuts
+from reporting.tables import TASK_TITLES
 
-TASK_TITLES = {"mask": "Mask", "gender": "Gender", "age": "Age class"}
 TOGETHER = "class"  # the field of a grouping by several tasks
 
 
