@@ -62,7 +62,7 @@ def settings_of(backbone: str, side: int, precision: str, **model: Any) -> Train
             "threads": THREADS,
             "device": "cpu",
             "data": {"size": [side, side], "batch_size": BATCH, "sampler": "none", "augment": augment},
-            "model": {"backbone": backbone, "pretrained": False, **model},
+            "model": {"backbone": backbone, "pretrained": False, "head": "class", **model},
             "loss": {"label_smoothing": 0.1},
             "optim": {"name": "adamw", "lr": 3e-4, "weight_decay": 0.02, "precision": precision},
         }

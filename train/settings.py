@@ -106,11 +106,6 @@ class TrainSettings(Settings):
     loss: LossSettings = LossSettings()
     optim: OptimSettings = OptimSettings()
 
-    @property
-    def needs_pretrained_weights(self) -> bool:
-        """Whether weights are requested explicitly."""
-        return self.model.pretrained is True and not self.model.embedding
-
 
 def load_train_settings(file: Path | None = None, overrides: Mapping[str, str] | None = None) -> TrainSettings:
     """Read and check the settings of a run. Raises ConfigError with the allowed values."""
