@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,8 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from data_manifests.ingest import FORMATS, MAX_PIXELS
-from data_manifests.labels import N_LABELS, UNKNOWN, label_codes, labelled_tasks
-from data_manifests.schema import USABLE
 from data_manifests.versions import Store, Version, is_inside, write_atomic
+from reporting.image_sample import class_tasks, draw_sample
 
 COLUMNS = ("mask", "gender", "age_class", "split", "status", "root", "path", "width_px", "height_px")
 PER_CLASS = 300
@@ -91,7 +90,7 @@ def measure_images(
     if known := _load(cache):
         return known
     tasks = class_tasks(table)
-    class_id, rows, counts = _draw(table, tasks, split, per_class, seed)
+    class_id, rows, counts = draw_sample(table, tasks, split, per_class, seed)
     if not len(rows):
         return None
     classes = len(counts)
@@ -128,40 +127,6 @@ def measure_images(
 def is_measured(store: Store, version: Version, split: str = "", *, per_class: int = PER_CLASS, seed: int = 0) -> bool:
     """Return True if the cache holds the result of `measure_images`."""
     return _cache_file(store, version, split, per_class, seed).exists()
-
-
-def class_tasks(table: pa.Table) -> tuple[str, ...]:
-    """Return the tasks whose labels form the classes: those with labels, or the best labelled that occur together."""
-    usable = table.filter(pc.is_in(table["status"], pa.array(USABLE)))
-    codes = {task: label_codes(usable, task) for task in labelled_tasks(table)}
-    while len(codes) > 1 and not np.all([known != UNKNOWN for known in codes.values()], axis=0).any():
-        del codes[min(codes, key=lambda task: int((codes[task] != UNKNOWN).sum()))]
-    return tuple(codes)
-
-
-def _draw(
-    table: pa.Table, tasks: Sequence[str], split: str, per_class: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return classes (n,) and row numbers (n,) of the sample, and the number of usable rows of each class (K + 1,)."""
-    classes, known, n_classes = np.zeros(table.num_rows, np.int64), np.ones(table.num_rows, bool), 1
-    for task in tasks:
-        codes = label_codes(table, task)
-        classes, known, n_classes = (
-            classes * N_LABELS[task] + codes,
-            known & (codes != UNKNOWN),
-            n_classes * N_LABELS[task],
-        )
-    classes = np.where(known, classes, n_classes)
-    wanted = pc.is_in(table["status"], pa.array(USABLE)).to_numpy()
-    if split:
-        wanted = wanted & pc.fill_null(pc.equal(table["split"], split), False).to_numpy()
-    chosen = []
-    for k in range(n_classes + 1):
-        rows = np.flatnonzero((classes == k) & wanted)
-        rng = np.random.default_rng((seed, k))  # the draw of a class does not depend on the size of another
-        chosen.append(np.sort(rng.choice(rows, per_class, replace=False)) if len(rows) > per_class else rows)
-    rows = np.concatenate(chosen)
-    return classes[rows], rows, np.bincount(classes[wanted], minlength=n_classes + 1)
 
 
 def _mean_height(sizes: pa.Table) -> int:
