@@ -129,7 +129,7 @@ def _draw_measure_button(census: Census) -> bool:
         st.markdown("**Mean images and colours**")
         group = "class" if census.classes.any() else "label" if census.tasks else "split"
         st.caption(f"Measured on at most {PER_CLASS} images of each {group}, once per version.")
-        text = f"{count:,} image{'s' if count != 1 else ''}" if count else "the images"
+        text = f"{count:,} image{'s' if count != 1 else ''}" if count and not census.unlabelled else "the images"
         return st.button(f"Measure {text}", icon=":material/blur_on:")
 
 
