@@ -1,4 +1,4 @@
-"""Which rows have labels that a head can learn from, and the head that fits the labels there are."""
+"""Labels that a head can learn from: the rows that have them, and the head that fits the labels there are."""
 
 from __future__ import annotations
 
