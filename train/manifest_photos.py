@@ -17,7 +17,7 @@ def original_names(manifest: Manifest, store: Store) -> dict[str, str]:
     Synthetic rows are left out: several come from one photo.
     """
     version, paths = manifest.version, dict[str, str]()
-    for earlier in store.log(version.name):
+    for earlier in store.readable(version.name)[0]:
         if earlier.operation == "ingest" and earlier.number <= version.number:
             photos = store.read(earlier.ref, ["sample_id", "path"]).table
             paths |= dict(zip(photos["sample_id"].to_pylist(), photos["path"].to_pylist(), strict=True))
