@@ -99,8 +99,11 @@ def _draw_images(
     key = f"pictures {version.content_hash} {split}"
     found: ImageStatistics | None = st.session_state.get(key)
     sizes = {"sizes": drawings["sizes"]} if "sizes" in drawings else {}
-    if found is None and (is_measured(store, version, split) or _draw_measure_button(census)):
+    if found is None and is_measured(store, version, split):
         found = st.session_state[key] = _measure(store, version, split)
+    elif found is None and _draw_measure_button(census):
+        st.session_state[key] = _measure(store, version, split)
+        st.rerun()  # without the button
     if found is None:
         drawings_in(sizes, ["sizes"])
         return
@@ -158,7 +161,8 @@ def _mean_images_html(statistics: ImageStatistics, cuts: AgeCuts) -> str:
             image = f"<img src='{cell['image']}' alt='{name}'>" if cell["image"] else "<div class='none'>none</div>"
             parts.append(f"<figure>{image}<figcaption>{cell['count']:,}</figcaption></figure>")
     overall = f"<img src='{image_url(statistics.overall)}' alt='mean image of all images'>"
-    caption = "<figcaption>All images: each class counts by its number of images</figcaption>"
+    weights = ": each class counts by its number of images" if names else ""
+    caption = f"<figcaption>All images{weights}</figcaption>"
     whole = f"<figure class='overall'>{overall}{caption}</figure>"
     faces = f"<div class='faces' style='--columns:{len(names)}'>{''.join(parts)}</div>" if names else ""
     return f"{_STYLE}<div class='means'>{faces}{whole}</div>"
