@@ -15,7 +15,7 @@ from data_manifests.versions.store import Store
 pytestmark = [pytest.mark.workers, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = "crop.margin_share=0.3 seed=1 optim.epochs=1 data.size=[48,48]"
+SETTINGS = "crop.margin_share=0.3 seed=1 optim.epochs=2"
 
 # Python imports it at the start of every process, workers included.
 NO_NETWORK = '''
@@ -104,8 +104,11 @@ def test_the_main_line_ends_in_a_report(environment: dict[str, str], tmp_path: P
     assert lines[-1].startswith("next: ")
     (report,) = (tmp_path / "workspace" / "runs").glob("*/report.html")
     assert "faces@" in report.read_text("utf8")
+    assert any(line.startswith("start: a head on the packaged face embedding") for line in lines)
     log = Path(environment["NETWORK_LOG"])
-    assert not log.exists() or log.read_text() == ""
+    asked = set(log.read_text().split()) if log.exists() else set()
+    assert asked <= {"huggingface.co"}  # `pretrained: auto` looks whether it can be reached, once
+    assert not [path for path in (tmp_path / "home").rglob("*") if path.suffix in (".onnx", ".safetensors", ".pt")]
 
 
 def test_the_settings_of_a_call_are_given_to_the_stages_that_have_them(environment: dict[str, str]) -> None:
