@@ -194,7 +194,8 @@ def test_the_commands_of_a_set_with_masks_lead_to_a_trained_model(tmp_path: Path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(person / f"{shot}.jpg", target)
     photos = str(tmp_path / "photos")
-    ran = [*run_commands(findings(photos)), *run_commands(findings(photos))]
+    ran = run_commands(findings(photos))
     assert ran[:2] == ["split", "preprocess run"]
-    assert "train fit" in ran
+    if "train fit" not in ran:  # the app was the first of the three
+        assert "train fit" in run_commands(findings(photos))
     assert list((workspace / "runs").rglob("report.html"))
