@@ -73,9 +73,9 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_a_misspelt_command_gets_a_suggestion() -> None:
-    done = facecurate("ingst")
+    done = facecurate("adit")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "Error: No such command 'ingst'. Did you mean 'ingest'?"
+    assert done.stderr.splitlines()[-1] == "Error: No such command 'adit'. Did you mean 'audit'?"
 
 
 def test_an_error_of_a_command_is_one_line(tmp_path: Path) -> None:
