@@ -74,9 +74,7 @@ def test_every_backend_in_the_table_loads(kind: str, name: str) -> None:
 
 def test_absent_weights_say_the_file_the_place_and_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
-    with pytest.raises(
-        BackendError, match=rf"u2net\.onnx .176 MB, .*md5 6002.* into {tmp_path}, or choose grabcut"
-    ):
+    with pytest.raises(BackendError, match=rf"u2net\.onnx .176 MB, .*md5 6002.* into {tmp_path}, or choose grabcut"):
         WEIGHTS["u2net"].require(instead="grabcut")
     (tmp_path / "u2net.onnx").write_bytes(b"x")
     assert WEIGHTS["u2net"].require() == tmp_path / "u2net.onnx"
