@@ -18,7 +18,7 @@ from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
 from data_manifests.versions import Store
 from pipeline.runs import REPORT, Run
 from reporting import html
-from reporting.charts import LEARNING_CURVES, learning_curve, to_svg
+from reporting.charts import KINDS, LEARNING_CURVES, learning_curve, to_svg
 from reporting.confusion import confusion_chart
 from reporting.mistakes import is_wrong, labels_in, worst_mistakes
 from reporting.tables import NO_VALUE, TASK_TITLES, task_labels
@@ -135,8 +135,13 @@ def _counts(summary: Summary, tasks: Sequence[str], has_classes: bool) -> list[d
     return [
         row | {"start": index == 0 and task != tasks[0]}
         for task in tasks
-        for index, row in enumerate(summary["rows_by_label"][task])
+        for index, row in enumerate(_with_images(summary["rows_by_label"][task]))
     ]
+
+
+def _with_images(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the labels that have an image."""
+    return [row for row in rows if any(row[f"{split}_{kind}"] for split in ("train", "val") for kind in KINDS)]
 
 
 def _metric(run: Run) -> str:
@@ -171,6 +176,7 @@ def _age_tables(summary: Summary, reasons: Mapping[str, str], cuts: AgeCuts) -> 
             rows = [
                 {"name": name, "cells": [row[index] for index in used]}
                 for name, row in zip(cuts.display_names, cells, strict=True)
+                if not reasons or any(cell["rows"] for cell in row)
             ]
             tables.append({"title": title, "columns": [names[index] for index in used], "rows": rows})
     return tables
