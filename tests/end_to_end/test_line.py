@@ -22,12 +22,13 @@ TRAIN = ["optim.epochs=1", "data.size=[48, 48]"]
 
 
 def run(workspace: Path, *words: str, code: int = 0) -> str:
-    """One command; its last line, on stdout if it went well, else on stderr."""
+    """One command; its last line but the next command, on stdout if it went well, else on stderr."""
     environment = os.environ | {"WORKSPACE": str(workspace), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == code, done.stderr[-2000:]
     assert "Traceback" not in done.stderr
-    return (done.stderr if code else done.stdout).strip().splitlines()[-1]
+    lines = (done.stderr if code else done.stdout).strip().splitlines()
+    return [line for line in lines if not line.startswith("next: ")][-1]
 
 
 @pytest.fixture(scope="module")
