@@ -18,10 +18,10 @@ from pipeline.photos.images import load_rgb
 from tests.support.train_drawn import SIDE, rows_of, tiny_settings, write_rows
 from train.data.feature_cache import embed_rows, fill_landmarks, uses_cached_features
 from train.data.loader import make_loader
-from train.data.row_selection import COLUMNS
+from train.data.row_selection import rows_with_targets
 from train.engine.loop import fit, forward
 from train.engine.new_run import new_run
-from train.evaluation.predict import PROBABILITIES, predict_folder, predict_rows
+from train.evaluation.predict import PROBABILITIES, predict_rows
 from train.models.checkpoint import load_trained
 from train.models.heads import log_probability
 from train.models.network import Network, build_model
@@ -42,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_vectors_are_those_of_the_describer_and_are_cached(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 4)
+    table = rows_with_targets(store.read("drawn").table).slice(0, 4)
     vectors = embed_rows(table, store, "dlib", "drawn@1")
     describe = load_backend("describer", "dlib_layers").make()
     picture = load_rgb(store.file_of("workspace", table["path"][2].as_py()))
@@ -62,12 +62,10 @@ def test_a_head_on_vectors_learns_and_loads_from_disk(store: Store) -> None:
     progress = fit(manifest, SETTINGS, store, run)
     assert progress.best > 0.3  # chance is 1/18; the pictures are no faces
     trained = load_trained(run.path / "best.pt", torch.device("cpu"))
-    val = manifest.table.select(list(COLUMNS)).slice(90)
+    val = rows_with_targets(manifest.table.slice(90))
     predictions = predict_rows(trained, val, store, "drawn@1", "")
     accuracy = (predictions["predicted"] == predictions["target"]).mean()
     assert accuracy == pytest.approx(progress.history[progress.best_epoch - 1]["val_accuracy"])
-    with pytest.raises(StageError, match="the embedding 'dlib' needs landmarks, which a plain folder does not have"):
-        predict_folder(trained, Path("unused"), store)
 
 
 def frozen(**sections: Any) -> TrainSettings:
@@ -95,7 +93,7 @@ def test_features_of_a_frozen_backbone_are_computed_once(store: Store, monkeypat
     assert sum(computed) == 42 * 3  # each picture of train and val, once in four epochs
     assert progress.history[-1]["train_loss"] < progress.history[0]["train_loss"]
     trained = load_trained(run.path / "best.pt", torch.device("cpu"))
-    val = manifest.table.select(list(COLUMNS)).slice(90)
+    val = rows_with_targets(manifest.table.slice(90))
     kept = predict_rows(trained, val, store, "drawn@1", "")
     assert sum(computed) == 42 * 3  # the checkpoint has the same backbone, so nothing is computed again
     whole = make_loader(val, store, trained.settings, train=False)  # without a network: pictures
@@ -108,7 +106,7 @@ def test_features_of_a_frozen_backbone_are_computed_once(store: Store, monkeypat
 
 
 def test_features_depend_on_weights_and_preparation(store: Store) -> None:
-    table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 3)
+    table = rows_with_targets(store.read("drawn").table).slice(0, 3)
 
     def folders() -> int:
         return len(list((store.workspace / "cache" / "features").glob("*")))
@@ -128,7 +126,7 @@ def test_features_depend_on_weights_and_preparation(store: Store) -> None:
 
 
 def test_a_full_disk_leaves_no_partial_features(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 3)
+    table = rows_with_targets(store.read("drawn").table).slice(0, 3)
     torch.manual_seed(99)
     network = build_model(frozen().model, frozen().data.size)
     before = set((store.workspace / "cache" / "features").rglob("*.npy"))
@@ -146,7 +144,7 @@ def test_a_full_disk_leaves_no_partial_features(store: Store, monkeypatch: pytes
 
 
 def test_a_row_without_landmarks_takes_the_median_of_the_others(store: Store) -> None:
-    table = store.read("drawn").table.select(list(COLUMNS)).slice(0, 3)
+    table = rows_with_targets(store.read("drawn").table).slice(0, 3)
     points = np.array([LANDMARKS, np.array(LANDMARKS) + 2, LANDMARKS], np.float32)
     column = pa.array([points[0].tolist(), None, points[1].tolist()], table["landmarks_xy"].type)
     sizes = pa.array([SIDE, 2 * SIDE, SIDE], pa.int32())  # the row without landmarks is twice as large
@@ -159,7 +157,7 @@ def test_a_row_without_landmarks_takes_the_median_of_the_others(store: Store) ->
 
 def test_missing_landmarks_and_unknown_names_are_reported(store: Store) -> None:
     write_rows(store, rows_of(store, 1, split="train"), "bare")
-    table = store.read("bare").table.select(list(COLUMNS))
+    table = rows_with_targets(store.read("bare").table)
     with pytest.raises(StageError, match=r"an embedding needs landmarks, and bare@1 has none\. Run: facecurate pre"):
         embed_rows(table, store, "dlib", "bare@1")
     with pytest.raises(ConfigError, match=r"model\.embedding must be one of \{dlib\}\. Got 'arc' instead"):
