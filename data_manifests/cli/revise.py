@@ -120,7 +120,7 @@ def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign:
     shared = groups.split_lines(table, manifest.version.ref)
     click.echo("\n".join([*strata_lines(table, manifest.cuts, wanted), "", *shared, *([""] if shared else [])]))
     click.echo("\n".join(split_lines(table)))
-    if audit and groups.near and audit not in parents:
+    if audit and (groups.near or groups.portraits) and audit not in parents:
         parents.append(audit)
     if table_sha256(table) == manifest.version.content_hash:
         echo_version(store, manifest.version)

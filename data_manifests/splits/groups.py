@@ -1,4 +1,4 @@
-"""Groups of people who share a photo: equal files, and near-duplicates that an audit found.
+"""Groups of people who share a photo: equal files, and near-duplicates and portraits that an audit found.
 
 With one photo under two names, a split by name alone would put the same picture on both sides. People who share a
 photo, directly or through others, are one group: a connected component of the graph of people and pictures. Only
@@ -19,7 +19,7 @@ from data_manifests.schema import USABLE
 from data_manifests.splits.strata import index_people
 from data_manifests.versions import Manifest, Store, Version
 
-AUDIT_COLUMNS = ("source_id", "sha256", "duplicate_of")
+AUDIT_COLUMNS = ("source_id", "sha256", "duplicate_of", "same_portrait_of")
 _DIGITS = 16  # digits of a hash that are compared first; 64 bits of equal digits by chance are unlikely
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # an odd number: distinct halves rarely collide (Knuth, TAOCP 3, 6.4)
 
@@ -29,8 +29,9 @@ class PersonGroups:
     """The people of a table and their groups.
 
     `names` (P,) are the sorted ids and `of_row` (N,) the person of each row; `first` (P,) is the first person of each
-    person's group, themselves for a person who shares no photo. `identical` and `near` count pictures: files that occur
-    more than once, and near-duplicates that are not all one file. `is_audited` states whether the latter are known.
+    person's group, themselves for a person who shares no photo. `identical`, `near` and `portraits` count pictures:
+    files that occur more than once, near-duplicates that are not all one file, and portraits with several masks that
+    are not near-duplicates. `is_audited` states whether the last two are known.
     """
 
     names: np.ndarray
@@ -38,6 +39,7 @@ class PersonGroups:
     first: np.ndarray
     identical: int = 0
     near: int = 0
+    portraits: int = 0
     is_audited: bool = False
 
     @property
@@ -56,8 +58,9 @@ class PersonGroups:
     def duplicate_lines(self) -> list[str]:
         """Return the number of duplicate pictures and of people who share them as a line of text, none without any."""
         kinds = [(self.identical, "identical files"), (self.near, "near-duplicates")]
+        kinds.append((self.portraits, "one portrait with several masks"))
         found = [f"{count:,} {'group' if count == 1 else 'groups'} of {kind}" for count, kind in kinds if count]
-        return [f"duplicates: {' and '.join(found)}; {self._people()}"] if found else []
+        return [f"duplicates: {', '.join(found)}; {self._people()}"] if found else []
 
     def split_lines(self, table: pa.Table, ref: str) -> list[str]:
         """Return `duplicate_lines`, the groups that an assignment leaves divided, and what to run about them.
@@ -92,14 +95,15 @@ def group_people(table: pa.Table, audited: pa.Table | None = None) -> PersonGrou
     groups = PersonGroups(names, of_row, np.arange(len(names)), is_audited=audited is not None or is_audited(table))
     usable = pc.is_in(table["status"], pa.array(USABLE)).to_numpy()
     equal = _identical(table["sha256"], usable)
-    near = _near(table, audited, usable)
-    if not ((equal >= 0).any() or (near >= 0).any()):
+    near, portrait = (_audited(name, table, audited, usable) for name in ("duplicate_of", "same_portrait_of"))
+    if max(code.max(initial=UNKNOWN) for code in (equal, near, portrait)) == UNKNOWN:
         return groups
     return replace(
         groups,
-        first=_components(of_row, len(names), [equal, near]),
+        first=_components(of_row, len(names), [equal, near, portrait]),
         identical=int(equal.max() + 1),
-        near=_count_near(near, equal),
+        near=_count_beyond(near, equal),
+        portraits=_count_beyond(portrait, near),
     )
 
 
@@ -156,14 +160,14 @@ def _maybe_repeated(texts: pa.Array) -> np.ndarray:
     return np.flatnonzero(np.isin(keys, repeated)) if len(repeated) else np.empty(0, np.int64)
 
 
-def _near(table: pa.Table, audited: pa.Table | None, usable: np.ndarray) -> np.ndarray:
-    """Return a code (N,) for each usable row with a near-duplicate among the usable rows, 0 to K - 1; else -1."""
-    names = table["duplicate_of"]
+def _audited(column: str, table: pa.Table, audited: pa.Table | None, usable: np.ndarray) -> np.ndarray:
+    """Return a code (N,) for each usable row of a group that an audit found, 0 to K - 1; -1 for the others."""
+    names = table[column]
     if audited is not None:
-        known = audited.filter(pc.is_valid(audited["duplicate_of"]))
+        known = audited.filter(pc.is_valid(audited[column]))
         for key in ("source_id", "sha256"):
             at = pc.index_in(table[key], known[key], skip_nulls=True)
-            names = pc.coalesce(names, known["duplicate_of"].take(at))
+            names = pc.coalesce(names, known[column].take(at))
     rows = np.flatnonzero(usable & pc.is_valid(names).to_numpy())
     return _repeated(names.take(pa.array(rows)), rows, len(usable))
 
@@ -198,7 +202,7 @@ def _components(of_row: np.ndarray, people: int, codes: Sequence[np.ndarray]) ->
     return np.asarray(first[component])
 
 
-def _count_near(near: np.ndarray, equal: np.ndarray) -> int:
-    """Return the number of codes of near-duplicates whose rows are not all one file."""
-    low, high = code_range(np.where(near >= 0, equal + 1, UNKNOWN), near, int(near.max(initial=UNKNOWN)) + 1)
+def _count_beyond(codes: np.ndarray, finer: np.ndarray) -> int:
+    """Return the number of groups (codes (N,), -1 for none) whose rows are not all in one group of a finer kind."""
+    low, high = code_range(np.where(codes >= 0, finer + 1, UNKNOWN), codes, int(codes.max(initial=UNKNOWN)) + 1)
     return int(((low < high) | (low == 0)).sum())

@@ -53,10 +53,11 @@ def test_a_chain_of_files_and_near_duplicates_is_one_group() -> None:
     rows[1] |= {"sha256": SHA, "duplicate_of": "x"}
     rows[2] |= {"duplicate_of": "x"}
     rows.append(photo("p002", "mask1", duplicate_of="y"))
-    rows[4] |= {"duplicate_of": "y"}
-    assert groups_of(rows) == {"p000": ["p000", "p001", "p002", "p004"]}
+    rows[4] |= {"duplicate_of": "y", "same_portrait_of": "z"}
+    rows[5] |= {"same_portrait_of": "z"}
+    assert groups_of(rows) == {"p000": ["p000", "p001", "p002", "p004", "p005"]}
     groups = group_people(manifest(rows))
-    assert (groups.identical, groups.near) == (1, 2)
+    assert (groups.identical, groups.near, groups.portraits) == (1, 2, 1)
 
 
 def test_an_excluded_or_failed_copy_joins_nobody() -> None:
