@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,8 +110,6 @@ def run_audit(
     queue = order_issues(issues, ranked)
     table = add_columns(manifest.table, data, queue, ranked)
     leaks = find_leaks(table)
-    if leaks:
-        data.notes.append(_leak_advice(leaks, manifest.version.ref))
     version = store.write(
         manifest.version.name,
         table,
@@ -123,6 +120,9 @@ def run_audit(
         | ({"predictions_sha256": log_odds.sha256} if log_odds else {}),
         seed=settings.seed,
     )
+    if leaks:  # the new version knows the near-duplicates
+        review = "" if any(leak.kind == "person" for leak in leaks) else "review the duplicates, or "
+        data.notes.append(f"{leak_note(leaks)}; {review}assign all again: facecurate split {version.ref} --reassign")
     folder = out or store.workspace / "audit" / f"{version.name}-{version.number}"
     audit = Audit(version, folder, data, queue, ranked, leaks)
     audit.folder.mkdir(parents=True, exist_ok=True)
@@ -130,12 +130,6 @@ def run_audit(
     announce("audit: writing the report…")
     write_report(audit.report_path, version, data, queue, ranked, leaks, store, settings.report_people)
     return audit
-
-
-def _leak_advice(leaks: Sequence[Leak], ref: str) -> str:
-    has_person = any(leak.kind == "person" for leak in leaks)
-    advice = f"assign all again: facecurate split {ref} --reassign" if has_person else "review the duplicates"
-    return f"{leak_note(leaks)}; {advice}"
 
 
 def _read_predictions(path: Path, manifest: Manifest) -> LogOdds:

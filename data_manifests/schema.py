@@ -91,6 +91,7 @@ COLUMNS = (
     Column("blur_score", _F32, "audit", "sharpness of the face at a fixed size; below 0.35 is blurred", low=0, high=1),
     Column("exposure_score", _F32, "audit", "share of the face that is neither black nor white; below 0.5 is badly exposed", low=0, high=1),
     Column("duplicate_of", _TEXT, "audit", "`sample_id` of the first photo of a group of near-duplicates, on all its members"),
+    Column("same_portrait_of", _TEXT, "audit", "`sample_id` of the first photo of a group that shows one portrait, such as with several masks, on all its members", is_later=True),
     Column("audit_rank", _I32, "audit", "position of the person in the review queue, 1 first; equal for all photos of a person", low=1),
     Column("audit_reason", _TEXT, "audit", "the issues of this photo as one text with their probabilities, likeliest first, joined by `; `"),
     Column("issue_types", pa.list_(_TEXT), "audit", "the audit check of each issue of this photo, likeliest first", is_later=True),

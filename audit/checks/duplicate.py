@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from audit.checks.data import AuditData
 from audit.checks.issues import Issue
-from audit.scoring import find_near_hashes, find_near_vectors, photo_name
+from audit.scoring import connect_pairs, find_near_hashes, find_near_vectors, find_same_portraits, photo_name
 
 SAME_FACE_DISTANCE = 0.12  # identity distance of one photo saved twice; two photos of one person are 0.3 or more apart
 MAX_DIFFERENCE = 3.0  # grey levels, mean over the 16 × 16 thumbnails after removing overall brightness
@@ -39,9 +37,13 @@ class Duplicates:
 
     def members(self) -> list[np.ndarray]:
         """Return the positions of each group, in order."""
-        order = np.argsort(self.group, kind="stable")
-        order = order[self.group[order] >= 0]
-        return [] if not len(order) else np.split(order, np.flatnonzero(np.diff(self.group[order])) + 1)
+        return _members(self.group)
+
+
+def _members(group: np.ndarray) -> list[np.ndarray]:
+    order = np.argsort(group, kind="stable")
+    order = order[group[order] >= 0]
+    return [] if not len(order) else np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
 
 
 def score(data: AuditData) -> Duplicates:
@@ -76,11 +78,7 @@ def find_duplicates(
         candidates = np.concatenate([candidates, has_face[near]])
     same = candidates[thumbnail_difference(thumbnails, candidates) <= MAX_DIFFERENCE]
     links = np.concatenate([equal_bytes, same])
-    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
-    label = connected_components(graph, directed=False)[1]
-    sizes = np.bincount(label, minlength=1)
-    group = np.where(sizes[label] > 1, label, -1) if n else np.array([], int)
-    return Duplicates(group, counts[inverse] > 1, len(candidates))
+    return Duplicates(connect_pairs(links, n), counts[inverse] > 1, len(candidates))
 
 
 def thumbnail_difference(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -95,11 +93,23 @@ def thumbnail_difference(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarra
 
 
 def columns(data: AuditData) -> dict[str, np.ndarray]:
-    """Return `duplicate_of` (P,), the first sample of the group on all of its photos."""
-    first = np.full(len(data.rows), None, object)
-    for members in data.scores["duplicate"].members():
-        first[members] = data.rows["sample_id"].iloc[members[0]]
-    return {"duplicate_of": first}
+    """Return `duplicate_of` and `same_portrait_of` (P,), the first sample of the group on all of its photos.
+
+    One portrait with several masks is no duplicate to review, but its photos belong into one split.
+    """
+    features = data.features
+    pairs = find_same_portraits(features.thumbnails, features.identity, np.random.default_rng(data.settings.seed))
+    return {
+        "duplicate_of": _first_of(data.rows["sample_id"], data.scores["duplicate"].members()),
+        "same_portrait_of": _first_of(data.rows["sample_id"], _members(connect_pairs(pairs, len(data.rows)))),
+    }
+
+
+def _first_of(samples: pd.Series, groups: list[np.ndarray]) -> np.ndarray:
+    first = np.full(len(samples), None, object)
+    for members in groups:
+        first[members] = samples.iloc[members[0]]
+    return first
 
 
 def issues(data: AuditData) -> Iterator[Issue]:

@@ -55,7 +55,7 @@ CHECKS = (
     Check("age", "audit.checks.age", ("age_label_score", "suggested_age"), 1.0, "age", False),
     Check("mask", "audit.checks.mask", ("mask_label_score", "suggested_mask"), 1.0, "mask"),
     Check("identity", "audit.checks.identity", ("identity_score",), 1.0, "identity mismatch"),
-    Check("duplicate", "audit.checks.duplicate", ("duplicate_of",), 0.5, "duplicate"),
+    Check("duplicate", "audit.checks.duplicate", ("duplicate_of", "same_portrait_of"), 0.5, "duplicate"),
     Check("quality", "audit.checks.quality", ("blur_score", "exposure_score"), 0.3, "quality"),
 )
 

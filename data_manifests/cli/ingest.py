@@ -20,6 +20,7 @@ from data_manifests.errors import ManifestError
 from data_manifests.ingest import LAYOUTS, DetectedLayout, detect_layout, options_of
 from data_manifests.inspect import NEXT_COLUMNS, class_lines, failure_lines, next_command
 from data_manifests.schema import USABLE
+from data_manifests.splits import group_people
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import WORKSPACE_ROOT, Store, Version
 
@@ -80,7 +81,8 @@ def ingest_command(source: Path, layout: str, name: str | None, age_cuts: str | 
     version, failures = ingest_photos(store, read, name, age_cuts)
     for line in failures:
         click.echo(line)
-    click.echo("\n".join(class_lines(store.read(version.ref))))
+    manifest = store.read(version.ref)
+    click.echo("\n".join([*class_lines(manifest), *group_people(manifest.table).duplicate_lines()]))
     logs = _correction_logs(store, before) if version.is_new else None
     if logs is not None:
         click.echo("the new version does not contain the corrections of earlier versions; apply them again")

@@ -13,10 +13,13 @@ from data_manifests.corrections import OPEN, apply_to_store
 from data_manifests.errors import ConfigError
 from data_manifests.inspect import APP, NEXT_COLUMNS, next_command, split_lines
 from data_manifests.splits import (
+    AUDIT_COLUMNS,
     assign_splits,
     count_people,
+    group_people,
     keep_splits,
     lacks_validation,
+    newest_audit,
     newest_with_splits,
     strata_lines,
     without_splits,
@@ -85,6 +88,9 @@ def apply_command(
 def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign: bool) -> None:
     """Assign every person to a split.
 
+    People who share a photo are in one split and one fold: the same file under two names, or near-duplicates, once an
+    audit of these photos has found them. There must be at least as many people as folds.
+
     Every split gets its share of each gender and age class, where they are known, and of each mask, where most people
     have one mask only. People who have a split, in this or an earlier version of the manifest, keep it: adding photos
     changes no assignment. If a data set came divided into train and test only, val takes its share of train.
@@ -102,14 +108,20 @@ def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign:
     kept = count_people(table)
     if kept:
         click.echo(f"{kept:,} people keep their split; use --reassign to assign all again")
-    table = assign_splits(table, ratios=shares, folds=folds, seed=seed, ref=ref)
+    audit = newest_audit(store, manifest)
+    groups = group_people(table, store.read(audit.ref, AUDIT_COLUMNS).table if audit else None)
+    table = assign_splits(table, ratios=shares, folds=folds, seed=seed, ref=ref, groups=groups)
     if shares.get("val") and lacks_validation(table):
         click.echo("no photo is in val: its share is taken from train")
-        table = without_training_split(table)
+        table = without_training_split(table, groups)
         table = table if earlier_splits is None else keep_splits(table, earlier_splits)
-        table = assign_splits(table, ratios=shares, folds=folds, seed=seed, ref=ref)
+        table = assign_splits(table, ratios=shares, folds=folds, seed=seed, ref=ref, groups=groups)
     wanted = [name for name, share in shares.items() if share]
-    click.echo("\n".join([*strata_lines(table, manifest.cuts, wanted), "", *split_lines(table)]))
+    shared = groups.split_lines(table, manifest.version.ref)
+    click.echo("\n".join([*strata_lines(table, manifest.cuts, wanted), "", *shared, *([""] if shared else [])]))
+    click.echo("\n".join(split_lines(table)))
+    if audit and (groups.near or groups.portraits) and audit not in parents:
+        parents.append(audit)
     if table_sha256(table) == manifest.version.content_hash:
         echo_version(store, manifest.version)
         echo_next(next_command(manifest, ref))

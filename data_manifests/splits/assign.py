@@ -1,9 +1,9 @@
 """Assignment of people to splits and folds: person-disjoint, stratified, and stable when people are added.
 
-All photos of a person are in one split; otherwise validation would measure whether the network recognises people it
-was trained on. Within each stratum (`strata.py`: the labels that people have) every split gets its share to within one
-person, and the remainders are distributed so that the totals are close to the shares too. People who have a split keep
-it.
+All photos of a person are in one split, and so are all people who share a photo (`groups.py`); otherwise validation
+would measure whether the network recognises people it was trained on. Within each stratum (`strata.py`: the labels that
+people have) every split gets its share to within one person, and the remainders are distributed so that the totals are
+close to the shares too. People who have a split keep it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from data_manifests.errors import ConfigError, ManifestError, must_be_one_of
 from data_manifests.schema import BY_NAME, SPLITS, null_column
-from data_manifests.splits.strata import People, people_of
+from data_manifests.splits.groups import PersonGroups, code_range, group_people
+from data_manifests.splits.strata import describe_people
 from data_manifests.versions import Store, Version
 
 EIGHT_TO_TWO = {"train": 0.8, "val": 0.2}
@@ -32,38 +33,65 @@ def assign_splits(
     folds: int | None = None,
     seed: int = 0,
     ref: str = "REF",
+    groups: PersonGroups | None = None,
 ) -> pa.Table:
     """Set the split of every row by person, and with `folds` also the fold (0 to folds - 1; null for `test`).
 
-    Existing splits and folds of people are kept; clear the columns first to assign everyone again. The order of
-    assignment follows from a hash of seed and `person_id`, so it depends neither on the order of rows nor on other
-    people. Raises ConfigError for ratios that are not shares of 1, ManifestError for a person in two splits; `ref` is
-    the version that its message names.
+    Existing splits and folds of people are kept; clear the columns first to assign everyone again. `groups` are the
+    people who share photos, by default as the table itself states them; a group is assigned like one person, and new
+    people in it follow those with a split. The order of assignment follows from a hash of seed and `person_id`, so it
+    depends neither on the order of rows nor on other people. Raises ConfigError for ratios that are not shares of 1,
+    ManifestError for a person in two splits or for more folds than people; `ref` is the version that its message names.
     """
     shares = _shares(ratios)
     if folds is not None and not 2 <= folds <= MAX_FOLDS:
         raise ConfigError(f"folds must be within 2 and {MAX_FOLDS}. Got {folds} instead.")
-    people = people_of(table)
-    priority = _priority(people.names, seed)
+    groups = group_people(table) if groups is None else groups
+    units = _Units(table, groups)
+    priority = _priority(units.names, seed)
     split_codes = pc.fill_null(pc.index_in(table["split"], pa.array(SPLITS)), _NONE).to_numpy()
-    split = _assign(people.stratum, _existing("split", split_codes, people, ref), shares, priority)
-    names = pa.array(SPLITS).take(pa.array(split[people.of_row], mask=split[people.of_row] == _NONE))
+    existing = _existing("split", split_codes, groups, ref)
+    unit_split = _assign(units.stratum, units.lowest(existing), shares, priority)
+    split = np.where(existing == _NONE, unit_split[units.of_person], existing)
+    names = pa.array(SPLITS).take(pa.array(split[groups.of_row], mask=split[groups.of_row] == _NONE))
     table = table.set_column(table.schema.get_field_index("split"), "split", names)
     if folds is None:
         return table
-    existing = _existing("fold", pc.fill_null(table["fold"].cast(pa.int64()), _NONE).to_numpy(), people, ref)
+    existing = _existing("fold", pc.fill_null(table["fold"].cast(pa.int64()), _NONE).to_numpy(), groups, ref)
     if len(existing) and existing.max() >= folds:
         raise ManifestError(
             f"folds must be more than {existing.max()}, the highest fold assigned. Got {folds} instead; "
             f"assign all again: facecurate split {ref} --folds {folds} --reassign"
         )
-    in_folds = np.flatnonzero(split != SPLITS.index("test"))
-    fold = np.full(len(split), _NONE)
-    fold[in_folds] = _assign(
-        people.stratum[in_folds], existing[in_folds], np.full(folds, 1 / folds), priority[in_folds]
+    in_folds = np.flatnonzero(unit_split != SPLITS.index("test"))
+    _check_folds(folds, len(in_folds), len(units.names) < len(groups.names), ref)
+    unit_fold = np.full(len(unit_split), _NONE)
+    unit_fold[in_folds] = _assign(
+        units.stratum[in_folds], units.lowest(existing)[in_folds], np.full(folds, 1 / folds), priority[in_folds]
     )
-    numbers = pa.array(fold[people.of_row].astype(np.int8), mask=fold[people.of_row] == _NONE)
+    fold = np.where(existing == _NONE, unit_fold[units.of_person], existing)
+    fold[split == SPLITS.index("test")] = _NONE
+    numbers = pa.array(fold[groups.of_row].astype(np.int8), mask=fold[groups.of_row] == _NONE)
     return table.set_column(table.schema.get_field_index("fold"), "fold", numbers)
+
+
+class _Units:
+    """The units of assignment: people who share no photo, and groups of people who do, named by their first person.
+
+    `stratum` (U,) separates groups by their number of people too, so that every split gets its share of each size.
+    """
+
+    def __init__(self, table: pa.Table, groups: PersonGroups) -> None:
+        first, self.of_person = np.unique(groups.first, return_inverse=True)
+        self.names = groups.names[first]
+        size = np.bincount(self.of_person, minlength=len(first))
+        people = describe_people(table, self.names, self.of_person[groups.of_row])
+        self.stratum = people.stratum * size.max(initial=1) + size - 1
+
+    def lowest(self, codes: np.ndarray) -> np.ndarray:
+        """Return the lowest code (U,) of the people (P,) of each unit, -1 where none of them has one."""
+        low, high = code_range(codes, self.of_person, len(self.names))
+        return np.where(high == _NONE, _NONE, low)
 
 
 def newest_with_splits(store: Store, before: Version) -> Version | None:
@@ -104,10 +132,15 @@ def lacks_validation(table: pa.Table) -> bool:
     )
 
 
-def without_training_split(table: pa.Table) -> pa.Table:
-    """Return the table with empty splits in the rows of train, so that val can take its share of them."""
+def without_training_split(table: pa.Table, groups: PersonGroups) -> pa.Table:
+    """Return the table with empty splits in the rows of train, so that val can take its share of them.
+
+    People of train who share a photo with someone in another split stay there: a given test set does not grow.
+    """
     splits = table.column("split")
-    kept = pc.if_else(pc.equal(splits, "train"), pa.scalar(None, pa.string()), splits)
+    stays = groups.is_divided(table, "split")[groups.of_row]
+    moves = pc.and_(pc.equal(splits, "train"), pa.array(~stays))
+    kept = pc.if_else(moves, pa.scalar(None, pa.string()), splits)
     return table.set_column(table.column_names.index("split"), "split", kept)
 
 
@@ -135,22 +168,31 @@ def _priority(names: np.ndarray, seed: int) -> np.ndarray:
     return pd.util.hash_array(names, hash_key=f"{seed & (1 << 64) - 1:016x}"[-16:], categorize=False)
 
 
-def _existing(field: str, codes: np.ndarray, people: People, ref: str) -> np.ndarray:
+def _existing(field: str, codes: np.ndarray, groups: PersonGroups, ref: str) -> np.ndarray:
     """Return the code (P,) each person has already, -1 for none. Raises ManifestError if rows of a person differ."""
-    has = codes != _NONE
-    low, high = np.full(len(people.names), np.iinfo(np.int64).max), np.full(len(people.names), _NONE)
-    np.minimum.at(low, people.of_row[has], codes[has])
-    np.maximum.at(high, people.of_row[has], codes[has])
+    low, high = code_range(codes, groups.of_row, len(groups.names))
     in_two = np.flatnonzero(high > low)
     if len(in_two):
         first = in_two[0]
         values = [SPLITS[code] if field == "split" else str(code) for code in (low[first], high[first])]
         raise ManifestError(
-            f"{_people_text(len(in_two))} photos in two {field}s, such as {people.names[first]!r} in {values[0]} and "
+            f"{_people_text(len(in_two))} photos in two {field}s, such as {groups.names[first]!r} in {values[0]} and "
             f"{values[1]}: a person must be in one, or validation has faces from training. "
             f"Assign all again: facecurate split {ref} --reassign"
         )
     return high
+
+
+def _check_folds(folds: int, most: int, is_grouped: bool, ref: str) -> None:
+    """Check that no fold is empty. Raises ManifestError."""
+    counted = "people outside test" + (", where those who share photos count as one" if is_grouped else "")
+    if most < 2:
+        raise ManifestError(f"folds need at least 2 {counted}. Got {most} instead; leave out --folds.")
+    if folds > most:
+        raise ManifestError(
+            f"folds must be within 2 and {most}, the number of {counted}. Got {folds} instead. "
+            f"Run: facecurate split {ref} --folds {most}"
+        )
 
 
 def _people_text(count: int) -> str:

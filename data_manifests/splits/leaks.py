@@ -12,28 +12,33 @@ import pyarrow.compute as pc
 
 from data_manifests.schema import SPLITS, USABLE
 
-_COLUMNS = ("sample_id", "path", "sha256", "person_id", "duplicate_of", "split")
+_COLUMNS = ("sample_id", "path", "sha256", "person_id", "duplicate_of", "same_portrait_of", "split")
 
 
 @dataclass(frozen=True)
 class Leak:
     """A person or a picture in several parts of a split, in the order of SPLITS. `samples` has a sample_id per part."""
 
-    kind: str  # person, picture, near-duplicate
+    kind: str  # person, picture, near-duplicate, portrait
     name: str
     parts: tuple[str, ...]
     samples: tuple[str, ...]
 
 
 def find_leaks(table: pa.Table) -> tuple[Leak, ...]:
-    """Return the leaks of the column `split`: people first, then equal files, then the near-duplicates of an audit."""
+    """Return the leaks of the column `split`: people, equal files, then near-duplicates and portraits of an audit.
+
+    A picture is listed once, under the first of these kinds.
+    """
     rows = table.filter(pc.is_in(table.column("status"), pa.array(USABLE))).select(list(_COLUMNS)).to_pylist()
     placed = [row for row in rows if row["split"]]
     people = list(_across(placed, "person_id", "person"))
     equal = list(_across(placed, "sha256", "picture"))
-    known = {sample for leak in equal for sample in leak.samples}
-    near = [leak for leak in _across(placed, "duplicate_of", "near-duplicate") if not known & set(leak.samples)]
-    return (*people, *equal, *near)
+    pictures = equal
+    for column, kind in (("duplicate_of", "near-duplicate"), ("same_portrait_of", "portrait")):
+        known = {sample for leak in pictures for sample in leak.samples}
+        pictures += [leak for leak in _across(placed, column, kind) if not known & set(leak.samples)]
+    return (*people, *pictures)
 
 
 def leak_note(leaks: Iterable[Leak]) -> str:
@@ -41,6 +46,7 @@ def leak_note(leaks: Iterable[Leak]) -> str:
     counts = Counter(leak.kind for leak in leaks)
     words = {"person": ("person", "people"), "picture": ("picture", "pictures")}
     words["near-duplicate"] = ("near-duplicate picture", "near-duplicate pictures")
+    words["portrait"] = ("portrait with several masks", "portraits with several masks")
     found = [f"{counts[kind]:,} {words[kind][counts[kind] > 1]}" for kind in words if counts[kind]]
     if not found:
         return ""

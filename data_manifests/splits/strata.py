@@ -39,14 +39,23 @@ class People:
     stratum: np.ndarray
 
 
-def people_of(table: pa.Table) -> People:
-    """Return the people of a table with person_id, is_synthetic and the label columns."""
+def index_people(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted ids (P,) of the people of a table, and the position of each row's person (N,)."""
     encoded = table["person_id"].combine_chunks().dictionary_encode()
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     names = np.array(encoded.dictionary.to_pylist(), object)
     position = np.empty(len(names), np.int64)
     position[order] = np.arange(len(names))
-    of_row = position[encoded.indices.to_numpy()]
+    return names[order], position[encoded.indices.to_numpy()]
+
+
+def people_of(table: pa.Table) -> People:
+    """Return the people of a table with person_id, is_synthetic and the label columns."""
+    return describe_people(table, *index_people(table))
+
+
+def describe_people(table: pa.Table, names: np.ndarray, of_row: np.ndarray) -> People:
+    """Return the labels and strata of people, or of groups of people, with names (P,); `of_row` (N,) are positions."""
     photos = pc.invert(table["is_synthetic"]).to_numpy()
     codes = {task: group_medians(label_codes(table, task), of_row, len(names), photos) for task in ("gender", "age")}
     codes["mask"] = _masks(label_codes(table, "mask"), of_row, len(names), photos)
@@ -54,7 +63,7 @@ def people_of(table: pa.Table) -> People:
     for task, base in _BASE.items():
         stratum = stratum * base + codes[task] + 1  # 0: unknown
     tasks = tuple(task for task in TASKS if len(np.unique(codes[task])) > 1)
-    return People(names[order], of_row, codes, tasks, stratum)
+    return People(names, of_row, codes, tasks, stratum)
 
 
 def group_medians(value: np.ndarray, group: np.ndarray, groups: int, prefer: np.ndarray) -> np.ndarray:

@@ -116,6 +116,6 @@ def test_a_person_and_a_picture_in_two_splits_are_reported(store: Store, tmp_pat
     assert [(leak.kind, leak.name, leak.parts) for leak in done.leaks] == [("person", "000", ("train", "val"))]
     note = next(note for note in done.data.notes if note.startswith("leak: "))
     assert note.startswith("leak: 1 person is in more than one split")
-    assert note.endswith("facecurate split partial@2 --reassign")
+    assert note.endswith("facecurate split partial@3 --reassign")
     assert "Leaks across the split" in done.report_path.read_text("utf8")
     assert done.summary()["leaks"][0]["name"] == "000"

@@ -26,9 +26,10 @@ def test_a_clean_split_and_a_set_without_one_have_none() -> None:
 
 def test_each_kind_is_found_once() -> None:
     same = {"sha256": "a" * 64, "duplicate_of": "x"}
-    near = {"duplicate_of": "y"}
+    near = {"duplicate_of": "y", "same_portrait_of": "y"}
     found = leaks_of(of={0: {"person_id": "p1"}, 2: same, 3: same, 4: near, 5: near})
-    assert found == [("person", ("train", "val")), ("picture", ("train", "val")), ("near-duplicate", ("train", "val"))]
+    assert found == [(kind, ("train", "val")) for kind in ("person", "picture", "near-duplicate")]
+    assert leaks_of(of={i: {"same_portrait_of": "z"} for i in range(4)}) == [("portrait", ("train", "val"))]
 
 
 def test_an_excluded_row_leaks_nothing() -> None:

@@ -97,6 +97,8 @@ def test_added_people_change_no_assignment(
 @given(people=PEOPLE, more=PEOPLE, folds=st.integers(2, 6))
 def test_folds(people: list[tuple[str, int, int]], more: list[tuple[str, int, int]], folds: int) -> None:
     rows = [photo("first"), *rows_of(people)]
+    if 1 + len(people) < folds:
+        rows += rows_of([("female", 2, 1)] * folds, 5000)
     table = assign_splits(manifest(rows), ratios={"train": 1.0}, folds=folds)
     assert_exact(table, "fold", dict.fromkeys(range(folds), 1 / folds))
     known = by_person(table, "fold")
@@ -181,3 +183,17 @@ def test_a_person_in_two_splits_or_folds_is_refused() -> None:
     again = r"folds must be more than 4, .* Got 3 instead; assign all again: facecurate split f@1 --folds 3 --reassign"
     with pytest.raises(ManifestError, match=again):
         assign_splits(manifest([photo("a", fold=4)]), folds=3, ref="f@1")
+
+
+@pytest.mark.parametrize(
+    ("people", "folds", "message"),
+    [
+        (3, 4, r"folds must be within 2 and 3, the number of people outside test\. Got 4 instead\. "
+               r"Run: facecurate split f@1 --folds 3$"),
+        (1, 2, r"folds need at least 2 people outside test\. Got 1 instead; leave out --folds\.$"),
+    ],
+)  # fmt: skip
+def test_more_folds_than_people_are_refused(people: int, folds: int, message: str) -> None:
+    rows = [photo(f"p{i}", split="train") for i in range(people)] + [photo("t", split="test")]
+    with pytest.raises(ManifestError, match=message):
+        assign_splits(manifest(rows), folds=folds, ref="f@1")

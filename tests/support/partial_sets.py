@@ -35,7 +35,7 @@ def partial_labels(labelled: str, count: int = 36) -> list[dict[str, Any]]:
 
 def partial_table(labelled: str, count: int = 36, **values: Any) -> pa.Table:
     """Return a manifest table without image files, each photo its own person. `values` override those of all rows."""
-    return manifest([_row(i, labels, f"{i:03d}.png", "0" * 64) | values for i, labels in _numbered(labelled, count)])
+    return manifest([_row(i, labels, f"{i:03d}.png", f"{i:064x}") | values for i, labels in _numbered(labelled, count)])
 
 
 def write_partial(store: Store, labelled: str, count: int = 36, name: str = "partial", split: bool = True) -> Version:
