@@ -13,6 +13,7 @@ from data_manifests.errors import BackendError, ConfigError
 from data_manifests.versions.store import Store
 from pipeline.runs import CONFIG, Run
 from tests.support.train_drawn import tiny_settings, write_people
+from tests.support.train_jobs import wait_for
 from train.engine.loop import TrainingProgress
 from train.engine.new_run import new_run
 from train.engine.tracking import grouped_names, tracking
@@ -88,7 +89,7 @@ def test_wandb_needs_no_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETRC", str(run.path / "none"))
     track(run, tiny_settings(tracker="wandb"), row(1, 0.25), row(2, 0.5))
     (kept,) = (run.path / "wandb").glob("offline-run-*/*.wandb")
-    assert b"f1/val" in kept.read_bytes()
+    wait_for(lambda: b"f1/val" in kept.read_bytes(), "the service of wandb to write the file")  # a process of its own
 
 
 def test_a_missing_wandb_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
