@@ -95,7 +95,7 @@ def lifespan(
     def fill_caches(read: Callable[[str], None]) -> None:
         logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)  # no page
         with suppress(ToolkitError):  # the page reports it
-            read(arguments().manifest or next(iter(current_store().names()), ""))
+            read(arguments().manifest or newest_manifest(current_store()))
 
     @asynccontextmanager
     async def running(_app: st.App) -> AsyncIterator[None]:
@@ -103,6 +103,13 @@ def lifespan(
         yield
 
     return running
+
+
+def newest_manifest(store: Store) -> str:
+    """Return the name of the manifest with the newest version, which the user most likely means; empty if none."""
+    readable = [versions for name in store.names() if (versions := store.readable(name)[0])]
+    newest = [versions[-1] for versions in readable]
+    return max(newest, key=lambda one: one.created).name if newest else next(iter(store.names()), "")
 
 
 def arguments() -> argparse.Namespace:

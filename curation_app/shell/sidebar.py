@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from curation_app.shell.context import arguments, current_annotator, current_store, has_sign_in
+from curation_app.shell.context import arguments, current_annotator, current_store, has_sign_in, newest_manifest
 from curation_app.shell.messages import escape_markdown, show_errors
 from data_manifests.corrections import is_name
 from data_manifests.errors import ManifestError
@@ -23,7 +23,8 @@ def _choose_version() -> None:
     names = store.names()
     if not names:
         return
-    asked = st.session_state.get("ref") or arguments().manifest or st.query_params.get("manifest", "") or names[0]
+    asked = st.session_state.get("ref") or arguments().manifest or st.query_params.get("manifest", "")
+    asked = asked or newest_manifest(store)
     current: Version | None = None
     with show_errors():  # if this version is gone or broken, another one can still be chosen
         current = store.version(asked)

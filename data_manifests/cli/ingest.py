@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from data_manifests.cli.layout_options import AUTO, layout_arguments, layout_options
 from data_manifests.command_line import echo_next, ledger_line, open_store
 from data_manifests.errors import ManifestError
-from data_manifests.ingest import LAYOUTS, DetectedLayout, detect_layout, options_of
+from data_manifests.ingest import LAYOUTS, DetectedLayout, detect_layout
 from data_manifests.inspect import NEXT_COLUMNS, class_lines, failure_lines, next_command
 from data_manifests.schema import USABLE
 from data_manifests.splits import group_people
@@ -76,7 +76,9 @@ def ingest_command(source: Path, layout: str, name: str | None, age_cuts: str | 
     read = read_source(source, layout, {key: value for key, value in options.items() if value})
     if read.detected:
         click.echo("\n".join(detection_lines(read.detected)))
-    name = name or default_name(store, read.root)
+    if name is None:
+        name = default_name(store, read.root)
+        click.echo(f"  name: {name} (--name gives another one)")
     before = store.log(name) if name in store.names() else []
     version, failures = ingest_photos(store, read, name, age_cuts)
     for line in failures:
@@ -117,7 +119,8 @@ def read_source(source: Path, layout: str, given: Mapping[str, Any]) -> Source:
     arguments = dict(detected.arguments)
     for key, value in layout_arguments(detected.layout, given).items():
         arguments[key] = {**arguments.get(key, {}), **value} if isinstance(value, dict) else value
-    return Source(detected.root, detected.layout, options_of(arguments), detected)
+    chosen = detected.with_arguments(arguments)
+    return Source(chosen.root, chosen.layout, chosen.options, chosen)
 
 
 def ingest_photos(store: Store, read: Source, name: str, age_cuts: str | None = None) -> tuple[Version, list[str]]:

@@ -114,7 +114,8 @@ def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign:
     if shares.get("val") and lacks_validation(table):
         click.echo("no photo is in val: its share is taken from train")
         table = without_training_split(table, groups)
-        table = table if earlier_splits is None else keep_splits(table, earlier_splits)
+        if earlier_splits is not None and not lacks_validation(earlier_splits):  # it was divided before: as then
+            table = keep_splits(table, earlier_splits)
         table = assign_splits(table, ratios=shares, folds=folds, seed=seed, ref=ref, groups=groups)
     wanted = [name for name, share in shares.items() if share]
     shared = groups.split_lines(table, manifest.version.ref)

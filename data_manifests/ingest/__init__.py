@@ -18,7 +18,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from data_manifests.ingest.annotation_files import ingest_coco, ingest_imagefolder, ingest_label_studio
-from data_manifests.ingest.detection import DetectedLayout, detect_layout, options_of
+from data_manifests.ingest.detection import DetectedLayout, detect_layout
 from data_manifests.ingest.folder import ingest_folder
 from data_manifests.ingest.image_info import FORMATS, MAX_PIXELS
 from data_manifests.ingest.plain import ingest_plain
@@ -51,5 +51,4 @@ __all__ = [
     "ingest_profiles",
     "ingest_table",
     "ingest_utkface",
-    "options_of",
 ]

@@ -37,7 +37,7 @@ def next_command(manifest: Manifest, given: str = "") -> str:
         return f"facecurate synth run {ref} --tag balanced" if is_unbalanced else f"facecurate train fit {ref}"
     if _is_empty(table, "audit_rank"):
         return f"facecurate audit run {ref} --tag photos"
-    return f"facecurate preprocess run {ref} --tag preprocessed" if version.operation == "apply" else APP
+    return f"facecurate preprocess run {ref} --tag preprocessed" if version.operation in ("apply", "split") else APP
 
 
 def _is_empty(table: pa.Table, name: str) -> bool:

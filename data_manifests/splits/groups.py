@@ -2,7 +2,7 @@
 
 With one photo under two names, a split by name alone would put the same picture on both sides. People who share a
 photo, directly or through others, are one group: a connected component of the graph of people and pictures. Only
-usable rows count, so a copy that a review excluded joins nobody.
+usable rows count, so a copy that a review excluded joins no people.
 """
 
 from __future__ import annotations

@@ -52,7 +52,9 @@ def doctor(
     say(f"doctor: {photos}")
     read = read_source(photos, layout, {key: value for key, value in options.items() if value})
     store = open_store()
-    name = name or default_name(store, read.root)
+    if name is None:
+        name = default_name(store, read.root)
+        say(f"  name: {name} (--name gives another one)")
 
     def show(page: Path) -> None:
         say(f"page: {page}")

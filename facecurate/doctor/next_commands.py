@@ -89,6 +89,9 @@ def _training(findings: Findings, ref: str, labelled: tuple[str, ...], can_make:
             f"make preprocess synth train DATASET={findings.name}",
             "Crop, balance with synthetic masked faces, train, and write the report.",
         )
+        page = shlex.quote(f"{findings.name}-balanced.html")
+        yield NextCommand(f"facecurate report {findings.name}@balanced --out {page}", "Draw charts of the result.")
+        return
     yield _preprocessing(findings, ref)
     yield NextCommand(f"facecurate train fit {findings.name}@preprocessed", f"Train on {tasks}, and write the report.")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from curation_app.shell.context import newest_manifest
 from data_manifests.corrections.apply import apply_to_store
 from data_manifests.labels import labelled_tasks
 from data_manifests.versions.store import Store
@@ -134,3 +137,14 @@ def test_pages_name_no_missing_value(store: Store, monkeypatch: pytest.MonkeyPat
     assert "None" not in shown
     assert "nan" not in shown.split()
     assert ("of 18" in shown) <= (labelled == "mixed")
+
+
+def test_the_app_opens_the_data_set_that_was_written_last(store: Store) -> None:
+    assert newest_manifest(store) == ""
+    write_partial(store, "mask", name="old")
+    write_partial(store, "gender", name="new")
+    assert newest_manifest(store) == "new"
+    table = store.read("old").table
+    time.sleep(1.1)  # versions are dated by the second
+    store.write("old", table.slice(0, table.num_rows - 1), "ingest")
+    assert newest_manifest(store) == "old"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -144,6 +145,35 @@ def test_a_division_without_validation_takes_it_from_train(store: Store, tmp_pat
     assert after.num_rows == 13
     known = dict(zip(after["path"].to_pylist(), after["split"].to_pylist(), strict=True))
     assert [known[path] for path in before["path"].to_pylist()] == before["split"].to_pylist()
+
+
+def test_validation_is_taken_also_from_a_later_version_of_such_a_division(store: Store, tmp_path: Path) -> None:
+    for number in range(12):
+        draw(tmp_path / "set" / ("test" if number < 2 else "train") / f"{number}.jpg", number)
+    run("ingest", tmp_path / "set")
+    first = store.read("set@1")
+    changed = first.table.set_column(
+        first.table.column_names.index("audit_rank"), "audit_rank", pa.array(range(1, 13), pa.int32())
+    )
+    store.write("set", changed, "audit", parents=[first.version])
+    lines = run("split", "set@2")
+    assert {"test         2 people         2 rows", "val          2 people         2 rows"} <= set(lines)
+    given = dict(zip(first.table["path"].to_pylist(), first.table["split"].to_pylist(), strict=True))
+    after = store.read("set@3").table
+    kept = dict(zip(after["path"].to_pylist(), after["split"].to_pylist(), strict=True))
+    assert {path for path, split in kept.items() if split == "test"} == {p for p in given if given[p] == "test"}
+
+
+def test_the_printed_command_has_the_options_that_were_given(store: Store, tmp_path: Path) -> None:
+    for number in range(3):
+        draw(tmp_path / "set" / f"2{number}_{number % 2}_0_20170109{number:09d}.jpg", number)
+    lines = run("ingest", tmp_path / "set", "--mask", "none")
+    (command,) = (line.partition("same as: ")[2] for line in lines if "same as: " in line)
+    assert command.endswith("--layout utkface --mask none")
+    assert not any("--mask none" in line for line in lines if "note:" in line)
+    assert "  name: set (--name gives another one)" in lines
+    run(*shlex.split(command)[1:])
+    assert len(store.log("set")) == 1
 
 
 def test_a_person_in_two_splits_is_ingested_and_split_names_the_remedy(store: Store, tmp_path: Path) -> None:

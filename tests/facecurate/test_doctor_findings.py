@@ -137,7 +137,7 @@ def test_suspects_come_first_then_split_then_the_main_line() -> None:
     full = [photo(f"p{i}") for i in range(30)]
     assert commands(find(manifest(full), suspicions=NOTHING), can_make=True) == [
         "facecurate split faces@photos", "make preprocess synth train DATASET=faces",
-        "facecurate preprocess run faces@photos --tag preprocessed",
+        "facecurate report faces@balanced --out faces-balanced.html",
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ class DetectedLayout:
             for one in value if isinstance(value, tuple) else (value,):
                 words += [f"--{name}", one]
         return shlex.join(words)
+
+    def with_arguments(self, arguments: Mapping[str, Any]) -> DetectedLayout:
+        """Return the layout with the arguments that the user completed, without the note on masks if they set one."""
+        notes = tuple(note for note in self.notes if NO_MASK_NOTE not in note or arguments.get("mask") is None)
+        return replace(self, arguments=arguments, notes=notes)
 
 
 def options_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
