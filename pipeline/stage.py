@@ -10,6 +10,7 @@ fails stays a row: ok + fallback + failed + excluded = rows in.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -222,5 +223,5 @@ def _check_columns(steps: Sequence[Step], table: pa.Table) -> None:
 
 
 def _kind(reason: str) -> str:
-    """Return a reason without its digits, so that similar ones are counted together."""
-    return reason.translate(str.maketrans("", "", "0123456789")) if len(reason) < 200 else reason[:200]
+    """Return a reason with N for each number, so that similar ones are counted together."""
+    return re.sub(r"\d+(?:[.,]\d+)*", "N", reason) if len(reason) < 200 else reason[:200]

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from data_manifests.command_line import echo_next, ledger_line, open_store, parse_settings
+from data_manifests.inspect import NEXT_COLUMNS, next_command
+from data_manifests.versions import Store, Version
 from pipeline.settings import load_settings
 from preprocess.settings import PreprocessSettings
 from preprocess.stages import POLICIES
@@ -53,24 +55,33 @@ def run(ref: str, config: Path | None, settings: tuple[str, ...], tag: str | Non
     if tag:
         store.tag(last.ref, tag)
     click.echo(ledger_line(last))
-    echo_next(f"facecurate synth run {f'{last.name}@{tag}' if tag else last.ref} --tag balanced")
+    _echo_next_of(last, store)
 
 
-def _one_step(name: str, help_text: str, next_command: str) -> None:
+def _echo_next_of(version: Version, store: Store) -> None:
+    """Name the command that suits the version's labels: not every set can be balanced."""
+    echo_next(next_command(store.read(version.ref, NEXT_COLUMNS)))
+
+
+def _one_step(name: str, help_text: str, next_step: str = "") -> None:
     @cli.command(name, help=help_text)
     @click.argument("ref")
     @_with_settings
     def command(ref: str, config: Path | None, settings: tuple[str, ...]) -> None:
         from preprocess.run import run_one
 
-        done = run_one(name, ref, open_store(), _load(config, settings), click.echo)
-        echo_next(f"facecurate {next_command} {done.version.ref}")
+        store = open_store()
+        version = run_one(name, ref, store, _load(config, settings), click.echo).version
+        if next_step:
+            echo_next(f"facecurate preprocess {next_step} {version.ref}")
+        else:
+            _echo_next_of(version, store)
 
 
-_one_step("detect", "Find the person's face: box, five points, score.", "preprocess landmarks")
-_one_step("landmarks", "Place 68 landmarks on the face that detect found.", "preprocess crop")
-_one_step("crop", "Cut out the face with a margin; landmarks move along.", "preprocess background")
-_one_step("background", "Replace the background by a plain colour.", "synth run")
+_one_step("detect", "Find the person's face: box, five points, score.", "landmarks")
+_one_step("landmarks", "Place 68 landmarks on the face that detect found.", "crop")
+_one_step("crop", "Cut out the face with a margin; landmarks move along.", "background")
+_one_step("background", "Replace the background by a plain colour.")
 
 
 @cli.command("drop-ages")
@@ -88,9 +99,10 @@ def drop_ages(ref: str, config: Path | None, settings: tuple[str, ...], **option
     if options["ages"]:
         options["ages"] = f'"{options["ages"]}"'
     given = {f"drop_ages.{key}": value for key, value in options.items() if value}
-    version = run_drop_ages(ref, open_store(), _load(config, settings, given).drop_ages, click.echo)
+    store = open_store()
+    version = run_drop_ages(ref, store, _load(config, settings, given).drop_ages, click.echo)
     click.echo(ledger_line(version))
-    echo_next(f"facecurate synth run {version.ref}")
+    _echo_next_of(version, store)
 
 
 @cli.command()

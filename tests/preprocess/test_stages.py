@@ -24,6 +24,8 @@ from preprocess.stages.face import landmarks_step
 from synth.demo_faces.parameters.sampling import make_people, sample_snapshot
 from synth.demo_faces.rendering.portrait import build_model, render_snapshot
 from tests.conftest import write_photos
+from tests.support.manifest_tables import manifest
+from tests.support.partial_sets import partial_table
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -210,6 +212,29 @@ def test_the_command_line_runs_and_ends_with_the_ledger(
     assert "ok 3 + fallback 1 + excluded 0 + failed 1 = 5 rows in" in last
     assert last.endswith("wrote faces@3")
     done = CliRunner().invoke(cli, ["drop-ages", "faces@2", "--ages", "58,59", "--splits", "train,val"])
-    assert "5 rows (ok 2, fallback 0, failed 0, excluded 3)\nnext: facecurate synth run faces@4" in done.output
+    assert "5 rows (ok 2, fallback 0, failed 0, excluded 3)\nnext: facecurate split faces@4" in done.output
     assert "drop-ages: excluded 3 of 5 rows, ages 58,59 in train, val (drop_ages.ages=58,59;" in done.output
     assert isinstance(CliRunner().invoke(cli, ["drop-ages", "faces@2"]).exception, ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("labelled", "expected"),
+    [
+        ("mixed", "facecurate synth run set@2 --tag balanced"),
+        ("gender+age", "facecurate train fit set@2"),  # no photo is known to be bare, so there is nothing to balance
+        ("none", "facecurate app"),
+    ],
+)
+def test_the_next_command_suits_the_labels(
+    store: Store, monkeypatch: pytest.MonkeyPatch, labelled: str, expected: str
+) -> None:
+    monkeypatch.setenv("WORKSPACE", str(store.workspace))
+    rows = partial_table(labelled, parent_id="a photo").to_pylist()
+    for i, row in enumerate(rows):
+        row["split"] = "val" if i % 4 == 3 else "train"
+    store.write("set", manifest(rows), "ingest")
+    done = CliRunner().invoke(cli, ["drop-ages", "set@1", "--ages", "58"], catch_exceptions=False)
+    assert done.output.splitlines()[-1] == f"next: {expected}"
+    stay = ["steps=[drop_ages]", "drop_ages.ages=57-59", "--tag", "preprocessed"]
+    done = CliRunner().invoke(cli, ["run", "set@1", *stay], catch_exceptions=False)
+    assert done.output.splitlines()[-1] == f"next: {expected.replace('@2', '@3')}"
