@@ -27,6 +27,11 @@ MAX_COLUMNS = 110
 BAR_FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt} of {total_fmt} [{elapsed}, {remaining} left, {rate_noinv_fmt}]"
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as `1 photo` or `1,200 photos`; `plural` where it is not the noun + s."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def announce(text: str) -> None:
     """Write a line that states what begins now."""
     with tqdm.external_write_mode(file=sys.stderr):
@@ -115,7 +120,8 @@ class _Log:
     def __exit__(self, *error: object) -> None:
         if self._results.count == self._total:
             seconds = tqdm.format_interval(time.monotonic() - self._start)
-            announce(f"{self._name}: {self._total:,} {self._unit} in {seconds}")
+            unit = self._unit if self._total != 1 else "person" if self._unit == "people" else self._unit[:-1]
+            announce(f"{self._name}: {self._total:,} {unit} in {seconds}")
 
     def add_one(self) -> None:
         """Count one result, and write a line if it is time for one."""

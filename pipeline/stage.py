@@ -25,7 +25,7 @@ from data_manifests.errors import StageError
 from data_manifests.schema import BY_NAME, USABLE, conform
 from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, sample_id
 from pipeline.executor import WorkerDied, map_records, usual_jobs
-from pipeline.progress import announce, show_progress
+from pipeline.progress import announce, counted, show_progress
 from pipeline.results import open_results
 from pipeline.step import (
     SEVERITY,
@@ -127,7 +127,7 @@ def run_records(
         known = {key for key, result in cache.find(keys) if _picture_is_there(result, workspace)}
         missing = [position for position, key in enumerate(keys) if key not in known]
         if not missing:
-            announce(f"{name}: {len(keys):,} photos, all known")
+            announce(f"{name}: {counted(len(keys), 'photo')}, all known")
         else:
             worker = partial(make_worker, name, tuple(steps), workspace, store.roots())
             work = zip((keys[p] for p in missing), _records(todo.take(missing)), strict=True)
@@ -152,7 +152,7 @@ def run_records(
 
 def _start_line(name: str, total: int, missing: int, jobs: int, executor: str) -> str:
     how = "loading models" if executor == "serial" else f"starting {jobs} worker{'s' * (jobs > 1)}"
-    return f"{name}: {total:,} photos, {total - missing:,} known, {how}…"
+    return f"{name}: {counted(total, 'photo')}, {total - missing:,} known, {how}…"
 
 
 def merge(

@@ -18,9 +18,10 @@ from data_manifests.command_line import echo_json, echo_next, ledger_line, open_
 from data_manifests.corrections import append_corrections, read_corrections
 from data_manifests.errors import ConfigError
 from data_manifests.versions import write_atomic
+from pipeline.progress import counted
 from pipeline.settings import load_settings
-from synth.next_command import after_plan, after_verification
-from synth.plan import Plan, make_plan, read_plan, run_plan
+from synth.next_command import after_nothing, after_plan, after_verification
+from synth.plan import NothingToBalance, Plan, make_plan, read_plan, run_plan
 from synth.settings import SynthSettings
 
 _config = click.option("--config", type=click.Path(path_type=Path), help="Read the section `synth` of a YAML file.")
@@ -89,7 +90,7 @@ def plan(ref: str, config: Path | None, out: Path | None, as_json: bool, setting
         return
     for note in planned.notes:
         click.echo(note)
-    click.echo(f"{len(planned.table):,} images planned" + (f"; wrote {out}" if out else ""))
+    click.echo(f"{counted(len(planned.table), 'image')} planned" + (f"; wrote {out}" if out else ""))
     words = [*(["--config", str(config)] if config else []), *(["--plan", str(out)] if out else []), *settings]
     echo_next(after_plan(ref, planned, words))
 
@@ -104,11 +105,23 @@ def plan(ref: str, config: Path | None, out: Path | None, as_json: bool, setting
 def run(
     ref: str, config: Path | None, plan_file: Path | None, tag: str | None, jobs: int | None, settings: tuple[str, ...]
 ) -> None:
-    """Make the synthetic profiles that balance REF and write the next version."""
+    """Make the synthetic images that balance REF and write the next version.
+
+    If no photo is known to be bare, nothing can be made: --tag then tags REF itself, so that training can go on.
+    """
     synth_settings = load_settings(SynthSettings, config, parse_settings(settings), "synth")
     store = open_store()
     given = Plan(read_plan(plan_file), [f"plan read from {plan_file}"]) if plan_file else None
-    planned = given or _plan(ref, synth_settings)
+    try:
+        planned = given or _plan(ref, synth_settings)
+    except NothingToBalance as nothing:
+        manifest = store.read(ref)
+        if tag:
+            store.tag(manifest.version.ref, tag)
+        click.echo(f"nothing to balance; {manifest.version.ref} stays as it is: {nothing}")
+        click.echo(ledger_line(manifest.version))
+        echo_next(after_nothing(manifest))
+        return
     for note in planned.notes:
         click.echo(note)
     result = run_plan(store, store.read(ref), planned.table, synth_settings, jobs=jobs)
@@ -196,7 +209,7 @@ def gallery(ref: str, out: Path | None) -> None:
     manifest = store.read(ref)
     folder = out or store.workspace / "gallery" / f"{manifest.version.name}-{manifest.version.number}"
     paths = write_gallery(store, manifest, folder)
-    click.echo(f"wrote {len(paths)} sheets to {folder}")
+    click.echo(f"wrote {counted(len(paths), 'sheet')} to {folder}")
     echo_next(f"facecurate synth verify {quote(ref)}")
 
 

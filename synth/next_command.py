@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from shlex import join, quote
 
+from data_manifests.inspect import APP
+from data_manifests.labels import labelled_tasks
+from data_manifests.versions import Manifest
 from synth.plan import Plan, Verification
+
+
+def after_nothing(manifest: Manifest) -> str:
+    """Return the command after a version that cannot be balanced: training, or the app to label it."""
+    return f"facecurate train fit {quote(manifest.version.ref)}" if labelled_tasks(manifest.table) else APP
 
 
 def after_plan(ref: str, planned: Plan, words: Sequence[str]) -> str:

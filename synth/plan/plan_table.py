@@ -1,9 +1,9 @@
 """The plan: a table with one row per image to make, which can be read, edited and run.
 
-Where all labels are known, images are made in synthetic profiles: one unmasked image, five worn masks of different
-types and one worn incorrectly, all of one real person of the train split. Elsewhere every image is made by itself, and
-its `shot` is empty. Images inherit the person's labels, `person_id` and `split`. Where `to_age` is given, the face is
-first moved from `from_age` to that age, which is the age of the new row.
+Where all labels are known and the photos come in profiles, images are made in synthetic profiles: one unmasked image,
+five worn masks of different types and one worn incorrectly, all of one real person of the train split. Elsewhere every
+image is made by itself, and its `shot` is empty. Images inherit the person's labels, `person_id` and `split`. Where
+`to_age` is given, the face is first moved from `from_age` to that age, which is the age of the new row.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ import pyarrow as pa
 from data_manifests.errors import ManifestError, StageError
 from data_manifests.labels import has_all_tasks
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
+from pipeline.progress import counted
 from synth.ages import sample_target_age
 from synth.masks import UserTemplate, load_templates, sample_fitting_placement, sample_placement
 from synth.plan import strata
+from synth.plan.confounding import mask_notes
 from synth.plan.goals import IMAGE, PROFILE, Goal, check_targets, profile_goals
-from synth.plan.sources import Allocation, Allocator, Sources, find_sources, select_faces
+from synth.plan.sources import Allocation, Allocator, NothingToBalance, Sources, find_sources, select_faces
 from synth.seeds import derive_seed
 from synth.settings import SynthSettings
 
@@ -52,9 +54,9 @@ class PlannedGoal:
 
     def note(self) -> str:
         """Return one line for a terminal: counts before and after, and the reason if fewer than requested."""
-        goal, unit = self.goal, f"{self.goal.unit}s"
-        line = f"{goal.name}: {goal.before} → {self.after} {goal.counted}s; "
-        line += f"{self.planned} {unit} planned from {self.people} people"
+        goal = self.goal
+        line = f"{goal.name}: {goal.before} → {counted(self.after, goal.counted)}; "
+        line += f"{counted(self.planned, goal.unit)} planned from {counted(self.people, 'person', 'people')}"
         if self.moved:
             line += f"; {self.moved} of them are people of another age class, moved to this one"
         if self.planned < goal.wanted:
@@ -93,15 +95,17 @@ class Plan:
 def make_plan(table: pa.Table, settings: SynthSettings, cuts: AgeCuts, ref: str = "REF") -> Plan:
     """Plan images that bring the train split of `ref`, whose rows are `table`, to its targets.
 
-    Raises ManifestError without a split, ConfigError for a target that asks for a label that no row has, and StageError
-    if images are requested and there is no bare face to make them from.
+    Raises ManifestError without a split, ConfigError for a target that asks for a label that no row has, StageError if
+    images are requested and there is no bare face to make them from, and NothingToBalance if there can be none.
     """
     if table.column("split").null_count == table.num_rows:
         raise ManifestError(
             f"no row of {ref} has a split, and synthetic people may only come from train. Run: facecurate split {ref}"
         )
     check_targets(table, settings.targets, ref)
-    if has_all_tasks(table):
+    # single photos get single images: profiles for one age class alone would give masks to this class alone
+    is_set = has_all_tasks(table)
+    if is_set and (strata.has_profiles(table) or settings.targets or settings.ages.method != "none"):
         sources, goals = find_sources(table, ("age_class",), ref), list(profile_goals(table, settings, cuts))
         about = f"{ref} has labels of mask, gender, age: whole profiles of {len(SHOTS)} images, balanced by age class"
     else:
@@ -109,13 +113,18 @@ def make_plan(table: pa.Table, settings: SynthSettings, cuts: AgeCuts, ref: str 
         columns = strata.stratum_columns(table)
         sources, goals = find_sources(table, columns, ref), list(strata.image_goals(table, settings, cuts))
         about = strata.describe(table, columns, ref)
+        if is_set:
+            about += (
+                "; its photos are no profiles, so each stratum gets bare, worn and incorrect masks in equal numbers"
+            )
     if not goals or (sources.faces.empty and any(goal.wanted for goal in goals)):
-        raise StageError(f"{ref} has no bare face to put masks on: {sources.reasons() or 'it has no train photo'}.")
+        error = NothingToBalance if sources.can_be_none and not settings.targets else StageError
+        raise error(f"{ref} has no bare face to put masks on: {sources.reasons() or 'it has no train photo'}.")
     largest = "the largest" if settings.stage == 1 else "twice the largest"
     upto = "targets" if settings.targets else f"stage {settings.stage}: up to {largest}"
     planned, rows = _allocate(sources, goals, settings, cuts)
     plan = pd.DataFrame(rows, columns=list(PLAN_COLUMNS)).astype({"from_age": "Int64", "to_age": "Int64"})
-    notes = [f"{about} ({upto})", *(goal.note() for goal in planned), sources.note()]
+    notes = [f"{about} ({upto})", *(goal.note() for goal in planned), sources.note(), *mask_notes(table, plan, cuts)]
     return Plan(plan, [note for note in notes if note], planned)
 
 
@@ -128,11 +137,14 @@ def _allocate(
     templates = load_templates(settings.templates) if settings.templates else {}
     rows: list[dict[str, object]] = []
     planned = []
-    for goal in goals:
-        own = select_faces(sources.faces, goal.age_class, goal.gender)
+    by_goal = [select_faces(sources.faces, goal.age_class, goal.gender) for goal in goals]
+    counts = [goal.wanted for goal in goals]
+    if not settings.targets:  # targets are served in their order
+        counts = strata.share_out(goals, [allocator.capacity(own) for own in by_goal])
+    for goal, own, count in zip(goals, by_goal, counts, strict=True):
         if goal.unit == IMAGE:
             moved: list[Allocation] = []
-            made = list(allocator.allocate(own, goal.wanted, least_used_first=True))
+            made = list(allocator.allocate(own, count, least_used_first=True))
             rows += [_image_row(one, strata.mask_in_turn(goal, k), settings, templates) for k, one in enumerate(made)]
         else:
             moved = list(_moved(allocator, goal, settings))

@@ -10,12 +10,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from data_manifests.errors import StageError
 from data_manifests.schema import USABLE
+from pipeline.progress import counted
 from synth.seeds import derive_seed
 from synth.settings import SynthSettings
 
 _COLUMNS = ["sample_id", "person_id", "profile_id", "gender", "age", "age_class", "mask", "split", "status",
             "is_synthetic", "width_px", "height_px"]  # fmt: skip
+
+
+_UNKNOWN_MASK = "with an unknown mask that may show one (if none does, ingest with --mask none)"
+_MASKED = "with a mask"
+_UNUSABLE = "failed or excluded"
+
+
+class NothingToBalance(StageError):
+    """No photo of a set is known to be bare, so no image can be made; no other stage would change this."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +42,18 @@ class Sources:
 
     def reasons(self) -> str:
         """Return the counts of `left_out` as text, empty if nothing is left out."""
-        return "; ".join(f"{count} train photos {reason}" for reason, count in self.left_out.items())
+        return "; ".join(f"{counted(count, 'train photo')} {reason}" for reason, count in self.left_out.items())
+
+    @property
+    def can_be_none(self) -> bool:
+        """Whether no photo is known to be bare, rather than bare photos lacking landmarks or another label."""
+        return self.faces.empty and self.left_out.keys() <= {_UNKNOWN_MASK, _MASKED, _UNUSABLE} and bool(self.left_out)
 
     def note(self) -> str:
         """Return one line for a terminal, empty if every photo is a source."""
-        return f"{len(self.faces)} train photos are sources; left out: {self.reasons()}" if self.left_out else ""
+        return (
+            f"sources: {counted(len(self.faces), 'train photo')}; left out: {self.reasons()}" if self.left_out else ""
+        )
 
 
 def find_sources(table: pa.Table, needed: tuple[str, ...], ref: str) -> Sources:
@@ -49,12 +67,12 @@ def find_sources(table: pa.Table, needed: tuple[str, ...], ref: str) -> Sources:
     names = " or ".join(name.removesuffix("_class") for name in needed)
     # a row counts for the first reason that holds
     reasons = {
-        "failed or are excluded": ~is_usable,
-        "have an unknown mask and may show one (if none does, ingest with --mask none)": rows["mask"].isna(),
-        "show a mask": rows["mask"] != "none",
-        f"have no landmarks (run: facecurate preprocess run {ref})": rows["landmarks"].isna(),
-        "have a guessed face (status fallback)": rows["status"] != "ok",  # a mask would be misplaced
-        f"have no label of {names}": unlabelled,
+        _UNUSABLE: ~is_usable,
+        _UNKNOWN_MASK: rows["mask"].isna(),
+        _MASKED: rows["mask"] != "none",
+        f"without landmarks (run: facecurate preprocess run {ref})": rows["landmarks"].isna(),
+        "with a guessed face (status fallback)": rows["status"] != "ok",  # a mask would be misplaced
+        f"without a label of {names}": unlabelled,
     }
     first = np.select(list(reasons.values()), list(reasons), "")
     left_out = {reason: int((first == reason).sum()) for reason in reasons}
@@ -93,6 +111,10 @@ class Allocator:
         self._used: dict[str, int] = {str(row.person_id): int(row.used) for row in faces.itertuples()}  # type: ignore[arg-type]
         order = sorted(self._used, key=lambda person: derive_seed(settings.seed, "order", person))
         self._rank = {person: rank for rank, person in enumerate(order)}
+
+    def capacity(self, faces: pd.DataFrame) -> int:
+        """Return how many profiles the people of these faces can still give."""
+        return sum(max(self._max - self._used[str(person)], 0) for person in faces["person_id"].unique())
 
     def allocate(
         self, faces: pd.DataFrame, count: int, *, moved: bool = False, least_used_first: bool = False

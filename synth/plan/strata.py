@@ -1,4 +1,4 @@
-"""Goals of a table that lacks a label: single images of the strata that its labels form.
+"""Goals of a table that lacks a label, or whose photos are no profiles: single images of the strata of its labels.
 
 The mask of a synthetic image is known because it was drawn, so masks are always part of a stratum; gender and age are
 part of it where most bare faces have the label. Stage 1 raises each stratum to the size of the largest, stage 2 to
@@ -7,11 +7,12 @@ twice that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_manifests.errors import ConfigError
 from data_manifests.labels import TASK_COLUMN, labelled_tasks
@@ -22,6 +23,12 @@ from synth.settings import SynthSettings, Target
 MIN_LABELLED_SHARE = 0.5  # of the bare faces; with fewer, the label divides what little has it
 # incorrect ones are rarest and most useful; images without a mask are variations of photos that are there already
 ORDER = ("incorrect", "worn", "none")
+
+
+def has_profiles(table: pa.Table) -> bool:
+    """Return whether a real photo is a shot of a profile, as in the layout profiles."""
+    real = table.filter(pc.invert(table["is_synthetic"]))
+    return bool(real["shot"].null_count < real.num_rows)
 
 
 def stratum_columns(table: pa.Table) -> tuple[str, ...]:
@@ -53,6 +60,31 @@ def image_goals(table: pa.Table, settings: SynthSettings, cuts: AgeCuts) -> Iter
             name, None if age_class is None else int(age_class), values.get("gender"), missing,
             f"{missing} images are requested", have, IMAGE, IMAGE, mask=values["mask"],
         )  # fmt: skip
+
+
+def share_out(goals: Sequence[Goal], capacities: Sequence[int]) -> list[int]:
+    """Return how many units of each goal to make, given the images that the people of its stratum can still give.
+
+    Where they cannot give all images that the masks of a stratum ask for, the rarest mask gets images first, up to the
+    next one: so the masks of a small stratum are as even as those of a large one, only fewer.
+    """
+    counts = [goal.wanted for goal in goals]
+    groups: dict[tuple, list[int]] = {}
+    for place, goal in enumerate(goals):
+        if goal.unit == IMAGE:
+            groups.setdefault((goal.age_class, goal.gender), []).append(place)
+    for places in groups.values():
+        left = capacities[places[0]]
+        if sum(counts[place] for place in places) <= left:
+            continue
+        have = {place: goals[place].before for place in places}
+        most = {place: goals[place].before + goals[place].wanted for place in places}
+        for _ in range(left):
+            rarest = min((place for place in places if have[place] < most[place]), key=have.__getitem__)
+            have[rarest] += 1
+        for place in places:
+            counts[place] = have[place] - goals[place].before
+    return counts
 
 
 def check_no_moves(settings: SynthSettings, ref: str) -> None:

@@ -79,7 +79,8 @@ def test_masks_alone_are_balanced_in_single_images(complete: tuple[Store, pa.Tab
         "mask incorrect: 1 → 4 images; 3 images planned from 2 people",
         "mask worn: 4 → 4 images; 0 images planned from 2 people",
         "mask none: 2 → 4 images; 2 images planned from 2 people",
-        "2 train photos are sources; left out: 5 train photos show a mask",
+        "sources: 2 train photos; left out: 5 train photos with a mask",
+        "no validation photo is labelled mask incorrect: what the drawn masks teach cannot be measured",
     ]
     assert set(plan.table["person_id"]) == {"g", "h"}
     assert plan.table["profile_id"].is_unique
@@ -158,8 +159,8 @@ def test_a_photo_of_unknown_mask_is_no_bare_face(complete: tuple[Store, pa.Table
     some = {person: None if person in ("a", "b") else "none" for person in AGES}
     plan = plan_of(labelled(complete[1], "gender", masks=some))
     assert not {"a", "b"} & set(plan.table["person_id"])
-    left_out = "2 train photos have an unknown mask and may show one (if none does, ingest with --mask none)"
-    assert plan.notes[-1] == f"5 train photos are sources; left out: {left_out}"
+    left_out = "2 train photos with an unknown mask that may show one (if none does, ingest with --mask none)"
+    assert f"sources: 5 train photos; left out: {left_out}" in plan.notes
     assert "2 train rows lack a label of mask or gender and are not counted" in plan.notes[0]
 
 
@@ -167,14 +168,14 @@ def test_a_photo_of_unknown_mask_is_no_bare_face(complete: tuple[Store, pa.Table
 def test_without_a_known_mask_there_is_no_face_to_start_from(
     complete: tuple[Store, pa.Table], kept: tuple[str, ...]
 ) -> None:
-    message = r"set@1 has no bare face to put masks on: 7 train photos have an unknown mask .*ingest with --mask none"
+    message = r"set@1 has no bare face to put masks on: 7 train photos with an unknown mask .*ingest with --mask none"
     with pytest.raises(StageError, match=message):
         plan_of(labelled(complete[1], *kept))
 
 
 def test_masked_faces_alone_are_no_start_either(complete: tuple[Store, pa.Table]) -> None:
     worn = dict.fromkeys(AGES, "worn") | {"e": "incorrect"}
-    with pytest.raises(StageError, match="no bare face to put masks on: 7 train photos show a mask"):
+    with pytest.raises(StageError, match="no bare face to put masks on: 7 train photos with a mask"):
         plan_of(labelled(complete[1], masks=worn))
 
 
@@ -182,7 +183,7 @@ def test_faces_without_landmarks_name_the_stage_to_run(complete: tuple[Store, pa
     rows = labelled(complete[1], masks=MASKS)
     place = rows.column_names.index("landmarks_xy")
     rows = rows.set_column(place, "landmarks_xy", pa.nulls(rows.num_rows, BY_NAME["landmarks_xy"].type))
-    with pytest.raises(StageError, match=r"2 train photos have no landmarks \(run: facecurate preprocess run set@1\)"):
+    with pytest.raises(StageError, match=r"2 train photos without landmarks \(run: facecurate preprocess run set@1\)"):
         plan_of(rows)
 
 

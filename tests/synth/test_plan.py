@@ -65,8 +65,12 @@ def test_the_plan_raises_every_age_class_to_the_largest(people: Store) -> None:
     about = "REF has labels of mask, gender, age: whole profiles of 7 images, balanced by age class"
     assert plan.notes[0] == f"{about} (stage 1: up to the largest)"
     assert plan.notes[1] == "age <30: 3 → 3 profiles; 0 profiles planned from 3 people"
-    assert plan.notes[2] == "age 30-59: 1 → 3 profiles; 2 profiles planned from 1 people"
-    assert len(plan.notes) == 4  # every photo is a source
+    assert plan.notes[2] == "age 30-59: 1 → 3 profiles; 2 profiles planned from 1 person"
+    assert plan.notes[4:] == [  # every photo is a source
+        "warning: after this plan the mask tells the age: mask none is 100% of <30, 20% of 30-59, 20% of >=60. A "
+        "network can learn one from the other; balance them with synth.targets, or leave the set as it is",
+        "no validation photo is labelled mask worn or incorrect: what the drawn masks teach cannot be measured",
+    ]
 
 
 def test_five_masks_are_drawn_without_replacement_when_there_are_five(people: Store) -> None:
@@ -79,7 +83,7 @@ def test_the_plan_notes_the_profiles_that_cannot_be_reached(people: Store) -> No
     few = SETTINGS.model_copy(update={"stage": 2, "max_profiles_per_person": 2})
     notes = make_plan(people.read("drawn@1").table, few, AgeCuts()).notes
     assert (
-        "2 profiles planned from 1 people; 5 profiles are requested, 3 cannot be reached: a person gives at most 2"
+        "2 profiles planned from 1 person; 5 profiles are requested, 3 cannot be reached: a person gives at most 2"
         in notes[3]
     )
     assert notes[3].startswith("age >=60: 1 → 3 profiles; ")
@@ -92,7 +96,7 @@ def test_a_fallback_face_is_not_a_source(people: Store) -> None:
     plan = make_plan(table, SETTINGS, AgeCuts())
     assert set(plan.table["person_id"]) == {"d"}
     assert "2 profiles are requested, 2 cannot be reached" in plan.notes[3]
-    assert plan.notes[4] == "4 train photos are sources; left out: 1 train photos have a guessed face (status fallback)"
+    assert plan.notes[4] == "sources: 4 train photos; left out: 1 train photo with a guessed face (status fallback)"
 
 
 def test_without_a_split_nothing_is_planned(people: Store) -> None:
@@ -216,7 +220,7 @@ def test_the_commands(people: Store, balanced: str, tmp_path: Path, monkeypatch:
     assert (planned["images"], planned["profiles"]) == (28, 4)
     assert [goal["planned_profiles"] for goal in planned["goals"]] == [0, 2, 2]
     assert [(goal["before"], goal["after"]) for goal in planned["goals"]] == [(3, 3), (1, 3), (1, 3)]
-    assert len(planned["notes"]) == 4
+    assert len(planned["notes"]) == 6
     shown = runner.invoke(cli, ["gallery", "drawn@even", "--out", str(tmp_path / "sheets")], catch_exceptions=False)
     assert shown.output.splitlines()[-1] == "next: facecurate synth verify drawn@even"
     assert (tmp_path / "sheets" / "unmasked.png").is_file()
@@ -232,7 +236,7 @@ def test_targets_take_the_place_of_a_stage(people: Store) -> None:
     profiles = plan.table.drop_duplicates("profile_id")
     assert len(profiles) == 3  # three times five; `b` is a woman
     assert set(profiles["person_id"]) == {"a", "c"}
-    assert plan.notes[1:] == ["age <30, male, mask worn: 0 → 15 images; 3 profiles planned from 2 people"]
+    assert plan.notes[1:2] == ["age <30, male, mask worn: 0 → 15 images; 3 profiles planned from 2 people"]
 
 
 def test_a_target_counts_the_images_of_earlier_targets(people: Store) -> None:
@@ -244,7 +248,7 @@ def test_a_target_counts_the_images_of_earlier_targets(people: Store) -> None:
 
 def test_a_target_that_cannot_be_reached_has_a_note(people: Store) -> None:
     notes = _planned(people, targets=[{"age_class": 1, "gender": "female", "pictures": 701}]).notes
-    assert "age 30-59, female: 1 → 85 images; 12 profiles planned from 1 people; 701 images are requested" in notes[1]
+    assert "age 30-59, female: 1 → 85 images; 12 profiles planned from 1 person; 701 images are requested" in notes[1]
     assert "88 cannot be reached: a person gives at most 12" in notes[1]
 
 
