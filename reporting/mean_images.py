@@ -105,7 +105,8 @@ def measure_images(
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore")  # Pillow's, about unusual files; those it cannot read are reported
         results = pool.map(lambda file: _read_image(folders[file[0]] / file[1], real[file[0]], size), files)
-        bar = tqdm(results, total=len(files), desc="measure images", unit="img", disable=on_progress is not None)
+        what = f"measure images of {version.ref}" + (f", {split}" if split else "")  # a report measures every split
+        bar = tqdm(results, total=len(files), desc=what, unit="img", disable=on_progress is not None)
         for done, (k, file, result) in enumerate(zip(class_id, files, bar, strict=True), 1):
             if isinstance(result, str):
                 unreadable.append(f"{file[1]}: {result}")

@@ -8,9 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from data_manifests.versions.store import Store
+from pipeline.photos.images import save_rgb
+from synth.demo_faces.parameters.sampling import sample_person, sample_snapshot
+from synth.demo_faces.rendering.portrait import build_model, render_snapshot
 
 pytestmark = [pytest.mark.workers, pytest.mark.slow]
 
@@ -109,6 +114,36 @@ def test_the_main_line_ends_in_a_report(environment: dict[str, str], tmp_path: P
     asked = set(log.read_text().split()) if log.exists() else set()
     assert asked <= {"huggingface.co"}  # `pretrained: auto` looks whether it can be reached, once
     assert not [path for path in (tmp_path / "home").rglob("*") if path.suffix in (".onnx", ".safetensors", ".pt")]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_a_set_without_a_known_mask_is_trained_all_the_same(environment: dict[str, str], tmp_path: Path) -> None:
+    crops = tmp_path / "crops"
+    for number in range(24):
+        age, gender = (22, 45, 71)[number % 3], number // 3 % 2
+        rng = np.random.default_rng(number)
+        model = build_model(sample_person(number, ("male", "female")[gender], age, rng))
+        picture = cv2.resize(
+            render_snapshot(model, sample_snapshot(rng)).image, (200, 200), interpolation=cv2.INTER_AREA
+        )
+        save_rgb(picture, crops, f"{age}_{gender}_0_{20170101 + number}.jpg")
+    facecurate = (sys.executable, "-m", "facecurate")
+    run(environment, *facecurate, "ingest", str(crops), "--layout", "utkface", "--name", "faces")
+    run(environment, *facecurate, "split", "faces@photos")
+    words = f"{SETTINGS.replace('crop.margin_share=0.3', 'crop.when=never')} background.backend=none"
+
+    printed, _ = make(environment, "preprocess", "synth", "train", f"SET={words}")
+
+    lines = printed.splitlines()
+    store = Store(tmp_path / "workspace")
+    balanced = store.version("faces@balanced")
+    assert balanced.ref == store.version("faces@preprocessed").ref
+    (told,) = (line for line in lines if line.startswith("nothing to balance"))
+    assert f"{balanced.ref} stays as it is" in told
+    assert "ingest with --mask none" in told
+    (report,) = (tmp_path / "workspace" / "runs").glob("*/report.html")
+    assert balanced.ref in report.read_text("utf8")
+    assert lines[-1].startswith("next: ")
 
 
 def test_the_settings_of_a_call_are_given_to_the_stages_that_have_them(environment: dict[str, str]) -> None:

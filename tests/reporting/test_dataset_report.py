@@ -222,11 +222,12 @@ def test_mean_images_and_colours(store: Store, tmp_path: Path) -> None:
 
 
 def test_each_class_counts_as_often_as_it_stands_in_the_version_and_the_draw_is_seeded(
-    store: Store, tmp_path: Path
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain_photos(store, tmp_path / "p", [(240, 0, 0)] * 9 + [(0, 0, 0)], gender=["male"] * 9 + ["female"])
     read = store.read("plain")
     found = measure_images(store, read.version, read.table, per_class=3)
+    assert f"measure images of {read.version.ref}: " in capsys.readouterr().err
     assert found is not None
     assert found.read.sum() == 4
     assert found.mean[0] == pytest.approx(240 * 0.9)
