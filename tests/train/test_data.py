@@ -21,8 +21,8 @@ from train.data.augment import AUGMENTATIONS, make_augment
 from train.data.image_preparation import prepare_picture
 from train.data.loader import make_loader, set_epoch
 from train.data.pixel_cache import open_pixels
-from train.data.row_selection import absent_classes, select_rows
 from train.data.sampling import BALANCED_DRAWS, OVERSAMPLED, EpochSampler, draw_weights, oversample
+from train.rows.row_selection import absent_classes, select_rows
 
 
 # -- rows -----------------------------------------------------------------------------------------------------------

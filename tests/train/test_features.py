@@ -18,13 +18,13 @@ from pipeline.photos.images import load_rgb
 from tests.support.train_drawn import SIDE, rows_of, tiny_settings, write_rows
 from train.data.feature_cache import embed_rows, fill_landmarks, uses_cached_features
 from train.data.loader import make_loader
-from train.data.row_selection import rows_with_targets
 from train.engine.loop import fit, forward
 from train.engine.new_run import new_run
 from train.evaluation.predict import PROBABILITIES, predict_rows
 from train.models.checkpoint import load_trained
 from train.models.heads import log_probability
 from train.models.network import Network, build_model
+from train.rows.row_selection import rows_with_targets
 from train.settings import TrainSettings
 
 # two rows of eyes and a jaw, enough for an upright crop around the middle of the picture

@@ -16,10 +16,10 @@ from data_manifests.versions.metadata import Version
 from data_manifests.versions.store import Store
 from pipeline.runs import CONFIG, find_run
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
-from train.data.row_selection import select_rows
 from train.engine.training_run import refit_run, train_and_report
 from train.evaluation.predict import PROBABILITIES
 from train.models.checkpoint import load_trained
+from train.rows.row_selection import select_rows
 from train.settings import check_combination, load_train_settings
 from train.studies.cross_validation import COLUMNS, cross_validate, given_label_probability
 

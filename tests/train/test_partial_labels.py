@@ -21,8 +21,6 @@ from pipeline.runs import PROBABILITIES, TARGETS, Run
 from reporting.mistakes import is_wrong, known_labels, labels_in, probability_of, worst_mistakes
 from tests.support.partial_sets import write_partial
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
-from train.data.head_labels import auto_head, check_head, has_label, learnable_tasks
-from train.data.row_selection import select_rows
 from train.data.sampling import SAMPLERS, EpochSampler
 from train.engine.auto_settings import choose_auto, measurable_metrics
 from train.engine.losses import HeadLoss
@@ -32,6 +30,8 @@ from train.evaluation.bootstrap import bootstrap_intervals
 from train.evaluation.metrics import EpochCounts, confusion_of, headline_of, not_measurable, scores_of, task_counts
 from train.head_parts import PARTS_OF_HEAD, tasks_of_head
 from train.models.heads import head_of, log_probability, n_outputs, split_outputs
+from train.rows.head_labels import auto_head, check_head, has_label, learnable_tasks
+from train.rows.row_selection import select_rows
 from train.settings import LossSettings, ModelSettings
 
 CUTS = AgeCuts()

@@ -19,13 +19,13 @@ from pipeline.runs import find_run
 from tests.support.train_drawn import rows_of, tiny_settings, write_rows
 from train.cli.main import cli
 from train.data.loader import make_loader, to_device
-from train.data.row_selection import select_rows
 from train.engine.training_run import train_and_report
 from train.evaluation import tta
 from train.evaluation.ensemble import Member, ensemble_to_csv, join, weights_of
 from train.evaluation.evaluate import evaluate_run, load_best
 from train.evaluation.predict import PROBABILITIES, predict_rows, probabilities_of
 from train.evaluation.voting import RULES, vote, vote_by_task
+from train.rows.row_selection import select_rows
 
 
 @pytest.fixture(scope="module")

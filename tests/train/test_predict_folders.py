@@ -90,7 +90,7 @@ def test_a_head_of_masks_gives_a_column_of_masks(store: Store, photos: Path, tmp
     assert np.allclose(answers[shares].iloc[:2].max(1), answers["confidence"].iloc[:2], atol=1e-5)
     assert answers["mask"].isna().tolist() == [False, False, True]
     assert answers["reason"].tolist()[2] == "broken.jpg is not a picture"
-    assert result.output.splitlines()[-1] == f"next: facecurate doctor {photos}"
+    assert result.output.splitlines()[-1] == "next: facecurate train report drawn-0001"
     assert "drawn-0001: 2 of 3 pictures predicted" in result.output
 
 

@@ -20,6 +20,7 @@ from data_manifests.versions.store import Store
 from reporting.charts import CURVE_HEIGHT_PX, learning_curve, to_svg
 from reporting.mistakes import worst_mistakes
 from reporting.theme import PAGE
+from tests.support.partial_sets import write_partial
 from tests.support.train_drawn import rows_of, write_people, write_rows
 from train.cli.main import cli
 from train.reports.summary import summarise
@@ -95,7 +96,7 @@ def test_the_report_says_what_data_it_was(trained: Store) -> None:
         "drawn@1",
         "stage=1 seed=3",
         "training, synthetic 12 4",
-        "facecurate train fit drawn@2 --config drawn-0001/config.yaml",
+        f"facecurate train fit drawn@2 --config {folder_of(trained) / 'config.yaml'}",
     ):
         assert words in text
     scores = json.loads((folder_of(trained) / "scores.json").read_text())["scores"]
@@ -129,7 +130,10 @@ def test_a_report_is_written_again_and_says_when_a_picture_is_gone(trained: Stor
     before = path.read_text("utf8")
     path.unlink()
     done = run(trained, "report", "drawn-0001")
-    assert done.output.splitlines() == [f"report: {path}", "next: facecurate app"]
+    assert done.output.splitlines() == [
+        f"report: {path}",
+        "next: facecurate train predict drawn-0001 drawn@2 --out drawn-0001.csv",
+    ]
     assert path.read_text("utf8") == before
     worst = worst_mistakes(pd.read_parquet(folder_of(trained) / "predictions.parquet"), 1).iloc[0]
     picture = trained.file_of(worst["root"], worst["path"])
@@ -164,9 +168,13 @@ def test_evaluate_refuses_another_taxonomy(trained: Store) -> None:
 
 
 def test_predict_a_manifest_and_a_folder_alike(trained: Store, tmp_path: Path) -> None:
-    run(trained, "predict", "drawn-0001", "drawn", "--out", str(tmp_path / "a.csv"))
+    done = run(trained, "predict", "drawn-0001", "drawn", "--out", str(tmp_path / "a.csv"))
     rows = pd.read_csv(tmp_path / "a.csv")
     assert list(rows.columns) == ["ImageID", "ans"]
+    meaning = (
+        "ans = 6 × mask (0 worn, 1 incorrect, 2 none) + 3 × gender (0 male, 1 female) + age (0 <30, 1 30-59, 2 >=60)"
+    )
+    assert meaning in done.output
     folder = trained.workspace / "images" / "drawn"
     (folder / "broken.jpg").write_bytes(b"no picture")
     done = run(trained, "predict", "drawn-0001", str(folder), "--out", str(tmp_path / "b.csv"), "--probabilities")
@@ -267,3 +275,27 @@ def test_labels_at_the_ends_of_lines_keep_apart() -> None:
     one = learning_curve({"epoch": [1], "a_f1": [0.3]}, {"a": "a_f1"}, PAGE)  # a single epoch is a dot
     assert one is not None
     assert to_svg(one, "x", 320).count("<title>a, epoch 1: 0.300</title>") == 1
+
+
+def test_single_photos_are_not_called_people_and_no_error_has_a_bound(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of single photos it is not known who is in them; without an error there is no interval."""
+    write_partial(store, "mask", name="drawn")
+    run(store, "fit", "drawn", *SETTINGS, "optim.epochs=1")
+    folder = folder_of(store)
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    predictions["predicted"] = 6 * predictions["mask_target"]  # all right
+    predictions.to_parquet(folder / "predictions.parquet")
+    summary = summarise(predictions, AgeCuts(), 0, ["mask"])
+    assert summary["scores"]["mask_accuracy"] == 1
+    (folder / "scores.json").write_text(json.dumps(summary))
+    monkeypatch.chdir(store.workspace)
+    run(store, "report", "drawn-0001")
+    text = text_of((folder / "report.html").read_text("utf8"))
+    assert "evaluated on 9 validation photos that are not in the training data." in text
+    assert "bootstrap intervals over photos" in text
+    assert not re.search(r"\d people|images people", text)
+    assert "Mask, macro F1 1.000 no error accuracy 1.000 (at least 0.717 with 95 % confidence)" in text  # 0.05 ** (1/9)
+    assert "1.000 to 1.000" not in text
+    assert "facecurate train fit drawn@1 --config runs/drawn-0001/config.yaml" in text

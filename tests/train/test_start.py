@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,8 @@ from train.cli.main import cli
 from train.settings import load_train_settings
 from train.start import EMBEDDING, choose_start
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "train"
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs" / "train"
 
 
 @pytest.fixture(autouse=True)
@@ -74,10 +78,45 @@ def test_from_scratch_needs_nothing() -> None:
 def test_an_embedding_without_landmarks_names_the_command(store: Store) -> None:
     write_people(store, train=6, val=6)
     with pytest.raises(
-        StageError, match=r"needs landmarks, and drawn@1 has none\. Run: facecurate preprocess run drawn@1"
+        StageError,
+        match=r"needs landmarks, and drawn@1 has none\. Run: facecurate preprocess detect drawn@1, then "
+        r"facecurate preprocess landmarks drawn ",
     ):
         CliRunner().invoke(cli, ["fit", "drawn"], env={"WORKSPACE": str(store.workspace)}, catch_exceptions=False)
     assert not (store.workspace / "runs").exists()
+
+
+def write_unsuitable(store: Store) -> None:
+    """Write none@1 without labels, plain@1 without a split, and masks@1 and masks@2 without landmarks."""
+    write_partial(store, "none", name="none")
+    write_partial(store, "mask", name="plain", split=False)
+    first = write_partial(store, "mask", name="masks")
+    store.write("masks", store.read(first.ref).table, "split", parents=[first])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fit", "none", "model.pretrained=false"], "none@1: none of the 27 rows in train has a label"),
+        (["fit", "plain", "model.pretrained=false"], "plain@1 has no split. Run: facecurate split plain@1"),
+        (["fit", "masks@1", "model.embedding=dlib"], "facecurate preprocess detect masks@1, then"),
+        (["folds", "masks@1", "model.embedding=dlib"], "facecurate preprocess detect masks@1, then"),
+        (["compare", "masks@1", "masks@2", "model.embedding=dlib"], "facecurate preprocess detect masks@1, then"),
+    ],
+)
+def test_what_a_manifest_lacks_is_reported_before_torch_is_loaded(store: Store, words: list[str], message: str) -> None:
+    write_unsuitable(store)
+    code = (
+        "import sys\nfrom train.cli import cli\nfrom data_manifests.errors import ToolkitError\n"
+        "try:\n    cli(sys.argv[1:], standalone_mode=False)\n"
+        "except ToolkitError as error:\n    print(error, 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], env=os.environ | {"WORKSPACE": str(store.workspace)}, cwd=ROOT,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert message in done.stdout
+    assert done.stdout.strip().endswith("False")
 
 
 def test_fit_ends_with_the_next_command(store: Store) -> None:
@@ -86,7 +125,9 @@ def test_fit_ends_with_the_next_command(store: Store) -> None:
              "threads=1", "optim.epochs=1", "tracker=none"]  # fmt: skip
     environment = {"WORKSPACE": str(store.workspace)}
     done = CliRunner().invoke(cli, words, env=environment, catch_exceptions=False)
-    assert done.stdout.splitlines()[-1] == "next: facecurate app"
+    assert (
+        done.stdout.splitlines()[-1] == "next: facecurate train predict partial-0001 partial@1 --out partial-0001.csv"
+    )
     assert done.stderr.startswith("train: partial@1, 36 rows; loading torch\n")
     printed = CliRunner().invoke(cli, [*words, "--json"], env=environment, catch_exceptions=False)
     assert len(printed.stdout.splitlines()) == 1

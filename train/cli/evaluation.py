@@ -16,6 +16,7 @@ from pipeline.runs import Run, find_run, section
 from train.cli.options import (
     json_option,
     message_printer,
+    predict_command,
     print_result,
     run_on_pictures,
     split_numbers,
@@ -45,7 +46,7 @@ def evaluate(name: str, ref: str | None, split: str, tta: str, as_json: bool) ->
     result = evaluate_run(open_store(), name, ref, split, tta=split_words(tta), echo=message_printer(as_json))
     print_result(as_json, result)
     if not as_json:
-        echo_next(f"facecurate train shortcuts {name}" if _reads_pictures(name) else "facecurate app")
+        echo_next(_after_evaluation(find_run(open_store(), name)))
 
 
 @click.command()
@@ -161,7 +162,7 @@ def _prepare(store: Store, run: Run, source: str, as_is: bool) -> tuple[str | Fo
         steps = steps_for(run, as_is)
         if steps:
             announce(f"photos are prepared as for {run.manifest}: {', '.join(steps)} (--as-is changes no picture)")
-        return prepare_folder(store, run, Path(source), as_is), f"facecurate doctor {quote(source)}"
+        return prepare_folder(store, run, Path(source), as_is), f"facecurate train report {run.name}"
     manifest = store.read(source)
     ref = quote(source if source.endswith(".parquet") else manifest.version.ref)
     missing = missing_steps(run, manifest)
@@ -174,9 +175,17 @@ def _prepare(store: Store, run: Run, source: str, as_is: bool) -> tuple[str | Fo
     return source, f"facecurate train evaluate {run.name} {ref}"
 
 
-def _reads_pictures(name: str) -> bool:
-    """Return whether a run's network takes pictures, not vectors of an embedding."""
-    return not section(find_run(open_store(), name).settings(), "model").get("embedding")
+def _after_evaluation(run: Run) -> str:
+    """Return the command that follows an evaluation: what the network looks at, or training on all people.
+
+    An embedding has no pictures to look at, and a refit is trained on all people already.
+    """
+    settings = run.settings()
+    if not section(settings, "model").get("embedding"):
+        return f"facecurate train shortcuts {run.name}"
+    if not section(settings, "data").get("all_rows"):
+        return f"facecurate train refit {run.name}"
+    return predict_command(run)
 
 
 def _check_source(source: str) -> None:

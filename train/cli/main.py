@@ -17,9 +17,10 @@ from data_manifests.versions import Store
 from pipeline.progress import announce
 from pipeline.runs import find_run
 from train.cli.evaluation import COMMANDS
-from train.cli.options import config_option, json_option, message_printer, print_result
+from train.cli.options import config_option, json_option, message_printer, predict_command, print_result
 from train.cli.queue import queue
 from train.process_environment import is_first_rank
+from train.rows import check_landmarks, check_manifest
 from train.settings import TrainSettings
 from train.start import choose_start
 
@@ -48,6 +49,7 @@ def fit(ref: str, settings: tuple[str, ...], config: Path | None, once: bool, as
     echo, store = message_printer(as_json), open_store()
     chosen = _load_settings(settings, config, echo)
     version = store.version(ref)
+    check_manifest(store.read(ref), chosen)
     _announce(f"train: {version.ref}, {version.rows:,} rows; loading torch")
     from train.engine import train_and_report
 
@@ -74,7 +76,7 @@ def refit(name: str) -> None:
     from train.engine import refit_run
 
     run = refit_run(open_store(), name, echo=click.echo)
-    echo_next(f"facecurate train predict {run.name} {quote(run.manifest)} --out {run.name}.csv")
+    echo_next(predict_command(run))
 
 
 @cli.command()
@@ -89,6 +91,8 @@ def folds(ref: str, settings: tuple[str, ...], config: Path | None) -> None:
     store = open_store()
     version = store.version(ref)
     chosen = _load_settings(settings, config, click.echo)
+    if chosen.model.embedding:
+        check_landmarks(store.read(ref))
     _announce(f"train folds: {version.ref}, {version.rows:,} rows; loading torch")
     from train.studies import cross_validate
 
@@ -116,6 +120,8 @@ def compare(
     echo, store = message_printer(as_json), open_store()
     found = [store.version(ref).ref for ref in refs]
     chosen = _load_settings(tuple(word for word in words if "=" in word), config, echo)
+    for ref in found:
+        check_manifest(store.read(ref), chosen)
     _announce(f"train compare: {', '.join(found)}, {seeds} runs each; loading torch")
     from train.studies import compare_manifests
 
@@ -144,7 +150,7 @@ def _load_settings(pairs: tuple[str, ...], config: Path | None, echo: Echo) -> T
 
 
 def _next_after_run(store: Store, run: Run, as_json: bool = False) -> None:
-    """Print the next command after a run: a test if its manifest has test people, else the app, which shows the run."""
+    """Print the next command after a run: a test if its manifest has test people, else its answers for the photos."""
     if as_json:
         return
     try:
@@ -152,7 +158,7 @@ def _next_after_run(store: Store, run: Run, as_json: bool = False) -> None:
     except ManifestError:  # the run of another workspace
         return echo_next("facecurate app")
     has_test = pc.any(pc.and_(pc.equal(table["split"], "test"), pc.is_in(table["status"], pa.array(USABLE)))).as_py()
-    echo_next(f"facecurate train evaluate {run.name} --split test" if has_test else "facecurate app")
+    echo_next(f"facecurate train evaluate {run.name} --split test" if has_test else predict_command(run))
 
 
 def _announce(text: str) -> None:

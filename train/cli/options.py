@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from data_manifests.command_line import echo_json
 from data_manifests.errors import ConfigError
 from data_manifests.schema import SPLITS
+from pipeline.runs import Run
 from train.process_environment import is_first_rank
 
 Command = Callable[..., None]
@@ -59,6 +61,11 @@ def print_result(as_json: bool, result: dict[str, Any]) -> None:
     """Print the result of a command as JSON if requested; NaN becomes null."""
     if as_json:
         echo_json(_without_nan(result))
+
+
+def predict_command(run: Run) -> str:
+    """Return the command that writes the answers of a run for the manifest that it was trained on."""
+    return f"facecurate train predict {run.name} {quote(run.manifest)} --out {run.name}.csv"
 
 
 def _without_nan(value: Any) -> Any:

@@ -31,6 +31,7 @@ from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Outcome, Record, Step, StepFunction
 from train.data.pixel_cache import Pixels, cache_spec, list_parts
 from train.models import Network
+from train.rows import missing_landmarks_message
 from train.settings import DataSettings, TrainSettings
 
 VERSION = "1"
@@ -73,7 +74,7 @@ def fill_landmarks(table: pa.Table, photos: pa.Table, ref: str) -> pa.Table:
     """Fill missing landmarks with the median of `photos`, relative to the size of the picture. Raises StageError."""
     photos = photos.filter(photos["landmarks_xy"].is_valid())
     if photos.num_rows == 0:
-        raise StageError(f"an embedding needs landmarks, and {ref} has none. Run: facecurate preprocess run {ref}")
+        raise StageError(f"{missing_landmarks_message(ref, has_boxes=False)}.")
     median = np.median(_points(photos) / _sizes(photos), axis=0)  # (68, 2)
     known = table["landmarks_xy"].is_valid().to_numpy(zero_copy_only=False)
     points = median * _sizes(table)

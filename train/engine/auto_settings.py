@@ -14,9 +14,10 @@ from data_manifests.errors import ManifestError, StageError
 from data_manifests.labels import TASKS, UNKNOWN, class_of_labels
 from data_manifests.versions import Manifest
 from reporting.tables import score_text
-from train.data import auto_head, constant_labels, labels_of, labels_of_rows, learnable_tasks, row_usage, select_rows
+from train.data import labels_of
 from train.evaluation import confusion_of, not_measurable
 from train.head_parts import AUTO, tasks_of_head
+from train.rows import auto_head, constant_labels, labels_of_rows, learnable_tasks, row_usage, select_rows
 from train.settings import TrainSettings
 
 Echo = Callable[[str], None]

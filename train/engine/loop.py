@@ -21,7 +21,7 @@ from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Manifest, Store
 from pipeline.progress import show_progress
 from pipeline.runs import TARGETS, Run
-from train.data import Batch, embed_rows, epoch_seed, make_loader, select_rows, set_epoch, to_device
+from train.data import Batch, embed_rows, epoch_seed, make_loader, set_epoch, to_device
 from train.engine.epoch_records import Row, TrainingProgress, as_csv, last_epoch, prefixed, score_of, validation_scores
 from train.engine.learner import Learner
 from train.engine.losses import HeadLoss
@@ -38,6 +38,7 @@ from train.models import (
     save_checkpoint,
 )
 from train.process_group import SINGLE_PROCESS, ProcessGroup, process_group_for
+from train.rows import select_rows
 from train.settings import TrainSettings, check_combination
 
 

@@ -17,7 +17,7 @@ from data_manifests.versions import Manifest, Store
 from pipeline.runs import CONFIG, Run, find_run
 from reporting.confusion import confusion_png
 from reporting.tables import score_text
-from train.data import absent_classes, make_augment, select_rows
+from train.data import make_augment
 from train.engine.auto_settings import choose_auto
 from train.engine.epoch_records import Row, TrainingProgress, last_epoch
 from train.engine.loop import fit
@@ -28,6 +28,7 @@ from train.models import choose_device, load_trained, read_checkpoint
 from train.process_group import process_group_for
 from train.queue import job_of_this_process
 from train.reports import summarise, write_report
+from train.rows import absent_classes, select_rows
 from train.settings import DataSettings, TrainSettings, check_combination, load_train_settings
 
 Echo = Callable[[str], None]

@@ -2,6 +2,7 @@
 
 from train.evaluation.answers import predict_to_csv
 from train.evaluation.bootstrap import (
+    accuracy_without_error,
     bootstrap_counts,
     bootstrap_intervals,
     draw_people_after_all,
@@ -40,6 +41,7 @@ __all__ = [
     "EpochCounts",
     "Scores",
     "accuracy",
+    "accuracy_without_error",
     "bootstrap_counts",
     "bootstrap_intervals",
     "calibration_error",

@@ -56,8 +56,21 @@ def predict_to_csv(
         first, remark = next(iter(answers.remarks.items()))
         echo(f"  {len(answers.remarks)} answers are uncertain, first {first}: {remark}")
     count = len(answers.frame)
+    if set(answers.tasks) == set(TASKS):
+        echo(f"  {legend(answers.cuts)}")
     echo(f"{run.name}: {count} of {count + len(answers.reasons)} pictures predicted; wrote {out}")
     return answers
+
+
+def legend(cuts: AgeCuts) -> str:
+    """Return the meaning of `ans` in one line: ans = 6 × mask (0 worn, 1 incorrect, 2 none) + …"""
+    parts, size = [], N_CLASSES
+    for task in TASKS:
+        names = label_names(task, cuts)
+        size //= len(names)
+        numbers = ", ".join(f"{code} {name}" for code, name in enumerate(names))
+        parts.append(f"{f'{size} × ' if size > 1 else ''}{task} ({numbers})")
+    return f"ans = {' + '.join(parts)}"
 
 
 def predict_source(

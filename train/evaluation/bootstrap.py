@@ -73,6 +73,14 @@ def percentile_interval(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def accuracy_without_error(people: int) -> float:
+    """Return the accuracy exceeded with 95 % confidence if none of the photos of `people` is wrong (Clopper-Pearson).
+
+    All draws of such photos have the same score, so the bootstrap would give an interval without width.
+    """
+    return float(0.05 ** (1 / people))
+
+
 def bootstrap_intervals(
     labels: np.ndarray,
     predicted: np.ndarray,

@@ -15,10 +15,10 @@ from data_manifests.versions import Manifest, Store
 from pipeline.runs import CONFIG, Run, find_run
 from reporting.mistakes import known_labels, labels_in
 from reporting.tables import score_text
-from train.data import labels_of_rows, rows_with_targets
 from train.evaluation.metrics import NOT_TRAINED, TASKS, confusion_of, not_measurable, scores_of
 from train.evaluation.predict import predict_rows
 from train.models import Trained, choose_device, load_trained
+from train.rows import labels_of_rows, rows_with_targets
 from train.settings import load_train_settings
 
 Echo = Callable[[str], None]

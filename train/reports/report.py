@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from data_manifests.labels import TASKS as LABEL_TASKS
 from data_manifests.labels import UNKNOWN, label_names, labels_of_class
 from data_manifests.taxonomy import GENDERS, MASKS, AgeCuts
 from data_manifests.versions import Store
-from pipeline.runs import REPORT, Run
+from pipeline.runs import CONFIG, REPORT, Run
 from reporting import html
 from reporting.charts import KINDS, LEARNING_CURVES, learning_curve, to_svg
 from reporting.confusion import confusion_chart
@@ -24,7 +25,7 @@ from reporting.mistakes import is_wrong, labels_in, worst_mistakes
 from reporting.tables import NO_VALUE, TASK_TITLES, task_labels
 from reporting.theme import PAGE
 from reporting.thumbnails import thumbnail_url
-from train.evaluation import NOT_TRAINED, TASKS, score_title
+from train.evaluation import NOT_TRAINED, TASKS, accuracy_without_error, score_title
 from train.reports.summary import Summary, summarise
 
 N_MISTAKES = 12
@@ -48,8 +49,8 @@ def write_report(run: Run, store: Store) -> Path:
         summary = summarise(predictions, cuts, about["seed"])
     tasks, reasons = about.get("tasks", list(LABEL_TASKS)), summary.get("not_measurable", {})
     has_classes = "class" not in reasons
-    shown = [_task(task, summary, reasons, cuts) for task in _shown_tasks(summary, reasons)]
     val = predictions[predictions["split"] == "val"]
+    shown = [_task(task, summary, reasons, cuts, val) for task in _shown_tasks(summary, reasons)]
     partly = _partly_labelled(predictions, tasks, has_classes)
     counts = _counts(summary, tasks, has_classes and not partly)
     page = render(
@@ -62,6 +63,8 @@ def write_report(run: Run, store: Store) -> Path:
         has_classes=has_classes,
         by_class=has_classes and not partly,
         partly=partly,
+        knows_people=not predictions.loc[~predictions["is_synthetic"], "person_id"].is_unique,
+        command=f"facecurate train fit {quote(about['manifest'])} --config {quote(_from_here(run.path / CONFIG))}",
         has_synthetic=any(row["train_synthetic"] + row["val_synthetic"] for row in counts),
         columns=_columns(reasons, summary.get("headline", "f1")),
         parts=summary["parts"],
@@ -85,8 +88,17 @@ def _shown_tasks(summary: Summary, reasons: Mapping[str, str]) -> list[str]:
     return [task for task in TASKS if reasons.get(task) != NOT_TRAINED and (task != "class" or has_rows)]
 
 
-def _task(task: str, summary: Summary, reasons: Mapping[str, str], cuts: AgeCuts) -> dict[str, Any]:
-    """Return the values of a task: the reason if it is not measurable, else scores, classes, and confusion table."""
+def _from_here(path: Path) -> str:
+    """Return a path relative to the current folder if it lies below it, else the whole path."""
+    path, here = path.resolve(), Path.cwd().resolve()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _task(task: str, summary: Summary, reasons: Mapping[str, str], cuts: AgeCuts, val: pd.DataFrame) -> dict[str, Any]:
+    """Return the values of a task: the reason if it is not measurable, else scores, classes, and confusion table.
+
+    `at_least` is the bound of the accuracy if none of the photos of `val` is wrong, else None.
+    """
     values: dict[str, Any] = {"name": task, "title": TASK_TITLES[task], "reason": reasons.get(task, "")}
     if values["reason"]:
         return values
@@ -97,9 +109,17 @@ def _task(task: str, summary: Summary, reasons: Mapping[str, str], cuts: AgeCuts
         "f1_interval": summary["intervals"][f"{prefix}f1"],
         "accuracy": summary["scores"][f"{prefix}accuracy"],
         "accuracy_interval": summary["intervals"][f"{prefix}accuracy"],
+        "at_least": _at_least(task, val) if summary["scores"][f"{prefix}accuracy"] == 1 else None,
         "labels": summary["tasks"][task],
         "confusion": to_svg(chart, f"confusion-{task}", _LARGE_TABLE_PX if task == "class" else _SMALL_TABLE_PX),
     }
+
+
+def _at_least(task: str, val: pd.DataFrame) -> float:
+    """Return the accuracy exceeded with 95 % confidence if none of the photos with a label of the task is wrong."""
+    known = labels_in(val) != UNKNOWN
+    rows = known.all(1) if task == "class" else known[:, LABEL_TASKS.index(task)]
+    return accuracy_without_error(val.loc[rows, "person_id"].nunique())
 
 
 def _columns(reasons: Mapping[str, str], headline: str | None) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ only if all manifests still have it, and none of its people may be in the traini
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from data_manifests.versions import Manifest, Store, write_atomic
 from pipeline.runs import TARGETS, Run
 from reporting.mistakes import labels_in
 from reporting.tables import TASK_TITLES, score_text
-from train.data import embed_rows, has_label, labels_of_rows
+from train.data import embed_rows
 from train.engine import choose_head, command_line, train_and_report
 from train.evaluation import (
     NOT_TRAINED,
@@ -38,6 +38,7 @@ from train.evaluation import (
 from train.head_parts import tasks_of_head
 from train.process_group import process_group_for
 from train.reports import render
+from train.rows import has_label, labels_of_rows
 from train.settings import TrainSettings
 from train.studies.split_leakage import leakage_lines, leakage_table
 
@@ -78,7 +79,8 @@ def compare_manifests(
     page = write_comparison(result, store)
     for line in [*comparison_lines(result), *(leakage_lines(result["leak"]) if leak_ref else [])]:
         echo(line)
-    echo(f"{result['rows']} photos of {result['people']} people, labels of {result['val']}; report: {page}")
+    of_people = f" of {result['people']} people" if unit_of(result) == "people" else ""
+    echo(f"{result['rows']} photos{of_people}, labels of {result['val']}; report: {page}")
     return result | {"report": str(page), "values": str(page.with_suffix(".json"))}
 
 
@@ -159,12 +161,21 @@ def common_truth(val: Manifest, manifests: Sequence[Manifest], head: str = "clas
     return truth[["source_id", "person_id", *TARGETS.values()]].reset_index(drop=True)
 
 
+def unit_of(result: Mapping[str, Any]) -> str:
+    """Return what the intervals of a result are over: `people`, or `photos` where each is of another person.
+
+    In a folder of single photos it is not known who is in them.
+    """
+    return "photos" if result["people"] == result["rows"] else "people"
+
+
 def comparison_lines(result: dict[str, Any]) -> list[str]:
     """Format the comparison as a table of text."""
     name, has_classes = result["headline"], "class" not in result["not_measurable"]
     title, width = score_title(name), max(9, len(score_title(name)))
     accuracy = f" {'accuracy':>9}" if has_classes else ""
-    lines = [f"{'manifest':24} {title:>{width}} {'± seeds':>8}{accuracy}   F1 against the first, 95 % over people"]
+    against = f"F1 against the first, 95 % over {unit_of(result)}"
+    lines = [f"{'manifest':24} {title:>{width}} {'± seeds':>8}{accuracy}   {against}"]
     for entry in result["compared"]:
         against = f"{entry['difference'][name]:+.4f} ({entry['low'][name]:+.4f} to {entry['high'][name]:+.4f})"
         accuracy = f" {entry['scores']['accuracy']:9.4f}" if has_classes else ""
@@ -200,6 +211,7 @@ def write_comparison(result: dict[str, Any], store: Store) -> Path:
             bound=bound,
             main=main,
             title=score_title(main),
+            unit=unit_of(result),
             unmeasured=_unmeasured(result),
             tasks=_measured(result),
         )

@@ -22,7 +22,6 @@ from data_manifests.versions import Store
 from pipeline.runs import TARGETS, Run
 from reporting.mistakes import known_labels, labels_in, probability_of
 from reporting.tables import score_text
-from train.data import folds_of
 from train.engine import choose_head, train_and_report
 from train.evaluation import (
     PROBABILITIES,
@@ -36,6 +35,7 @@ from train.evaluation import (
     scores_of,
 )
 from train.head_parts import tasks_of_head
+from train.rows import folds_of
 from train.settings import TrainSettings
 
 COLUMNS = ["sample_id", "person_id", "is_synthetic", "fold", "run", "target", "predicted", "confidence"]
@@ -113,7 +113,8 @@ def _lines(result: dict[str, Any], folder: Path) -> list[str]:
     """Format the scores of each fold and of all photos as lines of text."""
     by_fold = zip(result["runs"], result["by_fold"], strict=True)
     main = result["headline"]
-    whole = f"{result['rows']} photos of {result['people']} people of {result['manifest']}, out of fold: "
+    of_people = f" of {result['people']} people" if result["people"] != result["rows"] else ""  # else not known
+    whole = f"{result['rows']} photos{of_people} of {result['manifest']}, out of fold: "
     if main is None:
         return [f"{whole}no score is measurable; wrote {folder / 'out_of_fold.parquet'}"]
     low, high = result["intervals"][main]

@@ -13,7 +13,7 @@ from data_manifests.errors import ManifestError
 from data_manifests.schema import USABLE
 from data_manifests.versions import Manifest
 from pipeline.runs import TARGETS
-from train.data.head_labels import check_head, has_label, labels_of_rows, reason_without_label
+from train.rows.head_labels import check_head, has_label, labels_of_rows, reason_without_label
 from train.settings import DataSettings
 
 COLUMNS = (
