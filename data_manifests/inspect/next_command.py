@@ -11,7 +11,7 @@ from data_manifests.labels import has_all_tasks, labelled_tasks
 from data_manifests.schema import USABLE
 from data_manifests.versions import Manifest
 
-NEXT_COLUMNS = ("split", "status", "parent_id", "audit_rank", "is_synthetic", "mask", "gender", "age_class")
+NEXT_COLUMNS = ("split", "status", "parent_id", "made_by", "audit_rank", "is_synthetic", "mask", "gender", "age_class")
 """The columns that `next_command` reads."""
 
 APP = "facecurate app"
@@ -32,7 +32,10 @@ def next_command(manifest: Manifest, given: str = "") -> str:
         return f"facecurate split {ref}"
     if not labelled_tasks(table):
         return APP
-    if not _is_empty(table, "parent_id"):  # crops
+    kept_crops = pc.any(pc.match_substring_regex(table["made_by"], "(^|; )crop:")).as_py()  # were crops before
+        pc.match_substring_regex(table["made_by"], "(^|; )crop:")
+    ).as_py()  # crops already, not cut again
+    if kept_crops or not _is_empty(table, "parent_id"):
         is_unbalanced = has_all_tasks(table) and not pc.any(table["is_synthetic"]).as_py()
         return f"facecurate synth run {ref} --tag balanced" if is_unbalanced else f"facecurate train fit {ref}"
     if _is_empty(table, "audit_rank"):

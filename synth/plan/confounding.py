@@ -1,4 +1,4 @@
-"""What a plan does to the relation of masks and the other labels, measured on the train rows and the planned images.
+"""Warnings of plans whose masks tell the other labels, measured on the train rows and the planned images.
 
 Masks that are drawn on one age class alone make mask and age the same thing: a network that sees a mask answers "old".
 """

@@ -46,7 +46,7 @@ class Sources:
 
     @property
     def can_be_none(self) -> bool:
-        """Whether no photo is known to be bare, rather than bare photos lacking landmarks or another label."""
+        """True if no photo is known to be bare; False where bare photos only lack landmarks or another label."""
         return self.faces.empty and self.left_out.keys() <= {_UNKNOWN_MASK, _MASKED, _UNUSABLE} and bool(self.left_out)
 
     def note(self) -> str:

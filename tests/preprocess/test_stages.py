@@ -225,11 +225,12 @@ def test_the_command_line_runs_and_ends_with_the_ledger(
         ("none", "facecurate app"),
     ],
 )
+@pytest.mark.parametrize("prepared", [{"parent_id": "a photo"}, {"made_by": "detect:mtcnn; crop:3"}])
 def test_the_next_command_suits_the_labels(
-    store: Store, monkeypatch: pytest.MonkeyPatch, labelled: str, expected: str
+    store: Store, monkeypatch: pytest.MonkeyPatch, labelled: str, expected: str, prepared: dict[str, str]
 ) -> None:
     monkeypatch.setenv("WORKSPACE", str(store.workspace))
-    rows = partial_table(labelled, parent_id="a photo").to_pylist()
+    rows = partial_table(labelled, **prepared).to_pylist()
     for i, row in enumerate(rows):
         row["split"] = "val" if i % 4 == 3 else "train"
     store.write("set", manifest(rows), "ingest")
