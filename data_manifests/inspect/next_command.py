@@ -33,8 +33,6 @@ def next_command(manifest: Manifest, given: str = "") -> str:
     if not labelled_tasks(table):
         return APP
     kept_crops = pc.any(pc.match_substring_regex(table["made_by"], "(^|; )crop:")).as_py()  # were crops before
-        pc.match_substring_regex(table["made_by"], "(^|; )crop:")
-    ).as_py()  # crops already, not cut again
     if kept_crops or not _is_empty(table, "parent_id"):
         is_unbalanced = has_all_tasks(table) and not pc.any(table["is_synthetic"]).as_py()
         return f"facecurate synth run {ref} --tag balanced" if is_unbalanced else f"facecurate train fit {ref}"
