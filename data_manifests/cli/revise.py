@@ -88,8 +88,8 @@ def apply_command(
 def split_command(ref: str, ratios: str, folds: int | None, seed: int, reassign: bool) -> None:
     """Assign every person to a split.
 
-    People who share a photo are in one split and one fold: the same file under two names, or near-duplicates, once an
-    audit of these photos has found them. There must be at least as many people as folds.
+    People who share a photo are in one split and one fold: the same file under two names, or, once an audit of these
+    photos has found them, near-duplicates and portraits with several masks. There must be as many people as folds.
 
     Every split gets its share of each gender and age class, where they are known, and of each mask, where most people
     have one mask only. People who have a split, in this or an earlier version of the manifest, keep it: adding photos

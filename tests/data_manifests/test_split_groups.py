@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from data_manifests.cli.main import cli
 from data_manifests.splits import assign_splits, find_leaks, group_people, without_splits
 from data_manifests.splits.groups import AUDIT_COLUMNS
+from data_manifests.versions import Store
 from tests.support.manifest_tables import crop, manifest, photo
 
 SHA = "ab" * 32
@@ -149,3 +154,47 @@ def test_folds_count_a_group_as_one() -> None:
     message = r"folds must be within 2 and 3, .* where those who share photos count as one\. Got 4 instead"
     with pytest.raises(Exception, match=message):
         assign_splits(manifest(rows), ratios={"train": 1.0}, folds=4)
+
+
+def run(*words: str) -> list[str]:
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
+
+
+def test_the_commands_print_the_groups_and_use_an_earlier_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSPACE", str(tmp_path / "workspace"))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rows = ["path,person_id"]
+    for number in range(12):  # 0 to 3 are the same files as 4 to 7
+        Image.new("RGB", (8, 8), (number % 4 if number < 8 else number, 0, 0)).save(photos / f"{number}.png")
+        rows.append(f"{number}.png,p{number:02d}")
+    (photos / "labels.csv").write_text("\n".join(rows))
+    line = "duplicates: 4 groups of identical files; 8 people share photos and are 4 groups, the largest of 2"
+    assert line in run("ingest", str(photos), "--layout", "table", "--name", "faces")
+    lines = run("split", "faces@1", "--folds", "4")
+    assert line in lines
+    assert "near-duplicates are known after: facecurate audit run faces@1" in lines
+    store = Store(tmp_path / "workspace")
+    table = store.read("faces@2").table
+    assert find_leaks(table) == ()
+    found = ["x" if person in ("p08", "p09") else None for person in table["person_id"].to_pylist()]
+    audited = table.set_column(table.column_names.index("duplicate_of"), "duplicate_of", pa.array(found))
+    ranks = pa.array([1] * len(table), pa.int32())
+    audited = audited.set_column(table.column_names.index("audit_rank"), "audit_rank", ranks)
+    store.write("faces", audited, "audit", parents=[store.version("faces@2")])
+    Image.new("RGB", (8, 8), (99, 0, 0)).save(photos / "new.png")
+    (photos / "labels.csv").write_text("\n".join([*rows, "new.png,q"]))
+    run("ingest", str(photos), "--layout", "table", "--name", "faces")
+    lines = run("split", "faces@4", "--reassign")
+    assert (
+        "duplicates: 4 groups of identical files, 1 group of near-duplicates; "
+        "10 people share photos and are 5 groups, the largest of 2"
+    ) in lines
+    assert not any("known after" in text for text in lines)
+    split = value_of(store.read("faces@5").table, "split")
+    assert split["p08"] == split["p09"]
+    assert [parent.split("#")[0] for parent in store.version("faces@5").parents] == ["faces@4", "faces@3"]

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
 
+from data_manifests.splits import find_leaks
 from data_manifests.versions.store import Store
 from pipeline.runs import Run
+from tests.support.manifest_tables import manifest, photo
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
 from tests.train.test_report import SETTINGS
 from train.cli.main import cli
@@ -48,6 +51,14 @@ def test_the_same_people_are_held_out_and_the_rest_is_split_by_unit(people: Stor
         aside.append(tested)
     assert not aside[0] & aside[1]
     assert not (aside[0] | aside[1]) & aside[2]
+
+
+def test_people_who_share_a_photo_are_held_out_together() -> None:
+    table = manifest([photo(f"{name}{i:02d}", sha256=f"{i:064x}") for name in "ab" for i in range(20)])
+    assert find_leaks(resplit(table, "person", 0)) == ()
+    by_image = resplit(table, "image", 0)
+    tested = by_image.filter(pc.equal(by_image["split"], "test"))["person_id"].to_pylist()
+    assert sorted(name[1:] for name in tested) == sorted(2 * [name[1:] for name in tested if name[0] == "a"])
 
 
 def test_recognised_people_are_detected(people: Store, tmp_path: Path) -> None:
