@@ -29,9 +29,10 @@ from data_manifests.schema import BY_NAME, conform
 from data_manifests.taxonomy import AgeCuts, age_class_of, class_id_of
 from data_manifests.versions.content_hash import file_sha256, sample_id
 from data_manifests.versions.store import Store
+from pipeline.stage import run_stage
 from preprocess.folder import run_folder
-from preprocess.run import run_one
-from preprocess.settings import BackgroundSettings, PreprocessSettings
+from preprocess.run import folder_steps, run_one
+from preprocess.settings import BackgroundSettings, CropSettings, PreprocessSettings
 from synth.images import run_images
 from tests.support.portraits import FACES_DIR, rendered_portraits
 from train.data.feature_cache import embed_rows
@@ -113,27 +114,25 @@ def settings(executor: str, jobs: int) -> PreprocessSettings:
     return PreprocessSettings(executor=executor, jobs=jobs, background=BackgroundSettings(backend="grabcut"))
 
 
-def run_stages(store: Store, executor: str, jobs: int) -> tuple[list[str], str]:
-    """Return the content hashes of all stages of preprocessing, and the hash of the pictures."""
-    ref, hashes = "people@1", []
-    for stage in ("detect", "landmarks", "crop", "background"):
-        version = run_one(stage, ref, store, settings(executor, jobs), lambda line: None).version
-        ref = version.ref
-        hashes.append(version.content_hash)
-    return hashes, digest(store.workspace / "images")
+def run_steps(store: Store, executor: str, jobs: int) -> tuple[str, str]:
+    """Run detect, landmarks, crop and background in one pass; return the content hash and the hash of the pictures."""
+    chosen = settings(executor, jobs)
+    steps = folder_steps(chosen, CropSettings(when="always"), lambda line: None)
+    version = run_stage("faces", steps, store.read("people@1"), store, jobs=jobs, executor=executor).version
+    return version.content_hash, digest(store.workspace / "images")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, tuple[list[str], str]]:
+def undisturbed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, tuple[str, str]]:
     """Return the workspace and the hashes of a run in this process, which has two threads."""
     store = new_store(tmp_path_factory.mktemp("serial"), photos, FEW)
     with two_threads():
-        return store, run_stages(store, "serial", 1)
+        return store, run_steps(store, "serial", 1)
 
 
 @pytest.mark.parametrize(("executor", "jobs"), [("serial", 1), ("pool", 1), ("pool", 2), ("ray", 2)])
 def test_stages_give_the_same_bytes(
-    undisturbed: tuple[Store, tuple[list[str], str]],
+    undisturbed: tuple[Store, tuple[str, str]],
     photos: Path,
     tmp_path: Path,
     executor: str,
@@ -143,7 +142,7 @@ def test_stages_give_the_same_bytes(
     if executor == "ray":
         pytest.importorskip("ray", reason="an optional part: make setup EXTRAS=ray")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert run_stages(new_store(tmp_path, photos, FEW), executor, jobs) == undisturbed[1]
+    assert run_steps(new_store(tmp_path, photos, FEW), executor, jobs) == undisturbed[1]
 
 
 DETECT = """
@@ -222,7 +221,7 @@ def test_commands_on_plain_folders_give_the_same_bytes(
 
 
 def test_the_audit_gives_the_same_version_and_features(
-    undisturbed: tuple[Store, tuple[list[str], str]], tmp_path: Path
+    undisturbed: tuple[Store, tuple[str, str]], tmp_path: Path
 ) -> None:
     found = []
     for executor in ("pool", "serial"):
@@ -230,7 +229,7 @@ def test_the_audit_gives_the_same_version_and_features(
         shutil.copytree(undisturbed[0].workspace, workspace)
         store = Store(workspace)
         with two_threads() if executor == "serial" else ExitStack():
-            audit = run_audit(store.read("people@3"), store, AuditSettings(executor=executor, jobs=2, report_people=2))
+            audit = run_audit(store.read("people@2"), store, AuditSettings(executor=executor, jobs=2, report_people=2))
         vectors = audit.data.features
         found.append(
             (audit.version.content_hash, audit.queue_path.read_bytes(), vectors.identity.tobytes(),
@@ -240,17 +239,17 @@ def test_the_audit_gives_the_same_version_and_features(
 
 
 def test_prepared_pixels_and_embeddings_do_not_depend_on_threads(
-    undisturbed: tuple[Store, tuple[list[str], str]], tmp_path: Path
+    undisturbed: tuple[Store, tuple[str, str]], tmp_path: Path
 ) -> None:
     found = []
     for threads in (1, 2):
         workspace = tmp_path / str(threads)
         shutil.copytree(undisturbed[0].workspace, workspace, ignore=shutil.ignore_patterns("cache"))
         store = Store(workspace)
-        table = store.read("people@3").table
+        table = store.read("people@2").table
         items = [(store.file_of(row["root"], row["path"]), row["sha256"]) for row in table.to_pylist()]
         with two_threads() if threads == 2 else ExitStack():
             pixels, _ = open_pixels(items, workspace, size=(96, 72), prepare={}, jobs=threads)
-            vectors = embed_rows(table, store, "dlib", "people@3")
+            vectors = embed_rows(table, store, "dlib", "people@2")
         found.append((pixels.take(range(len(items))).tobytes(), vectors.tobytes()))
     assert found[0] == found[1]
