@@ -70,9 +70,11 @@ def _libraries() -> dict[str, Library]:
     for library in _loaded(len(sys.modules)).lib_controllers:  # BLAS and OpenMP
         found[library.filepath] = library.set_num_threads, library.num_threads
     cv2, torch = sys.modules.get("cv2"), sys.modules.get("torch")
-    if hasattr(cv2, "setNumThreads"):  # False while another thread imports it
+    if cv2 is not None and hasattr(cv2, "setNumThreads"):  # False while another thread imports it
         found["cv2"] = cv2.setNumThreads, cv2.getNumThreads()
-    if hasattr(torch, "set_num_threads"):  # last: it sets OpenMP's number too, and that of its built-in MKL
+    if torch is not None and hasattr(
+        torch, "set_num_threads"
+    ):  # last: it sets OpenMP's number too, and that of its built-in MKL
         found["torch"] = torch.set_num_threads, torch.get_num_threads()
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -17,7 +17,6 @@ from pipeline.executor import map_records
 from pipeline.threads import ENVIRONMENT, one_thread
 
 ROOT = Path(__file__).resolve().parents[2]
-HERE = str(ROOT)
 
 
 def counts() -> set[int]:
@@ -25,7 +24,8 @@ def counts() -> set[int]:
     return {torch.get_num_threads(), cv2.getNumThreads(), *(library["num_threads"] for library in threadpool_info())}
 
 
-def make_count():
+def make_count() -> Callable[[int], set[int]]:
+    """Return a function that counts the threads at each record."""
     return lambda record: counts()
 
 
@@ -93,7 +93,7 @@ def test_libraries_that_are_loaded_in_the_block_have_their_usual_threads_after_i
     def lines(program: str) -> list[str]:
         command = [sys.executable, "-c", program]
         return subprocess.run(
-            command, cwd=HERE, env=environment, check=True, capture_output=True, text=True
+            command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True
         ).stdout.splitlines()
 
     inside, after = lines(LATE)
