@@ -13,6 +13,7 @@ from data_manifests.errors import StageError
 from data_manifests.splits import Leak, find_leaks, leak_note
 from data_manifests.versions import Manifest, Store, Version, write_atomic
 from pipeline.progress import announce
+from pipeline.threads import one_thread
 
 if TYPE_CHECKING:  # pandas takes a second to load: the first line of the progress comes before it
     import pandas as pd
@@ -104,8 +105,9 @@ def run_audit(
     from audit.results import add_columns, order_issues, rank_people, write_report
 
     rows = photo_rows(manifest.table, features)
-    data = run_checks(rows, features, manifest.cuts, settings, log_odds.take(features.rows) if log_odds else None)
-    issues = list_issues(data)
+    with one_thread():  # the scores are part of the version
+        data = run_checks(rows, features, manifest.cuts, settings, log_odds.take(features.rows) if log_odds else None)
+        issues = list_issues(data)
     ranked = rank_people(issues, manifest.table.column("person_id").to_pandas(), weights)
     queue = order_issues(issues, ranked)
     table = add_columns(manifest.table, data, queue, ranked)

@@ -1,7 +1,8 @@
 """Execution of one function over many records: in this process, in a pool of processes, or on a Ray cluster.
 
-All three return the same results. `make()` creates the function once per worker and loads models there; a worker
-computes on one thread; a record that kills its worker is reported, and the others continue.
+All three return the same results, to the last bit, because each computes on one thread (`pipeline.threads`). `make()`
+creates the function once per worker and loads models there; a record that kills its worker is reported, and the others
+continue.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import atexit
 import contextlib
 import multiprocessing
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from data_manifests.errors import ConfigError, must_be_one_of
+from pipeline.threads import ENVIRONMENT, limit_threads, one_thread, one_thread_environment
 
 EXECUTORS = ("pool", "serial", "ray")
 CHUNK = 4  # records per task at most: few, because a killed run loses the tasks in progress
@@ -76,9 +77,12 @@ def map_records(make: Make, records: Iterable[Any], *, jobs: int, executor: str 
 
 
 def _map_serial(make: Make, items: Iterator[Item]) -> Iterator[tuple[int, Any]]:
-    function = make()
+    with one_thread():
+        function = make()
     for position, record in items:
-        yield position, function(record)
+        with one_thread():  # not around the loop: between two results, the caller has its own threads
+            result = function(record)
+        yield position, result
 
 
 def _map_pool(make: Make, items: Iterator[Item], jobs: int) -> Iterator[tuple[int, Any]]:
@@ -133,28 +137,12 @@ def _map_suspects(make: Make, suspects: list[Item]) -> Iterator[Item]:
 def _pool(make: Make, jobs: int) -> Iterator[ProcessPoolExecutor]:
     # spawn, not fork: a forked child would inherit the locks of torch's and OpenCV's threads
     context = multiprocessing.get_context("spawn")
-    with _one_thread_environment():
+    with one_thread_environment():
         pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(make,))
         try:
             yield pool
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _one_thread_environment() -> Iterator[None]:
-    """Set the environment that spawned workers inherit: with more than one thread each they compete for the cores."""
-    wanted = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _start(make: Make) -> None:
@@ -164,7 +152,7 @@ def _start(make: Make) -> None:
     atexit.register(os._exit, 0)  # nothing is left to clean up, and the shutdown of torch touches 100 MB more
     try:
         _function = make()
-        _limit_threads()
+        limit_threads()
     except Exception as error:
         _start_error = error
 
@@ -174,14 +162,6 @@ def _die_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _limit_threads() -> None:
-    """Limit the libraries that this worker has loaded to one thread."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    if "cv2" in sys.modules:
-        sys.modules["cv2"].setNumThreads(1)
 
 
 def _work(chunk: list[Item]) -> Done:
@@ -215,8 +195,9 @@ def _map_ray(make: Make, items: Iterator[Item], jobs: int) -> Iterator[tuple[int
 
 class _RayWorker:
     def __init__(self, make: Make) -> None:
+        os.environ.update(ENVIRONMENT)  # Ray leaves a number that the user has set
         self.function = make()
-        _limit_threads()
+        limit_threads()
 
     def work(self, chunk: list[Item]) -> list[Item]:
         return [(position, self.function(record)) for position, record in chunk]

@@ -146,7 +146,8 @@ def run_records(
                     cache.put(keys[position], result)
         # read after the workers have ended: their models and all results need not fit into memory together
         found = dict(cache.find(keys))
-    results = [lost[position] if position in lost else found[key] for position, key in enumerate(keys)]
+    # a kept result of an equal picture first: a resumed run takes it too
+    results = [found[key] if key in found else lost[position] for position, key in enumerate(keys)]
     return results, len(keys) - len(missing)
 
 

@@ -22,10 +22,13 @@ MODELS = ("u2net", "u2netp", "u2net_human_seg", "silueta", "isnet-general-use", 
 def make(model: str = "u2net") -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
     """Return a remover: image (H, W, 3) → alpha (H, W) float32. The network finds the person; the box is not used."""
     check(model)
+    import onnxruntime
     from PIL import Image  # rembg expects Pillow images
     from rembg import new_session  # 1 to 3 s, and 44 s the first time: numba compiles
 
-    session = new_session(model, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # as in all backends: see pipeline/threads.py
+    session = new_session(model, sess_opts=options, providers=["CPUExecutionProvider"])
 
     def alpha(image: np.ndarray, box_xyxy: np.ndarray | None) -> np.ndarray:
         (mask,) = session.predict(Image.fromarray(image))

@@ -20,6 +20,7 @@ from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store, write_atomic
 from pipeline.photos import load_rgb
 from pipeline.progress import announce, show_progress
+from pipeline.threads import one_thread
 from synth.ages.learn import MIN_PEOPLE, Picture, learn_prototypes
 from synth.ages.move import VERSION
 from synth.ages.prototypes import Prototypes, load_prototypes
@@ -41,7 +42,8 @@ def ensure_prototypes(table: pa.Table, store: Store, cuts: AgeCuts, min_people: 
     if found.is_file() and (folder / f"{found.read_text().strip()}.npz").is_file():
         return found.read_text().strip()
     announce(f"ages: average faces are learned from {faces.num_rows} people, in three passes")
-    prototypes = learn_prototypes(_FacePhotos(faces, store, cuts), cuts.starts, min_people=min_people)
+    with one_thread():
+        prototypes = learn_prototypes(_FacePhotos(faces, store, cuts), cuts.starts, min_people=min_people)
     data = prototypes.to_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
     write_atomic(folder / f"{sha256}.npz", data)

@@ -24,6 +24,7 @@ from pipeline.photos import encode, load_rgb
 from pipeline.progress import show_progress
 from pipeline.stage import StepFunction
 from pipeline.step import Record
+from pipeline.threads import one_thread
 from synth.ages import load_kept_prototypes
 from synth.masks import check_coverage, load_kept_template
 from synth.plan.render_step import MOVED, PLANNED, TEMPLATE, VERSION, make_render, templates_folder
@@ -131,7 +132,8 @@ def verify(store: Store, manifest: Manifest, *, regenerate: bool = False) -> Ver
         parents = {row["parent_id"] for row in rows}
         photos = {row["sample_id"]: row for row in manifest.table.to_pylist() if row["sample_id"] in parents}
         for row in show_progress(rows, "regenerate", len(rows)):
-            findings += [Problem(row["sample_id"], text) for text in _differences(store, row, photos, render)]
+            with one_thread():  # as when the picture was made
+                findings += [Problem(row["sample_id"], text) for text in _differences(store, row, photos, render)]
     shots = _shots_per_profile(rows)
     incomplete = {
         profile: sorted(set(SHOTS) - made) for profile, made in sorted(shots.items()) if len(made) < len(SHOTS)

@@ -80,21 +80,23 @@ def test_workers_follow_the_cores_and_a_few_pictures_take_none(
     assert asked == [(1, "serial"), (3, "pool"), (8, "pool")]
 
 
-def test_a_file_that_is_gone_says_nothing_of_its_equal_and_is_looked_for_again(store: Store, photos: Path) -> None:
+def test_a_file_that_is_gone_takes_the_result_of_its_equal_now_as_after_a_kill(store: Store, photos: Path) -> None:
     table = store.read("drawn").table
     (photos / "p001.png").write_bytes((photos / "p000.png").read_bytes())
     hashes = table.column("sha256").to_pylist()
     hashes[1] = hashes[0]
     table = table.set_column(table.column_names.index("sha256"), "sha256", pa.array(hashes))
     before = store.write("drawn", table, "edit", parents=[store.version("drawn")])
-    there = (photos / "p001.png").rename(photos / "away.png")
+    (photos / "p001.png").unlink()
+    there = (photos / "p002.png").rename(photos / "away.png")
     run = run_stage("look", [measure_step(), INVERT], store.read(before.ref), store, executor="serial")
     rows = store.read(run.version.ref).table.to_pylist()
-    assert [row["status"] for row in rows[:2]] == [rows[0]["status"], "failed"]
-    assert rows[0]["status"] != "failed"
-    there.rename(photos / "p001.png")
+    assert [row["status"] == "failed" for row in rows[:3]] == [False, False, True]
+    again = run_stage("look", [measure_step(), INVERT], store.read(before.ref), store, executor="serial")
+    assert (again.computed, again.version) == (1, run.version)  # as a resumed run: the equal is known before it starts
+    there.rename(photos / "p002.png")
     later = run_stage("look", [measure_step(), INVERT], store.read(before.ref), store, executor="serial")
-    assert (later.computed, later.version.ledger.get("failed")) == (0, None)
+    assert (later.computed, later.version.ledger.get("failed")) == (1, None)
 
 
 def test_a_full_disk_stops_the_run_and_is_no_failure_of_a_picture(
