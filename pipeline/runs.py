@@ -27,8 +27,8 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from data_manifests.errors import ConfigError, ManifestError, StageError
+from data_manifests.files import read_json, read_parquet, read_yaml
 from data_manifests.labels import TASKS
-from data_manifests.readers import read_json, read_parquet, read_yaml
 from data_manifests.taxonomy import N_CLASSES
 from data_manifests.versions import Store, write_atomic
 

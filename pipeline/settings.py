@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data_manifests.errors import ConfigError, must_be_one_of
-from data_manifests.readers import parse_yaml, read_yaml
+from data_manifests.files import parse_yaml, read_yaml
 
 _MOST_SHOWN = 200  # characters of a value in a message
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from data_manifests.command_line import echo_json, echo_next, ledger_line, open_store, parse_settings
 from data_manifests.corrections import append_corrections, read_corrections
 from data_manifests.errors import ConfigError
+from data_manifests.files import csv_bytes
 from data_manifests.versions import write_atomic
 from pipeline.progress import counted
 from pipeline.settings import load_settings
@@ -84,7 +85,7 @@ def plan(ref: str, config: Path | None, out: Path | None, as_json: bool, setting
     """Plan the synthetic profiles that balance REF."""
     planned = _plan(ref, load_settings(SynthSettings, config, parse_settings(settings), "synth"))
     if out:
-        write_atomic(out, planned.table.to_csv(index=False).encode())
+        write_atomic(out, csv_bytes(planned.table))
     if as_json:
         echo_json({"ref": ref, **planned.to_json(), "out": str(out) if out else None})
         return

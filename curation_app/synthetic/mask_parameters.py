@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_manifests.readers import open_parquet
+from data_manifests.files import open_parquet
 from data_manifests.taxonomy import N_AGE_CLASSES, AgeCuts, age_class_of
 from data_manifests.versions import Store
 

@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from data_manifests.errors import ManifestError
-from data_manifests.readers import read_parquet
+from data_manifests.files import read_parquet
 from data_manifests.versions import write_atomic
 
 MAX_PIXELS = 64_000_000  # 8000 × 8000; a few kilobytes can decompress to gigabytes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_manifests.errors import ManifestError
-from data_manifests.readers import read_parquet
+from data_manifests.files import read_parquet
 from data_manifests.schema import BY_NAME
 from data_manifests.versions import Store, Version
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
 from data_manifests.errors import ManifestError
-from data_manifests.readers import parse_json
+from data_manifests.files import parse_json
 from data_manifests.schema import USABLE
 from data_manifests.taxonomy import AgeCuts
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_manifests.errors import ManifestError
-from data_manifests.readers import open_parquet
+from data_manifests.files import open_parquet
 from data_manifests.schema import BY_NAME, EXTRA_PREFIX, cast_column, null_column
 from data_manifests.versions.metadata import Manifest, Version, from_metadata, to_metadata
 from data_manifests.versions.validation import validate

@@ -25,7 +25,7 @@ import pyarrow as pa
 from filelock import FileLock
 
 from data_manifests.errors import ManifestError
-from data_manifests.readers import read_json, read_regular_file
+from data_manifests.files import read_json, read_regular_file
 from data_manifests.schema import conform
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.atomic_io import write_atomic

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_manifests.errors import ConfigError, ManifestError, ToolkitError
-from data_manifests.readers import parse_yaml, read_json, read_parquet, read_yaml
+from data_manifests.files import parse_yaml, read_json, read_parquet, read_yaml
 
 BOMB = "\n".join(
     [f"a0: &a0 [{', '.join(['lol'] * 9)}]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)]

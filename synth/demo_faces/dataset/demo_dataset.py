@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from data_manifests.errors import ConfigError
+from data_manifests.files import write_csv_rows
 from data_manifests.taxonomy import SHOT_MASK, SHOTS
 from synth.demo_faces.dataset.label_errors import ERROR_NAMES, SHARES, PlantedError, plant_errors
 from synth.demo_faces.dataset.person_photos import reencode_jpeg, render_profile
@@ -178,6 +178,4 @@ def _truth_rows(people: list[Person], planted: list[PlantedError], seed: int) ->
 
 def _write_csv(path: Path, rows: list[dict[str, object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        write_csv_rows(file, list(rows[0]), rows)

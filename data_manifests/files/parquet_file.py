@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_manifests.errors import ManifestError, ToolkitError
-from data_manifests.readers.regular_file import in_one_line, with_remedy
+from data_manifests.files.regular_file import in_one_line, with_remedy
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifests.errors import ManifestError, ToolkitError
-from data_manifests.readers.regular_file import MAX_BYTES, in_one_line, read_regular_file, with_remedy
+from data_manifests.files.regular_file import MAX_BYTES, in_one_line, read_regular_file, with_remedy
 
 
 def read_json(

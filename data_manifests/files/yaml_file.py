@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from data_manifests.errors import ConfigError, ToolkitError
-from data_manifests.readers.regular_file import in_one_line, read_regular_file, with_remedy
+from data_manifests.files.regular_file import in_one_line, read_regular_file, with_remedy
 
 _MAX_BYTES = 1 << 20
 _MAX_VALUES = 100_000  # after aliases are expanded
