@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from data_manifests.errors import StageError
 from data_manifests.schema import BY_NAME, USABLE, conform
-from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, file_sha256, sample_id
+from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, file_sha256, has_former_ids, sample_id
 from pipeline.executor import WorkerDied, map_records, usual_jobs
 from pipeline.progress import announce, counted, show_progress
 from pipeline.results import open_results
@@ -165,8 +165,9 @@ def merge(
     """Return the table with the results merged into its rows."""
     made_by = "; ".join(f"{step.name}:{step.version}" for step in steps)
     updates: dict[str, dict[int, Any]] = {}
+    is_former = has_former_ids(table["source_id"])
     for row, record, result in zip(rows.tolist(), _records(todo.select(list(IDENTITY))), results, strict=True):
-        for column, value in _updated(record, result, made_by).items():
+        for column, value in _updated(record, result, made_by, is_former).items():
             updates.setdefault(column, {})[row] = value
     for column, values in updates.items():
         old = table.column(column).to_pylist() if column in table.column_names else [None] * table.num_rows
@@ -182,7 +183,7 @@ def merge(
     return conform(table)
 
 
-def _updated(record: Record, result: Result, made_by: str) -> Record:
+def _updated(record: Record, result: Result, made_by: str, is_former: bool) -> Record:
     """Return the new values of one row."""
     status = max(record["status"], result["status"], key=SEVERITY.__getitem__)
     reason = "; ".join(part for part in (record["reason"], result["reason"]) if part) or None
@@ -195,7 +196,8 @@ def _updated(record: Record, result: Result, made_by: str) -> Record:
         values |= {name: picture[name] for name in ("path", "sha256", "width_px", "height_px")}
         values["root"] = WORKSPACE_ROOT
         values["parent_id"] = record["sample_id"]
-        values["sample_id"] = sample_id(picture["path"], picture["sha256"], record["sample_id"])
+        name = sample_id(picture["path"], picture["sha256"], record["sample_id"], is_former=is_former)
+        values["sample_id"] = name
     return values
 
 

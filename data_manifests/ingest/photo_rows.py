@@ -174,7 +174,7 @@ def photos_to_table(
     mask, gender = (pa.array([getattr(photo, name) for photo in photos], pa.string()) for name in ("mask", "gender"))
     given = pa.array([photo.age_class for photo in photos], pa.int8())
     age_class = pc.coalesce(age_class_of(age, cuts), given)
-    ids = _sample_ids(photos, found)
+    ids = _sample_ids((photo.path, info.sha256) for photo, info in zip(photos, found, strict=True))
     columns = {
         "sample_id": ids,
         "source_id": ids,
@@ -208,15 +208,24 @@ def _splits(photos: Sequence[Photo]) -> list[str | None]:
     return found if len({*found} - {None}) > 1 else [None] * len(found)
 
 
-def _sample_ids(photos: Iterable[Photo], found: Iterable[ImageInfo]) -> list[str]:
-    """Return the ids of the photos. A file that is listed repeatedly gets distinct ids, by its count."""
+def _sample_ids(files: Iterable[tuple[str, str | None]], *, is_former: bool = False) -> list[str]:
+    """Return the ids of photos (path, hash). A file that is listed repeatedly gets distinct ids, by its count."""
     seen: Counter[str] = Counter()
     ids = []
-    for photo, info in zip(photos, found, strict=True):
-        seen[photo.path] += 1
-        again = f"#{seen[photo.path]}" if seen[photo.path] > 1 else ""
-        ids.append(sample_id(photo.path + again, info.sha256 or ""))
+    for path, sha256 in files:
+        seen[path] += 1
+        again = f"#{seen[path]}" if seen[path] > 1 else ""
+        ids.append(sample_id(path + again, sha256 or "", is_former=is_former))
     return ids
+
+
+def with_former_ids(table: pa.Table) -> pa.Table:
+    """Return an ingested table with the ids of earlier releases, for a manifest that has such ids."""
+    files = zip(table["path"].to_pylist(), table["sha256"].to_pylist(), strict=True)
+    ids = pa.chunked_array([_sample_ids(files, is_former=True)], pa.string())
+    for name in ("sample_id", "source_id"):
+        table = table.set_column(table.column_names.index(name), name, ids)
+    return table
 
 
 def _reason(photo: Photo) -> str | None:
