@@ -129,7 +129,7 @@ class Run:
                 rows = list(csv.DictReader(file))
             names = [name for name in (rows[0] if rows else {}) if any(row[name] for row in rows)]
             columns = {name: [float(row[name] or "nan") for row in rows] for name in names}
-        except (OSError, UnicodeDecodeError, ValueError, TypeError):
+        except (OSError, csv.Error, ValueError, TypeError):
             columns = {}
         if not columns.get("epoch"):
             raise StageError(f"run {self.name!r} has no {METRICS} yet: it is written after the first epoch.")

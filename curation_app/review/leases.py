@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from curation_app.annotations import ReviewProgress
-from data_manifests.errors import CorrectionError, disk_error_message
-from data_manifests.files import open_database
+from data_manifests.errors import CorrectionError, ManifestError, disk_error_message
+from data_manifests.files import open_database, read_json
 from data_manifests.versions import write_atomic
 
 LEASE_S = 900.0  # long enough for a difficult case or a break
@@ -129,8 +129,8 @@ def read_annotators_per_person(folder: Path) -> int:
     """Return how many annotators should see each person, a setting in the folder of a manifest's logs; 1 by default."""
     for name, key in _SETTINGS:
         try:
-            return max(ALL_ANNOTATORS, int(json.loads((folder / name).read_text("utf8"))[key]))
-        except (OSError, ValueError, KeyError, TypeError):
+            return max(ALL_ANNOTATORS, int(read_json(folder / name)[key]))
+        except (ManifestError, ValueError, KeyError, TypeError):
             continue
     return 1
 

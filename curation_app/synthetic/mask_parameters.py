@@ -111,5 +111,5 @@ def _parse_json(text: str | None) -> tuple[str, str, str, str]:
         recipe = json.loads(text or "")
         ages = [str(int(recipe[name])) if name in recipe else "" for name in _AGES]
         return str(recipe["mask_type"]), str(recipe["wear"]), ages[0], ages[1]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return UNREADABLE, UNREADABLE, "", ""

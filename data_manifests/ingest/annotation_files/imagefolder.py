@@ -81,7 +81,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str], str | None]]:
             values = json.loads(line)
             if not isinstance(values, dict):
                 raise ValueError("not an object")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield number, {FILE_NAME: ""}, f"row {number} is not JSON: {error}"
             continue
         yield number, {str(key): as_text(value) for key, value in values.items()}, None
