@@ -45,6 +45,8 @@ def validate(table: pa.Table) -> None:
     for name, (pattern, rule) in _FORBIDDEN.items():
         if name in table.column_names:
             values = table.column(name)
+            if pattern == _FILE_NAME[0] and id_keys(values) is not None:
+                continue  # 16 hex digits, which is faster to find out
             _refuse(name, values, pc.match_substring_regex(values, pattern), rule)
 
 
