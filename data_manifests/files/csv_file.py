@@ -89,7 +89,7 @@ def _feed(lines: Sequence[str], start: int, begun: Sequence[int]) -> Iterator[st
 
 
 def _loose_cells(line: str, separator: str) -> list[str]:
-    """Return the cells of a line with a bad quote, as far as they can be told."""
+    """Return the cells of a line with a bad quote, as far as they can be read."""
     try:
         return next(csv.reader([line], delimiter=separator))
     except (csv.Error, StopIteration):
