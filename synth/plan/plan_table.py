@@ -18,9 +18,10 @@ import pandas as pd
 import pyarrow as pa
 
 from data_manifests.errors import ManifestError, StageError
-from data_manifests.files import read_csv_frame
+from data_manifests.files import csv_bytes, read_csv_frame
 from data_manifests.labels import has_all_tasks
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
+from data_manifests.versions import write_atomic
 from pipeline.progress import counted
 from synth.ages import sample_target_age
 from synth.masks import UserTemplate, load_templates, sample_fitting_placement, sample_placement
@@ -154,6 +155,11 @@ def _allocate(
         people = int(own["person_id"].nunique())
         planned.append(PlannedGoal(goal, len(made), len(moved), people, settings.max_profiles_per_person))
     return planned, rows
+
+
+def write_plan(file: Path, table: pd.DataFrame) -> None:
+    """Write a plan as CSV, which `read_plan` reads."""
+    write_atomic(file, csv_bytes(table))
 
 
 def read_plan(file: Path) -> pd.DataFrame:
