@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from data_manifests.errors import ConfigError
+from data_manifests.files import read_csv_frame, read_parquet
 from data_manifests.taxonomy import N_CLASSES, split_class_id
 from data_manifests.versions import file_sha256
 
@@ -81,7 +82,10 @@ def log_odds(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _read_table(path: Path) -> pd.DataFrame:
     if path.suffix not in (".parquet", ".csv") or not path.is_file():
         raise ConfigError(f"--predictions must be a .parquet or .csv file. Got {str(path)!r} instead.")
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"sample_id": str})
+    if path.suffix == ".parquet":
+        table = read_parquet(path, error=ConfigError).to_pandas()
+    else:
+        table = read_csv_frame(path, ["sample_id"], error=ConfigError)
     absent = [name for name in ("sample_id", *COLUMNS) if name not in table]
     if absent:
         raise ConfigError(f"{path} has no column {', '.join(absent)}. Write the file with: facecurate train folds REF")

@@ -10,6 +10,7 @@ from audit.checks import complete_weights
 from audit.features import describe_rows
 from audit.settings import AuditSettings
 from data_manifests.errors import StageError
+from data_manifests.files import csv_bytes
 from data_manifests.splits import Leak, find_leaks, leak_note
 from data_manifests.versions import Manifest, Store, Version, write_atomic
 from pipeline.progress import announce
@@ -128,7 +129,7 @@ def run_audit(
     folder = out or store.workspace / "audit" / f"{version.name}-{version.number}"
     audit = Audit(version, folder, data, queue, ranked, leaks)
     audit.folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(audit.queue_path, queue.to_csv(index=False, float_format="%.4f").encode())
+    write_atomic(audit.queue_path, csv_bytes(queue, float_format="%.4f"))
     announce("audit: writing the report…")
     write_report(audit.report_path, version, data, queue, ranked, leaks, store, settings.report_people)
     return audit

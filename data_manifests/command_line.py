@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sqlite3
@@ -13,6 +14,7 @@ from typing import Any
 import click
 
 from data_manifests.errors import ConfigError, ToolkitError, disk_error_message
+from data_manifests.files import in_one_line
 from data_manifests.versions import Store, Version
 
 
@@ -47,20 +49,36 @@ def echo_next(command: str) -> None:
 
 def echo_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line of stdout, for programs that read the result of a command."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, allow_nan=False)
+    click.echo(text)
 
 
 def run(group: click.Group) -> None:
-    """Run a package's command line. Print a ToolkitError, a full disk or denied access as one line and exit with 2."""
+    """Run a package's command line. Print a ToolkitError and any OSError as one line and exit with 2.
+
+    A character that the terminal cannot show is printed as `?`.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         group()
     except ToolkitError as error:
         _stop(str(error))
     except (OSError, sqlite3.Error) as error:
         message = disk_error_message(error, open_store().workspace)
-        if message is None:
+        if message is None and not isinstance(error, OSError):
             raise
-        _stop(message)
+        _stop(message or _os_error_message(error))
+
+
+def _os_error_message(error: Exception) -> str:
+    file = getattr(error, "filename", None)
+    return f"{f'{file}: ' if file is not None else ''}{in_one_line(error)}. Check that path, and run the command again."
 
 
 def _stop(message: str) -> None:

@@ -139,7 +139,7 @@ def conform(table: pa.Table) -> pa.Table:
         if column.name not in table.column_names:
             arrays[column.name] = null_column(table.num_rows, column.type)
             continue
-        arrays[column.name] = _cast(column.name, table.column(column.name), column.type)
+        arrays[column.name] = cast_column(column.name, table.column(column.name))
     return pa.table({**arrays, **{name: _cast_extra(name, table.column(name)) for name in extras}})
 
 
@@ -151,6 +151,11 @@ def null_column(rows: int, type_: pa.DataType) -> pa.ChunkedArray:
     block = pa.nulls(min(rows, _NULL_BLOCK), type_)
     whole, rest = divmod(rows, _NULL_BLOCK)
     return pa.chunked_array([block] * whole + [block[:rest]] * (rest > 0), type_)
+
+
+def cast_column(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a known column in the type of the schema. Raises ManifestError for a value that it cannot hold."""
+    return _cast(name, values, BY_NAME[name].type)
 
 
 def _cast(name: str, values: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:

@@ -7,12 +7,17 @@ survives a kill at any moment; a file per result would cost 20,000 inodes a stag
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from data_manifests.errors import StageError
+from data_manifests.files import open_database, parse_json
+
+_REMEDY = "Delete cache/results.sqlite in the workspace, and what it kept is computed again."
 _LOOKUP = 500  # keys in one SELECT; SQLite's oldest limit on parameters is 999
 
 
@@ -28,7 +33,8 @@ class ResultCache:
             part = keys[start : start + _LOOKUP]
             marks = ",".join("?" * len(part))
             rows = self._connection.execute(f"SELECT key, result FROM results WHERE key IN ({marks})", part)
-            yield from ((key, json.loads(result)) for key, result in rows.fetchall())
+            for key, result in rows.fetchall():
+                yield key, parse_json(result, f"result {key}", _REMEDY, error=StageError, kind=dict)
 
     def put(self, key: str, result: Mapping[str, Any]) -> None:
         """Store a result; it is on disk when this returns."""
@@ -38,13 +44,10 @@ class ResultCache:
 
 @contextmanager
 def open_results(path: Path) -> Iterator[ResultCache]:
-    """Open the cache file, or create it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=60)
-    try:
+    """Open the cache file, or create it. Raises StageError if it is damaged."""
+    remedy = f"Delete it, and what it kept is computed again: rm {shlex.quote(str(path))}"
+    with open_database(path, remedy, timeout=60) as connection:
         connection.execute("PRAGMA journal_mode=WAL")  # readers and a writer do not block each other
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, result TEXT) WITHOUT ROWID")
         yield ResultCache(connection)
-    finally:
-        connection.close()

@@ -24,11 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-import yaml
 from filelock import FileLock, Timeout
 
-from data_manifests.errors import ManifestError, StageError
+from data_manifests.errors import ConfigError, ManifestError, StageError
+from data_manifests.files import read_json, read_parquet, read_yaml
 from data_manifests.labels import TASKS
 from data_manifests.taxonomy import N_CLASSES
 from data_manifests.versions import Store, write_atomic
@@ -115,8 +114,8 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """Return config.yaml as written, possibly by an older version of the toolkit; an empty dict if it is broken."""
         try:
-            read = yaml.safe_load((self.path / CONFIG).read_text("utf8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            read = read_yaml(self.path / CONFIG)
+        except ConfigError:
             return {}
         return read if isinstance(read, dict) else {}
 
@@ -130,7 +129,7 @@ class Run:
                 rows = list(csv.DictReader(file))
             names = [name for name in (rows[0] if rows else {}) if any(row[name] for row in rows)]
             columns = {name: [float(row[name] or "nan") for row in rows] for name in names}
-        except (OSError, UnicodeDecodeError, ValueError, TypeError):
+        except (OSError, csv.Error, ValueError, TypeError):
             columns = {}
         if not columns.get("epoch"):
             raise StageError(f"run {self.name!r} has no {METRICS} yet: it is written after the first epoch.")
@@ -138,31 +137,25 @@ class Run:
 
     def predictions(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return predictions.parquet, or these columns of it. Raises StageError if it is missing or broken."""
-        wanted = None if columns is None else list(columns)
+        if not (self.path / PREDICTIONS).exists():
+            raise StageError(f"run {self.name!r} has no predictions yet: they are written when the run finishes.")
         try:
-            table = pq.read_table(self.path / PREDICTIONS, columns=wanted)
-            return table if wanted is None else table.select(wanted)
-        except FileNotFoundError:
-            raise StageError(
-                f"run {self.name!r} has no predictions yet: they are written when the run finishes."
-            ) from None
-        except (pa.ArrowInvalid, KeyError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise StageError(f"the predictions of run {self.name!r} cannot be read: {reason}") from None
+            return read_parquet(self.path / PREDICTIONS, columns, error=StageError)
+        except StageError as error:
+            raise StageError(f"the predictions of run {self.name!r} cannot be read: {error}") from None
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Return a JSON object of the folder. Raises StageError if it is missing or broken."""
-        try:
-            read = json.loads((self.path / name).read_text("utf8"))
-        except FileNotFoundError:
+        if not (self.path / name).exists():
             raise StageError(
                 f"run {self.name!r} has no {name} yet: it is written when the run finishes. "
                 f"Finish it: facecurate train resume {self.name}"
-            ) from None
-        except (OSError, ValueError):
-            read = None
-        if not isinstance(read, dict):
-            raise StageError(f"{name} of run {self.name!r} cannot be read. Train again: facecurate train fit REF")
+            )
+        try:
+            read: dict[str, Any] = read_json(self.path / name, error=StageError, kind=dict)
+        except StageError as error:
+            reason = f"{name} of run {self.name!r} cannot be read: {error}"
+            raise StageError(f"{reason} Train again: facecurate train fit REF") from None
         return read
 
     # -- write --------------------------------------------------------------------------------------------------------

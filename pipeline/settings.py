@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data_manifests.errors import ConfigError, must_be_one_of
+from data_manifests.files import parse_yaml, read_yaml
+
+_MOST_SHOWN = 200  # characters of a value in a message
 
 
 class Settings(BaseModel):
@@ -36,7 +38,9 @@ def load_settings(
     """
     values = _read_yaml(file, section) if file else {}
     for key, text in (overrides or {}).items():
-        _put(values, key.split("."), yaml.safe_load(text) if text else "")  # `key=` is the empty string
+        _put(
+            values, key.split("."), parse_yaml(text, f"the value of {key!r}") if text else ""
+        )  # `key=` is the empty string
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -46,27 +50,40 @@ def load_settings(
 def _read_yaml(file: Path, section: str | None) -> dict[str, Any]:
     name, _, variant = str(file).partition("#")
     file = Path(name)
-    try:
-        values = yaml.safe_load(file.read_text("utf8")) or {}
-    except FileNotFoundError:
-        raise ConfigError(f"settings file {str(file)!r} does not exist.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"settings file {str(file)!r} is not YAML: {' '.join(str(error).split())}") from None
+    if not file.exists():
+        raise ConfigError(f"settings file {str(file)!r} does not exist.")
+    values = _with_variant(name, _section(read_yaml(file), f"settings file {name!r}"), variant)
+    if not section:
+        return values
+    return dict(_section(values.get(section), f"section {section!r} of settings file {name!r}"))
+
+
+def _section(values: Any, name: str) -> dict[str, Any]:
+    """Return a mapping of texts to values; an empty one for nothing. Raises ConfigError for another value."""
+    if values is None:
+        return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"settings file {str(file)!r} must hold `key: value` lines.")
-    values = _with_variant(name, values, variant)
-    return dict(values.get(section) or {}) if section else values
+        raise ConfigError(f"{name} must hold `key: value` lines. Got {_shown(values)} instead.")
+    if odd := [key for key in values if not isinstance(key, str)]:
+        raise ConfigError(f"{name}: a key must be text. Got {_shown(odd[0])} instead; put it into quotes.")
+    return values
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message, shortened."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def _with_variant(file: str, values: dict[str, Any], variant: str) -> dict[str, Any]:
     """Return the values without their `variants`, with the requested variant applied."""
     values = dict(values)
-    variants = values.pop("variants", {})
+    variants = _section(values.pop("variants", None), f"section 'variants' of {file}")
     if not variant:
         return values
     if variant not in variants:
         raise ConfigError(must_be_one_of(f"the variant of {file}", variants, variant))
-    for key, value in variants[variant].items():
+    for key, value in _section(variants[variant], f"variant {variant!r} of {file}").items():
         both = isinstance(value, dict) and isinstance(values.get(key), dict)
         values[key] = values[key] | value if both else value
     return values
@@ -93,7 +110,7 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
                 f"setting {where!r} is now named {new!r}. Change it in the settings file or on the command line.{more}"
             )
         return must_be_one_of("setting", parent.model_fields, where) + more
-    return f"setting {where!r}: {first['msg']}. Got {first['input']!r} instead.{more}"
+    return f"setting {where!r}: {first['msg']}. Got {_shown(first['input'])} instead.{more}"
 
 
 def _model_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:

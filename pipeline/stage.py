@@ -10,11 +10,14 @@ fails stays a row: ok + fallback + failed + excluded = rows in.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ import pyarrow as pa
 
 from data_manifests.errors import StageError
 from data_manifests.schema import BY_NAME, USABLE, conform
-from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, sample_id
+from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, file_sha256, has_former_ids, sample_id
 from pipeline.executor import WorkerDied, map_records, usual_jobs
 from pipeline.progress import announce, counted, show_progress
 from pipeline.results import open_results
@@ -42,6 +45,7 @@ from pipeline.step import (
 
 __all__ = ["Outcome", "Record", "StageRun", "Step", "StepFunction", "merge", "run_records", "run_stage"]
 
+_HASHED_AT_ONCE = 4096  # kept results in memory while their pictures are hashed
 SERIAL_BELOW = 100  # images: with fewer, starting a worker takes longer than it saves
 IDENTITY = ("sample_id", "root", "path", "sha256", "status", "reason", "made_by")
 
@@ -124,7 +128,7 @@ def run_records(
     lost: dict[int, Result] = {}  # not kept: a retry, more memory or another library version may succeed
     with open_results(workspace / "cache" / "results.sqlite") as cache:
         keys = [result_key(steps, record) for record in _records(todo)]
-        known = {key for key, result in cache.find(keys) if _picture_is_there(result, workspace)}
+        known = _intact(cache.find(keys), workspace)
         missing = [position for position, key in enumerate(keys) if key not in known]
         if not missing:
             announce(f"{name}: {counted(len(keys), 'photo')}, all known")
@@ -162,8 +166,9 @@ def merge(
     """Return the table with the results merged into its rows."""
     made_by = "; ".join(f"{step.name}:{step.version}" for step in steps)
     updates: dict[str, dict[int, Any]] = {}
+    is_former = has_former_ids(table["source_id"])
     for row, record, result in zip(rows.tolist(), _records(todo.select(list(IDENTITY))), results, strict=True):
-        for column, value in _updated(record, result, made_by).items():
+        for column, value in _updated(record, result, made_by, is_former).items():
             updates.setdefault(column, {})[row] = value
     for column, values in updates.items():
         old = table.column(column).to_pylist() if column in table.column_names else [None] * table.num_rows
@@ -179,7 +184,7 @@ def merge(
     return conform(table)
 
 
-def _updated(record: Record, result: Result, made_by: str) -> Record:
+def _updated(record: Record, result: Result, made_by: str, is_former: bool) -> Record:
     """Return the new values of one row."""
     status = max(record["status"], result["status"], key=SEVERITY.__getitem__)
     reason = "; ".join(part for part in (record["reason"], result["reason"]) if part) or None
@@ -192,16 +197,32 @@ def _updated(record: Record, result: Result, made_by: str) -> Record:
         values |= {name: picture[name] for name in ("path", "sha256", "width_px", "height_px")}
         values["root"] = WORKSPACE_ROOT
         values["parent_id"] = record["sample_id"]
-        values["sample_id"] = sample_id(picture["path"], picture["sha256"], record["sample_id"])
+        name = sample_id(picture["path"], picture["sha256"], record["sample_id"], is_former=is_former)
+        values["sample_id"] = name
     return values
 
 
-def _picture_is_there(result: Result, workspace: Path) -> bool:
+def _intact(found: Iterator[tuple[str, Result]], workspace: Path) -> set[str]:
+    """Return the keys of kept results whose picture, if they have one, is on disk as it was written."""
+    known = set()
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashing releases the interpreter's lock
+        while part := list(islice(found, _HASHED_AT_ONCE)):
+            intact = pool.map(lambda pair: _picture_is_intact(pair[1], workspace), part)
+            known |= {key for (key, _), is_intact in zip(part, intact, strict=True) if is_intact}
+    return known
+
+
+def _picture_is_intact(result: Result, workspace: Path) -> bool:
+    if not result.keys() >= {"status", "reason", "columns", "picture"}:
+        return False
     picture = result["picture"]
     if picture is None:
         return True
     file = workspace / picture["path"]
-    return file.is_file() and file.stat().st_size == picture["bytes"]
+    try:
+        return file.stat().st_size == picture["bytes"] and file_sha256(file) == picture["sha256"]
+    except OSError:
+        return False
 
 
 def _records(table: pa.Table) -> Iterator[Record]:

@@ -17,11 +17,10 @@ from tqdm import tqdm
 from data_manifests.command_line import echo_json, echo_next, ledger_line, open_store, parse_settings
 from data_manifests.corrections import append_corrections, read_corrections
 from data_manifests.errors import ConfigError
-from data_manifests.versions import write_atomic
 from pipeline.progress import counted
 from pipeline.settings import load_settings
 from synth.next_command import after_nothing, after_plan, after_verification
-from synth.plan import NothingToBalance, Plan, make_plan, read_plan, run_plan
+from synth.plan import NothingToBalance, Plan, make_plan, read_plan, run_plan, write_plan
 from synth.settings import SynthSettings
 
 _config = click.option("--config", type=click.Path(path_type=Path), help="Read the section `synth` of a YAML file.")
@@ -84,7 +83,7 @@ def plan(ref: str, config: Path | None, out: Path | None, as_json: bool, setting
     """Plan the synthetic profiles that balance REF."""
     planned = _plan(ref, load_settings(SynthSettings, config, parse_settings(settings), "synth"))
     if out:
-        write_atomic(out, planned.table.to_csv(index=False).encode())
+        write_plan(out, planned.table)
     if as_json:
         echo_json({"ref": ref, **planned.to_json(), "out": str(out) if out else None})
         return

@@ -5,7 +5,6 @@ One sheet per mask type and placement, one of the unmasked images, and one per a
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
@@ -24,6 +23,7 @@ from pipeline.photos import load_rgb
 from pipeline.progress import show_progress
 from pipeline.step import Record
 from synth.plan import MAX_TURNED_OUTSIDE_SHARE, vary
+from synth.recipe import read_recipe
 
 _PAPER, _INK, _FAINT = "#f6f5f2", "#22252a", "#8a8f98"
 _GAP_PX, _LABEL_PX = 10, 26
@@ -41,7 +41,7 @@ def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int =
         raise StageError(f"{manifest.version.ref} has no synthetic images. Run: facecurate synth run REF")
     kinds: dict[str, list[Record]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: str(row["sample_id"])):
-        parameters = json.loads(row["recipe"])
+        parameters = read_recipe(row)
         kinds[f"{parameters['mask_type']}-{parameters['wear']}" if parameters["wear"] else "unmasked"].append(row)
     out.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -68,7 +68,7 @@ def _age_sheets(
     """Write sheets of faces before and after their age was moved, side by side."""
     moves: dict[str, list[tuple[Record, dict[str, Any]]]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: str(row["sample_id"])):
-        parameters = json.loads(row["recipe"])
+        parameters = read_recipe(row)
         if "age" in parameters and not parameters["wear"]:
             source, target = (_age_class_name(parameters[name], manifest) for name in ("from_age", "to_age"))
             moves[f"age-{source}-to-{target}"].append((row, parameters))

@@ -9,6 +9,7 @@ the logs yet does not assign the person again.
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -18,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from curation_app.annotations import ReviewProgress
-from data_manifests.errors import CorrectionError, disk_error_message
+from data_manifests.errors import CorrectionError, ManifestError, disk_error_message
+from data_manifests.files import open_database, read_json
 from data_manifests.versions import write_atomic
 
 LEASE_S = 900.0  # long enough for a difficult case or a break
@@ -81,17 +83,17 @@ class AssignmentLeases:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Open the database of leases that have not expired, for one server at a time."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self._folder / _FILE, timeout=_TIMEOUT_S, isolation_level=None)
-            try:
+            path = self._folder / _FILE
+            remedy = f"Delete it; only the present assignment of people is lost: rm {shlex.quote(str(path))}"
+            with open_database(
+                path, remedy, error=CorrectionError, timeout=_TIMEOUT_S, isolation_level=None
+            ) as connection:
                 connection.execute("PRAGMA synchronous=OFF")  # a lease lost in a power cut does no harm
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute(_TABLE)
                 connection.execute("DELETE FROM held WHERE until <= ?", (self._clock(),))
                 yield connection
                 connection.execute("COMMIT")
-            finally:
-                connection.close()  # rolls back what was not committed
         except (OSError, sqlite3.Error) as error:
             trouble = disk_error_message(error, self._folder)
             if trouble is None:
@@ -127,8 +129,8 @@ def read_annotators_per_person(folder: Path) -> int:
     """Return how many annotators should see each person, a setting in the folder of a manifest's logs; 1 by default."""
     for name, key in _SETTINGS:
         try:
-            return max(ALL_ANNOTATORS, int(json.loads((folder / name).read_text("utf8"))[key]))
-        except (OSError, ValueError, KeyError, TypeError):
+            return max(ALL_ANNOTATORS, int(read_json(folder / name)[key]))
+        except (ManifestError, ValueError, KeyError, TypeError):
             continue
     return 1
 

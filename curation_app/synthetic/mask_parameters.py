@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from data_manifests.files import open_parquet
 from data_manifests.taxonomy import N_AGE_CLASSES, AgeCuts, age_class_of
 from data_manifests.versions import Store
 
@@ -52,7 +52,7 @@ def read_mask_parameters(store: Store, ref: str, cuts: AgeCuts) -> MaskParameter
     store.version(ref)
     scores = [f"{part}_covered_score" for part in COVERED]
     rows, parts, covered, first = [np.empty(0, np.int64)], [_parse(pa.array([], pa.string()))], [], 0
-    with pq.ParquetFile(store.resolve(ref)) as file:
+    with open_parquet(store.resolve(ref)) as file:
         stored = file.schema_arrow.names
         columns = [name for name in ("is_synthetic", "recipe", *scores) if name in stored]
         for batch in file.iter_batches(_BATCH, columns=columns):
@@ -111,5 +111,5 @@ def _parse_json(text: str | None) -> tuple[str, str, str, str]:
         recipe = json.loads(text or "")
         ages = [str(int(recipe[name])) if name in recipe else "" for name in _AGES]
         return str(recipe["mask_type"]), str(recipe["wear"]), ages[0], ages[1]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return UNREADABLE, UNREADABLE, "", ""

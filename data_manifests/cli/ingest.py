@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 from data_manifests.cli.layout_options import AUTO, layout_arguments, layout_options
 from data_manifests.command_line import echo_next, ledger_line, open_store
 from data_manifests.errors import ManifestError
-from data_manifests.ingest import LAYOUTS, DetectedLayout, detect_layout
+from data_manifests.ingest import LAYOUTS, DetectedLayout, detect_layout, with_former_ids
 from data_manifests.inspect import NEXT_COLUMNS, class_lines, failure_lines, next_command
 from data_manifests.schema import USABLE
 from data_manifests.splits import group_people
 from data_manifests.taxonomy import AgeCuts
-from data_manifests.versions import WORKSPACE_ROOT, Store, Version
+from data_manifests.versions import WORKSPACE_ROOT, Store, Version, has_former_ids
 
 PHOTOS = "photos"  # the tag from which preprocessing starts
 
@@ -135,6 +135,8 @@ def ingest_photos(store: Store, read: Source, name: str, age_cuts: str | None = 
     cache = store.workspace / "cache" / f"photos-{name}.parquet"
     arguments = layout_arguments(read.layout, read.options)
     table = LAYOUTS[read.layout](read.root, root_name=name, cuts=cuts, cache=cache, **arguments)
+    if before and has_former_ids(store.read(before[-1].ref, ["source_id"]).table["source_id"]):
+        table = with_former_ids(table)
     failures = failure_lines(table)
     if not pc.any(pc.is_in(table.column("status"), pa.array(USABLE))).as_py():
         first = f" {failures[1].strip()}." if len(failures) > 1 else ""

@@ -10,12 +10,14 @@ import csv
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
-from data_manifests.corrections.record import COLUMNS, FIRST_COLUMNS, Correction, problem_of
+from data_manifests.corrections.record import COLUMNS, FIRST_COLUMNS, UNSURE, Correction, problem_of
 from data_manifests.errors import CorrectionError
+from data_manifests.files import separator_of
 
 _FORMULA = re.compile(r"'*[=+\-@\t]")  # what spreadsheets run, with the apostrophes that quote it
 _ESCAPE = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
@@ -43,33 +45,60 @@ def _from_cell(cell: str) -> str:
     return re.sub(r"\\[\\nr]", lambda found: _UNESCAPE[found[0]], text)
 
 
-def read_header(line: str, path: Path) -> tuple[str, ...]:
+class LogHeader(NamedTuple):
+    """The columns of a log in their order, and what separates them: a spreadsheet may have saved the file."""
+
+    columns: tuple[str, ...]
+    separator: str = ","
+
+
+def read_header(line: str, path: Path) -> LogHeader:
     """Return the columns that the first line of a log names. Raises CorrectionError if it is not a correction log."""
-    header = tuple(next(csv.reader([line]), []))
+    separator = separator_of(line)
+    try:
+        header = tuple(name.strip() for name in next(csv.reader([line], delimiter=separator), []))
+    except csv.Error as error:
+        raise CorrectionError(f"{path} is not a correction log: its first line is no line of CSV: {error}.") from None
+    while header and not header[-1]:  # empty columns of a spreadsheet
+        header = header[:-1]
     if missing := [name for name in FIRST_COLUMNS if name not in header]:
         raise CorrectionError(
             f"{path} is not a correction log: it has no column {missing[0]!r}. Columns: {', '.join(COLUMNS)}."
         )
-    return header
+    return LogHeader(header, separator)
 
 
-def read_record(line: str, header: tuple[str, ...]) -> tuple[Correction | None, str]:
+def read_record(line: str, header: LogHeader) -> tuple[Correction | None, str]:
     """Return the record that a line of a log with those columns holds, or None and what is wrong with the line."""
     record, problem = parse_line(line, header)
     return (None, problem) if problem else (record, "")
 
 
-def parse_line(line: str, header: tuple[str, ...]) -> tuple[Correction | None, str]:
+def parse_line(line: str, header: LogHeader) -> tuple[Correction | None, str]:
+    columns, separator = header
     try:
-        cells = next(csv.reader([line], strict=True))
+        cells = next(csv.reader([line], strict=True, delimiter=separator))
     except csv.Error as error:
         return None, f"is not a line of CSV: {error}."
-    if len(cells) != len(header):
-        return None, f"must have {len(header)} cells, as the first line has. Got {len(cells)} instead."
+    while len(cells) > len(columns) and not cells[-1]:
+        cells.pop()
+    if len(cells) != len(columns):
+        return None, f"must have {len(columns)} cells, as the first line has. Got {len(cells)} instead."
     if "\\" in line or "'" in line:  # most lines need no unescaping
         cells = [_from_cell(cell) for cell in cells]
-    record = from_legacy(Correction(**{name: cells[at] for name, at in _positions(header)}))
-    return record, problem_of(record)
+    record = from_legacy(Correction(**{name: cells[at] for name, at in _positions(columns)}))
+    if not (problem := problem_of(record)):
+        return record, ""
+    tidied = _tidied(record)  # most lines need none
+    return (record, problem) if problem_of(tidied) else (tidied, "")
+
+
+def _tidied(record: Correction) -> Correction:
+    """Return a record as it was before a spreadsheet saved it: no blanks around values, `true` instead of `TRUE`."""
+    values = {name: value.strip() for name, value in asdict(record).items() if name != "note"}
+    if values["field"] in ("exclude", UNSURE):
+        values |= {name: values[name].lower() for name in ("old", "new")}
+    return replace(record, **values)
 
 
 @lru_cache

@@ -17,9 +17,10 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock
 
-from data_manifests.corrections.lines import parse_line, read_header, read_record, to_line
+from data_manifests.corrections.lines import LogHeader, parse_line, read_header, read_record, to_line
 from data_manifests.corrections.record import ADDED_COLUMNS, COLUMNS, FIRST_COLUMNS, Correction, problem_of
 from data_manifests.errors import CorrectionError
+from data_manifests.files import read_regular_file
 
 _cells_of = attrgetter(*COLUMNS)
 
@@ -129,9 +130,9 @@ _BROKEN = ("",) * len(COLUMNS)
 
 def _read_log(path: Path) -> list[_Row]:
     try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except OSError as error:
-        raise CorrectionError(f"correction log {path} cannot be read: {error.strerror}.") from None
+        lines = read_regular_file(path, error=CorrectionError).decode("utf-8-sig").split("\n")
+    except CorrectionError as error:
+        raise CorrectionError(f"correction log {error}") from None
     except UnicodeDecodeError as error:
         raise CorrectionError(f"correction log {path} must be UTF-8; byte {error.start} is not.") from None
     header = read_header(lines[0].rstrip("\r"), path)
@@ -164,7 +165,7 @@ class LogReader:
         self._offset = 0
         self._line = 0
         self._first_line = b""
-        self._header: tuple[str, ...] = ()
+        self._header: LogHeader | None = None
 
     def has_restarted(self) -> bool:
         """Return whether the file is another one than the one read so far: shorter, or with another first line."""

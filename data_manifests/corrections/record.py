@@ -62,7 +62,7 @@ class Correction:
     annotator: str
     note: str = ""
     image_sha256: str = ""
-    correction_id: str = with_default(default_factory=lambda: secrets.token_hex(8))
+    correction_id: str = with_default(default_factory=lambda: f"c{secrets.token_hex(8)}")
     time: str = with_default(default_factory=_now)
     save_id: str = ""
     undoes: str = ""

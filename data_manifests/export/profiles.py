@@ -17,6 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data_manifests.errors import ManifestError
+from data_manifests.files import harmless
 from data_manifests.schema import EXTRA_PREFIX, LABELS, USABLE
 from data_manifests.taxonomy import SHOT_MASK
 from data_manifests.versions import Manifest, Store, file_sha256, is_inside
@@ -188,4 +189,4 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]])
     with path.open("w", encoding="utf8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([harmless(cell) for cell in row] for row in rows)

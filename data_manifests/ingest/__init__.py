@@ -21,6 +21,7 @@ from data_manifests.ingest.annotation_files import ingest_coco, ingest_imagefold
 from data_manifests.ingest.detection import DetectedLayout, detect_layout
 from data_manifests.ingest.folder import ingest_folder
 from data_manifests.ingest.image_info import FORMATS, MAX_PIXELS
+from data_manifests.ingest.photo_rows import with_former_ids
 from data_manifests.ingest.plain import ingest_plain
 from data_manifests.ingest.profiles import ingest_profiles
 from data_manifests.ingest.table import ingest_table
@@ -51,4 +52,5 @@ __all__ = [
     "ingest_profiles",
     "ingest_table",
     "ingest_utkface",
+    "with_former_ids",
 ]

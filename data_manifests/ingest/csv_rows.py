@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import csv
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifests.errors import ManifestError
+from data_manifests.files import csv_lines, plain_text, read_csv_text
+
+_MOST_SHOWN = 20  # columns in a message
 
 
 @dataclass(frozen=True)
 class CsvRow:
-    """One row. `number` counts as spreadsheets do (the header is row 1); `problem` reports a wrong length."""
+    """One row. `number` counts as spreadsheets do (the header is row 1); `problem` is a wrong length or a bad quote."""
 
     number: int
     values: dict[str, str]
@@ -20,44 +23,47 @@ class CsvRow:
 
 
 def read_csv(path: Path) -> tuple[list[str], list[CsvRow]]:
-    """Return header and rows, every value as stripped text. Raises ManifestError if the file holds no table."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            separator = _separator(file.readline())
-            file.seek(0)
-            lines = list(enumerate(csv.reader(file, delimiter=separator, strict=True), 1))
-    except FileNotFoundError:
-        raise ManifestError(f"CSV {str(path)!r} does not exist.") from None
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"CSV {path.name!r} must be UTF-8 text. Byte {error.start} is not.") from None
-    except (csv.Error, OSError) as error:
-        raise ManifestError(f"CSV {path.name!r} cannot be read: {error}.") from None
-    lines = [(number, [cell.strip() for cell in cells]) for number, cells in lines if any(map(str.strip, cells))]
+    """Return header and rows, every value as stripped text. Raises ManifestError if the file holds no table.
+
+    Columns with neither name nor values, as spreadsheets add them, are left out. A row with a bad quote has a problem.
+    """
+    lines = [
+        (line.number, [plain_text(cell) for cell in line.cells], line.problem)
+        for line in csv_lines(*read_csv_text(path))
+    ]
+    lines = [line for line in lines if any(line[1]) or line[2]]
     if len(lines) < 2:
         raise ManifestError(
             f"CSV {path.name!r} must have a header and at least one row. Got {len(lines)} rows instead."
         )
-    header = lines[0][1]
-    repeated = sorted({name for name in header if header.count(name) > 1})
+    _, header, problem = lines[0]
+    if problem:
+        raise ManifestError(f"CSV {path.name!r} has no readable header: {problem}.")
+    if not header[-1]:
+        header = header[: max(_filled(cells) for _, cells, _ in lines)]
+    if header.count("") > 1:
+        header = header[: _filled(header)]
+    repeated = sorted(name for name, count in Counter(header).items() if count > 1)
     if repeated:
         raise ManifestError(f"CSV {path.name!r} row 1: column names must be unique. {repeated[0]!r} repeats.")
-    return header, [_row(number, header, cells) for number, cells in lines[1:]]
+    return header, [_row(number, header, cells, problem) for number, cells, problem in lines[1:]]
 
 
 def require_columns(path: Path, header: list[str], needed: Iterable[str], hint: str = "") -> None:
     """Raise ManifestError with the first missing column and the columns present; `hint` follows the message."""
     for name in needed:
         if name not in header:
-            raise ManifestError(f"CSV {path.name!r} row 1: no column {name!r} among {{{', '.join(header)}}}.{hint}")
+            shown = ", ".join(header[:_MOST_SHOWN]) + (", …" if len(header) > _MOST_SHOWN else "")
+            raise ManifestError(f"CSV {path.name!r} row 1: no column {name!r} among {{{shown}}}.{hint}")
 
 
-def _row(number: int, header: list[str], cells: list[str]) -> CsvRow:
-    problem = None
-    if len(cells) != len(header):
+def _filled(cells: list[str]) -> int:
+    """Return the number of cells up to the last one that is not empty."""
+    return next((number for number in range(len(cells), 0, -1) if cells[number - 1]), 0)
+
+
+def _row(number: int, header: list[str], cells: list[str], problem: str | None) -> CsvRow:
+    cells = cells[: max(len(header), _filled(cells))]
+    if problem is None and len(cells) != len(header):
         problem = f"row {number} has {len(cells)} values, the header has {len(header)}"
     return CsvRow(number, dict(zip(header, cells + [""] * len(header), strict=False)), problem)
-
-
-def _separator(header: str) -> str:
-    """Return the most frequent separator of the header; spreadsheets write `;` in many locales."""
-    return max(",;\t", key=header.count)

@@ -29,9 +29,9 @@ def ingest_folder(source: Path, *, root_name: str, cuts: AgeCuts, cache: Path | 
     because folders give the class only. File names do not identify people, so every photo is its own person. A photo
     without any label, or with two different ones, fails. Raises ManifestError if no folder gives a label.
     """
-    paths, strays = walk_images(source)
-    if strays:
-        _log.warning("ignored %d files that are not images", strays)
+    paths, left_out = walk_images(source)
+    for text in left_out:
+        _log.warning("ignored %s", text)
     labels = labels_of_folders(paths, cuts)
     photos = [_photo(path, labels) for path in paths]
     if photos and not any(labels.values()):

@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 from tqdm import tqdm
 
+from data_manifests.errors import ManifestError
+from data_manifests.files import read_parquet
 from data_manifests.versions import write_atomic
 
 MAX_PIXELS = 64_000_000  # 8000 × 8000; a few kilobytes can decompress to gigabytes
@@ -137,7 +139,10 @@ def _stamp(file: Path) -> tuple[int, int] | None:
 def _read_cache(cache: Path | None) -> dict[_Key | None, ImageInfo]:
     if cache is None or not cache.exists():
         return {}
-    columns = [column.to_pylist() for column in pq.read_table(cache, columns=list(_CACHE_COLUMNS)).columns]
+    try:
+        columns = [column.to_pylist() for column in read_parquet(cache, _CACHE_COLUMNS).columns]
+    except ManifestError:
+        return {}  # the photos are read again
     return {(file, size, changed): ImageInfo(*rest) for file, size, changed, *rest in zip(*columns, strict=True)}
 
 

@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 import shlex
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,22 +99,43 @@ def storable_path(text: str) -> tuple[str, str | None]:
     return kept, f"path {text!r} leads out of the photo folder"
 
 
-def walk_images(source: Path) -> tuple[list[str], int]:
-    """Return the paths (relative, POSIX, sorted) of all image files below a folder, and the number of other files.
+def walk_images(source: Path) -> tuple[list[str], list[str]]:
+    """Return the paths (relative, POSIX, sorted) of all image files below a folder, and texts on what is left out.
 
     Hidden files and folders are skipped, and linked folders are not followed, because links can form a cycle.
     Raises ManifestError if the folder does not exist.
     """
     if not source.is_dir():
         raise ManifestError(f"photo folder {str(source)!r} does not exist.")
-    images, others = [], 0
+    images, others, links = [], 0, []
     for folder, folders, names in os.walk(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = Path(folder).relative_to(source).as_posix()
         prefix = "" if below == "." else f"{below}/"
         images += [prefix + name for name in names if is_image_name(name)]
         others += sum(not name.startswith(".") and not is_image_name(name) for name in names)
-    return sorted(images), others
+        links += [prefix + name for name in folders if os.path.islink(os.path.join(folder, name))]
+    left_out = [f"{others} files that are not images"] if others else []
+    if links:
+        left_out.append(f"{len(links)} linked folders, such as {links[0]!r}: ingest the folder that a link leads to")
+    return sorted(images), left_out
+
+
+def find_on_disk(source: Path, listed: str) -> str:
+    """Return a listed path in the Unicode form of the names on disk: macOS takes letters such as 한 or é apart.
+
+    A path that does not exist is returned as it is.
+    """
+    if listed.isascii() or os.path.exists(source / listed):
+        return listed
+    found = ""
+    for part in listed.split("/"):
+        forms = dict.fromkeys((part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part)))
+        existing = (f"{found}{form}" for form in forms if os.path.exists(source / f"{found}{form}"))
+        if (name := next(existing, None)) is None:
+            return listed
+        found = f"{name}/"
+    return found.removesuffix("/")
 
 
 def photo_from_file(listed: str, mask: str | None = None) -> Photo:
@@ -152,7 +174,7 @@ def photos_to_table(
     mask, gender = (pa.array([getattr(photo, name) for photo in photos], pa.string()) for name in ("mask", "gender"))
     given = pa.array([photo.age_class for photo in photos], pa.int8())
     age_class = pc.coalesce(age_class_of(age, cuts), given)
-    ids = _sample_ids(photos, found)
+    ids = _sample_ids((photo.path, info.sha256) for photo, info in zip(photos, found, strict=True))
     columns = {
         "sample_id": ids,
         "source_id": ids,
@@ -186,15 +208,24 @@ def _splits(photos: Sequence[Photo]) -> list[str | None]:
     return found if len({*found} - {None}) > 1 else [None] * len(found)
 
 
-def _sample_ids(photos: Iterable[Photo], found: Iterable[ImageInfo]) -> list[str]:
-    """Return the ids of the photos. A file that is listed repeatedly gets distinct ids, by its count."""
+def _sample_ids(files: Iterable[tuple[str, str | None]], *, is_former: bool = False) -> list[str]:
+    """Return the ids of photos (path, hash). A file that is listed repeatedly gets distinct ids, by its count."""
     seen: Counter[str] = Counter()
     ids = []
-    for photo, info in zip(photos, found, strict=True):
-        seen[photo.path] += 1
-        again = f"#{seen[photo.path]}" if seen[photo.path] > 1 else ""
-        ids.append(sample_id(photo.path + again, info.sha256 or ""))
+    for path, sha256 in files:
+        seen[path] += 1
+        again = f"#{seen[path]}" if seen[path] > 1 else ""
+        ids.append(sample_id(path + again, sha256 or "", is_former=is_former))
     return ids
+
+
+def with_former_ids(table: pa.Table) -> pa.Table:
+    """Return an ingested table with the ids of earlier releases, for a manifest that has such ids."""
+    files = zip(table["path"].to_pylist(), table["sha256"].to_pylist(), strict=True)
+    ids = pa.chunked_array([_sample_ids(files, is_former=True)], pa.string())
+    for name in ("sample_id", "source_id"):
+        table = table.set_column(table.column_names.index(name), name, ids)
+    return table
 
 
 def _reason(photo: Photo) -> str | None:

@@ -35,9 +35,9 @@ def ingest_plain(
         raise ManifestError(must_be_one_of("mask", MASKS, mask))
     if person not in PERSONS:
         raise ManifestError(must_be_one_of("person", PERSONS, person))
-    paths, strays = walk_images(source)
-    if strays:
-        _log.warning("ignored %d files that are not images", strays)
+    paths, left_out = walk_images(source)
+    for text in left_out:
+        _log.warning("ignored %s", text)
     photos = [_photo(path, mask, person == "folder") for path in paths]
     return photos_to_table(photos, source, root_name, cuts, cache)
 

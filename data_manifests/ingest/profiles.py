@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from data_manifests.ingest.photo_rows import (
     Photo,
     detect_hint,
     extra_name,
+    find_on_disk,
     photos_to_table,
     read_age,
     read_gender,
@@ -50,7 +52,8 @@ def ingest_profiles(source: Path, *, root_name: str, cuts: AgeCuts, cache: Path 
         found, others = _profile(row, source, first_with)
         photos += found
         unlisted += others
-    unlisted += _unlisted_folders(source, {row.values["path"].replace("\\", "/").split("/")[0] for row in rows})
+    listed = {row.values["path"].replace("\\", "/").split("/")[0] for row in rows}
+    unlisted += _unlisted_folders(source, {unicodedata.normalize("NFC", name) for name in listed})
     if unlisted:
         _log.warning(
             "ignored %d files or folders that train.csv does not list, such as %s",
@@ -66,6 +69,7 @@ def _profile(row: CsvRow, source: Path, first_with: dict[tuple[str, str], int]) 
     folder, problem = storable_path("images/" + row.values["path"])
     if not row.values["path"]:
         problem = "path is empty"
+    folder = folder if problem else find_on_disk(source, folder)
     if problem:
         common.problems.append(f"{problem} in row {row.number}")
     directory = source / folder
@@ -134,5 +138,7 @@ def _unlisted_folders(source: Path, listed: set[str]) -> list[str]:
     return [
         f"images/{name}"
         for name in names
-        if not name.startswith(".") and name.lower() not in _SYSTEM_FILES and name not in listed
+        if not name.startswith(".")
+        and name.lower() not in _SYSTEM_FILES
+        and unicodedata.normalize("NFC", name) not in listed
     ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import posixpath
 import re
 import shlex
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,15 @@ from data_manifests.errors import ManifestError, must_be_one_of
 from data_manifests.ingest.guess_columns import suggest_values
 from data_manifests.ingest.image_info import SUFFIXES, is_image_name
 from data_manifests.ingest.label_words import EMPTY_WORDS, AmbiguousAgeError, read_age_class, read_split, split_of_path
-from data_manifests.ingest.photo_rows import Photo, extra_name, read_age, read_gender, read_mask, storable_path
+from data_manifests.ingest.photo_rows import (
+    Photo,
+    extra_name,
+    find_on_disk,
+    read_age,
+    read_gender,
+    read_mask,
+    storable_path,
+)
 from data_manifests.taxonomy import MASKS, SHOT_MASK, SHOTS, AgeCuts
 
 _log = logging.getLogger(__name__)
@@ -166,14 +174,10 @@ class _RecordReader:
         return storable_path(listed if is_plain else self._as_on_disk(listed))
 
     def _as_on_disk(self, listed: str) -> str:
-        """Return a path in the Unicode form of the file's name, with its suffix if the list omits it.
-
-        macOS takes letters such as 한 or é apart.
-        """
-        forms = dict.fromkeys((listed, unicodedata.normalize("NFC", listed), unicodedata.normalize("NFD", listed)))
+        """Return a path in the Unicode form of the file's name, with its suffix if the list omits it."""
         suffixes = ("",) if is_image_name(listed) else ("", *SUFFIXES, *map(str.upper, SUFFIXES))
-        names = (form + suffix for form in forms for suffix in suffixes)
-        return next((name for name in names if (self.source / name).is_file()), listed)
+        names = (find_on_disk(self.source, listed + suffix) for suffix in suffixes)
+        return next((name for name in names if os.path.isfile(self.source / name)), listed)
 
     def _text(self, record: Record, name: str) -> str:
         return record.values.get(self.mapping[name], "") if name in self.mapping else ""

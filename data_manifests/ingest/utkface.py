@@ -25,9 +25,9 @@ def ingest_utkface(
     """
     if mask is not None and mask not in MASKS:
         raise ManifestError(must_be_one_of("mask", MASKS, mask))
-    paths, strays = walk_images(source)
-    if strays:
-        _log.warning("ignored %d files that are not images", strays)
+    paths, left_out = walk_images(source)
+    for text in left_out:
+        _log.warning("ignored %s", text)
     return photos_to_table([_photo(path, mask) for path in paths], source, root_name, cuts, cache)
 
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from data_manifests.errors import ManifestError
+from data_manifests.files import read_parquet
 from data_manifests.schema import BY_NAME
 from data_manifests.versions import Store, Version
 
@@ -86,7 +85,7 @@ def _parents(store: Store, ref: str) -> list[str]:
 
 
 def _find(store: Store, ref: str, sample_id: str) -> dict[str, Any] | None:
-    rows = pq.read_table(store.resolve(ref), filters=[("sample_id", "=", sample_id)]).to_pylist()
+    rows = read_parquet(store.resolve(ref), filters=[("sample_id", "=", sample_id)]).to_pylist()
     # A column without any value is not stored.
     return dict.fromkeys(BY_NAME) | rows[0] if rows else None
 

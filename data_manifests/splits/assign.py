@@ -9,6 +9,7 @@ close to the shares too. People who have a split keep it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -98,9 +99,10 @@ def newest_with_splits(store: Store, before: Version) -> Version | None:
     """Return the newest version of the same manifest, older than `before`, in which any row has a split."""
     for version in reversed(store.log(before.name)):
         if version.number < before.number:
-            column = store.read(version.ref, ["split"]).table.column("split")
-            if column.null_count < len(column):
-                return version
+            with suppress(ManifestError):  # its rows cannot be read: an older version may have splits too
+                column = store.read(version.ref, ["split"]).table.column("split")
+                if column.null_count < len(column):
+                    return version
     return None
 
 

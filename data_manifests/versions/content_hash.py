@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from data_manifests.schema import BY_NAME
 
 _ROWS_AT_ONCE = 1 << 17  # part of the hash's definition: null maps are packed per block
+_LETTERS = "abcdefabcdabcdef"  # of the values 0 to 15; letters stay
 _HEX_VALUE = np.full(256, 255, np.uint8)
 _HEX_VALUE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 _NO_DIGITS = np.empty(0, np.uint8)
@@ -24,9 +25,19 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sample_id(path: str, sha256: str, parent_id: str = "") -> str:
-    """Return the id of a row, 16 hex digits. It includes parent and path, so equal files at two paths are two rows."""
-    return hashlib.sha256(f"{parent_id}\0{path}\0{sha256}".encode()).hexdigest()[:16]
+def sample_id(path: str, sha256: str, parent_id: str = "", *, is_former: bool = False) -> str:
+    """Return the id of a row, 16 hex digits. It includes parent and path, so equal files at two paths are two rows.
+
+    The first one is a letter, because spreadsheets turn ids such as 65673715226311e8 into numbers. `is_former` gives
+    the id of earlier releases, for a manifest that has such ids (`has_former_ids`): a photo keeps its id in it.
+    """
+    digits = hashlib.sha256(f"{parent_id}\0{path}\0{sha256}".encode()).hexdigest()[:16]
+    return digits if is_former else _LETTERS[int(digits[0], 16)] + digits[1:]
+
+
+def has_former_ids(ids: pa.ChunkedArray) -> bool:
+    """Return whether any id begins with a digit, as most of earlier releases do."""
+    return bool(pc.any(pc.match_substring_regex(ids, "^[0-9]"), min_count=0).as_py())
 
 
 def id_keys(ids: pa.ChunkedArray) -> np.ndarray | None:

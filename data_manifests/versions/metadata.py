@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import TypeAdapter, ValidationError
 
 from data_manifests.errors import ManifestError
+from data_manifests.files import parse_json
 from data_manifests.schema import USABLE
 from data_manifests.taxonomy import AgeCuts
 
+MANIFEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KEY = b"face_curation_toolkit"
 _TOOLS = (
     "numpy",
@@ -75,18 +80,37 @@ class Manifest:
         return AgeCuts(*self.version.age_cuts)
 
 
+_STORED_VERSION = TypeAdapter(Version)
+
+
 def to_metadata(version: Version) -> dict[bytes, str]:
     """Return the Parquet metadata of a version."""
     stored = {name: value for name, value in asdict(version).items() if name != "is_new"}
     return {_KEY: json.dumps(stored, ensure_ascii=False)}
 
 
-def from_metadata(metadata: Mapping[bytes, bytes], path: object) -> Version:
-    """Return the version in a file's metadata. Raises ManifestError if the file is not a manifest."""
+def from_metadata(metadata: Mapping[bytes, bytes], path: Path) -> Version:
+    """Return the version in a file's metadata. Raises ManifestError if the file is not a manifest.
+
+    Entries that a newer release added are ignored.
+    """
     if _KEY not in metadata:
         raise ManifestError(f"{path} is a Parquet file, but not a manifest of this toolkit.")
-    raw = json.loads(metadata[_KEY])
-    return Version(**raw | {"parents": tuple(raw["parents"]), "age_cuts": tuple(raw["age_cuts"])})
+    raw = parse_json(metadata[_KEY], f"the metadata of {path}", kind=dict)
+    try:
+        version: Version = _STORED_VERSION.validate_python(raw)
+        AgeCuts(*version.age_cuts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ManifestError(f"the metadata of {path} is not valid: {field}: {first['msg']}.") from None
+    except ManifestError as error:
+        raise ManifestError(f"the metadata of {path} is not valid: {error}") from None
+    if not MANIFEST_NAME.fullmatch(version.name) or version.number < 1 or version.rows < 0:
+        raise ManifestError(
+            f"the metadata of {path} is not valid: {version.name!r} version {version.number} with {version.rows} rows."
+        )
+    return replace(version, is_new=False)
 
 
 def is_same_version(old: Version, new: Version) -> bool:

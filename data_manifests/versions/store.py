@@ -11,9 +11,11 @@ hash) or the path of a Parquet file.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +25,13 @@ import pyarrow as pa
 from filelock import FileLock
 
 from data_manifests.errors import ManifestError
+from data_manifests.files import read_json, read_regular_file
 from data_manifests.schema import conform
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.atomic_io import write_atomic
 from data_manifests.versions.content_hash import table_sha256
 from data_manifests.versions.metadata import (
+    MANIFEST_NAME,
     Manifest,
     Version,
     count_values,
@@ -37,9 +41,10 @@ from data_manifests.versions.metadata import (
 from data_manifests.versions.parquet_file import read_manifest, read_version, write_manifest
 from data_manifests.versions.validation import validate
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_log = logging.getLogger(__name__)
 _TAG = re.compile(r"(?=.*[g-zG-Z_.-])[A-Za-z][A-Za-z0-9._-]*")  # not all hex digits, so never a hash prefix
-_FILE = re.compile(r"v(\d{6,})\.parquet")
+_FILE = re.compile(r"v([0-9]{6}|[1-9][0-9]{6,17})\.parquet")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 _TAGGED_BY = {  # the tags that the main line sets, and the command of each
     "preprocessed": "facecurate preprocess run {name}@photos --tag preprocessed",
@@ -76,7 +81,7 @@ class Store:
             )
         if not point:
             return self._file(name, numbers[-1])
-        if point.isdecimal() and int(point) in numbers:
+        if _NUMBER.fullmatch(point) and int(point) in numbers:
             return self._file(name, int(point))
         tags = self.tags(name)
         if point in tags:
@@ -100,8 +105,16 @@ class Store:
         return read_manifest(self.resolve(ref), columns)
 
     def log(self, name: str) -> list[Version]:
-        """Return all versions of a manifest, oldest first. Raises ManifestError if one cannot be read."""
-        return [self.version(f"{name}@{number}") for number in self._numbers(name)]
+        """Return the readable versions of a manifest, oldest first, and warn of others.
+
+        Raises ManifestError if there are versions, but none that can be read.
+        """
+        versions, problems = self.readable(name)
+        if problems and not versions:
+            raise ManifestError(problems[-1])
+        for problem in problems:
+            _log.warning("%s", problem)
+        return versions
 
     def readable(self, name: str) -> tuple[list[Version], list[str]]:
         """Return the readable versions of a manifest, oldest first, and one error message for each other version."""
@@ -131,7 +144,7 @@ class Store:
         nothing is written; `is_new` distinguishes the two cases. `cuts` defaults to those of the first parent.
         Raises ManifestError for a name or a table that is not valid.
         """
-        if not _NAME.fullmatch(name):
+        if not MANIFEST_NAME.fullmatch(name):
             raise ManifestError(f"a manifest's name must be letters, digits, '.', '_' and '-'. Got {name!r} instead.")
         table = conform(table)
         validate(table)
@@ -156,8 +169,9 @@ class Store:
         with FileLock(folder / ".lock"):
             numbers = self._numbers(name)
             for number in reversed(numbers):
-                if is_same_version(self.version(f"{name}@{number}"), draft):
-                    return self.version(f"{name}@{number}")
+                with suppress(ManifestError):  # a version that cannot be read is no reason not to add another
+                    if is_same_version(known := self.version(f"{name}@{number}"), draft):
+                        return known
             for stale in folder.glob(".v*.parquet.*"):  # left by a killed process; the lock rules out a live writer
                 stale.unlink()
             draft = replace(draft, number=numbers[-1] + 1 if numbers else 1)
@@ -175,9 +189,18 @@ class Store:
         return target
 
     def tags(self, name: str) -> dict[str, int]:
-        """Return the tags of a manifest with the version number of each."""
-        folder = self.workspace / "manifests" / name / "tags"
-        return {path.name: int(path.read_text()) for path in sorted(folder.glob("[A-Za-z]*"))}
+        """Return the tags of a manifest with the version number of each, and warn of files that hold no number."""
+        if not MANIFEST_NAME.fullmatch(name):
+            return {}
+        tags = {}
+        for path in sorted((self.workspace / "manifests" / name / "tags").glob("[A-Za-z]*")):
+            with suppress(ManifestError, UnicodeDecodeError):
+                text = read_regular_file(path, max_bytes=1000).decode().strip()
+                if _NUMBER.fullmatch(text):
+                    tags[path.name] = int(text)
+                    continue
+            _log.warning("%s holds no version number. Set the tag again: facecurate tag %s@N %s", path, name, path.name)
+        return tags
 
     # -- image files --------------------------------------------------------------------------------------------
     def set_root(self, name: str, folder: Path) -> None:
@@ -205,11 +228,17 @@ class Store:
 
     def _roots_file(self) -> dict[str, str]:
         path = self.workspace / "roots.json"
-        return json.loads(path.read_text("utf8")) if path.exists() else {}
+        if not path.exists():
+            return {}
+        remedy = "Restore it, or delete it and name each photo folder again: facecurate root NAME FOLDER"
+        roots: dict[str, str] = read_json(path, remedy, kind=dict)
+        if bad := [name for name, folder in roots.items() if not isinstance(folder, str)]:
+            raise ManifestError(f"{path}: the folder of {bad[0]!r} is no text. {remedy}")
+        return roots
 
     def _numbers(self, name: str) -> list[int]:
         folder = self.workspace / "manifests" / name
-        if not name or not folder.is_dir():
+        if not MANIFEST_NAME.fullmatch(name) or not folder.is_dir():
             return []
         return sorted(int(match[1]) for entry in os.listdir(folder) if (match := _FILE.fullmatch(entry)))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from data_manifests.errors import StageError
+from data_manifests.files import write_csv_rows
 from pipeline.photos.images import SUFFIXES
 
 
@@ -51,7 +51,5 @@ def write_report(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str,
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        write_csv_rows(file, columns, rows)
     os.replace(temporary, path)

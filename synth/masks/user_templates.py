@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import ConfigError, StageError, must_be_one_of
+from data_manifests.files import read_json
 from data_manifests.versions import write_atomic
 from synth.masks.drawing import HEADROOM, Template, mean_colour
 from synth.masks.types import MaskType
@@ -101,11 +102,8 @@ def load_kept_template(folder: Path, sha256: str) -> UserTemplate:
 
 
 def _read_json(path: Path) -> dict[str, UserTemplate]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not readable as JSON ({str(error).splitlines()[0]}).") from error
-    if not isinstance(data, dict) or not isinstance(data.get("template"), str):
+    data = read_json(path, error=ConfigError, kind=dict)
+    if not isinstance(data.get("template"), str):
         raise ConfigError(f'{path}: "template" must name an RGBA picture.')
     points = data.get("key_points")
     if not isinstance(points, dict):

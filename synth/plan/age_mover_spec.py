@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from data_manifests.errors import StageError
+from data_manifests.files import parse_json
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store
 from pipeline.backends import load_backend
@@ -38,7 +40,7 @@ def describe_age_mover(ages: AgeSettings, table: pa.Table, store: Store, cuts: A
 @lru_cache(maxsize=4)
 def load_age_mover(spec: str, workspace: Path) -> AgeMover:
     """Make the age mover of a specification, with prototypes from the workspace."""
-    values = json.loads(spec)
+    values = parse_json(spec, "the specification of an age mover", error=StageError, kind=dict)
     sha256 = values.get("prototypes")
     settings = AgeSettings(**{key: values[key] for key in ("method", "strength", *_NETWORK_SETTINGS) if key in values})
     return make_age_mover(settings, workspace / "ages" / f"{sha256}.npz" if sha256 else None, sha256)

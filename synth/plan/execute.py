@@ -17,7 +17,7 @@ from data_manifests.errors import StageError, must_be_one_of
 from data_manifests.schema import EXTRA_PREFIX
 from data_manifests.splits import check_no_leak
 from data_manifests.taxonomy import SHOT_MASK, age_class_of, class_id_of
-from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, sample_id
+from data_manifests.versions import WORKSPACE_ROOT, Manifest, Store, Version, has_former_ids, sample_id
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Result
 from synth.masks import INCORRECT_PLACEMENTS, TYPES, keep_template, load_templates
@@ -118,7 +118,8 @@ def _extras(table: pa.Table) -> list[str]:
 
 
 def _new_rows(todo: pa.Table, results: list[Result], manifest: Manifest) -> pa.Table:
-    rows = [_new_row(record, result) for record, result in zip(todo.to_pylist(), results, strict=True)]
+    is_former = has_former_ids(manifest.table["source_id"])
+    rows = [_new_row(record, result, is_former) for record, result in zip(todo.to_pylist(), results, strict=True)]
     columns = {
         field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in manifest.table.schema
     }
@@ -131,13 +132,14 @@ def _new_rows(todo: pa.Table, results: list[Result], manifest: Manifest) -> pa.T
     return table.select(manifest.table.column_names)
 
 
-def _new_row(record: dict[str, Any], result: Result) -> dict[str, Any]:
+def _new_row(record: dict[str, Any], result: Result, is_former: bool) -> dict[str, Any]:
     made = result["status"] != "failed"
     shot, placement = record["shot"] or None, record["wear"]
     mask = SHOT_MASK[shot] if shot else "incorrect" if placement in INCORRECT_PLACEMENTS else placement or "none"
     picture = result["picture"] or {"path": f"images/synth/not-made/{record['profile_id']}/{shot or 'image'}.jpg"}
+    content = f"{record['profile_id']}/{record['shot']}"
     row = {name: record[name] for name in _FROM_PARENT} | {
-        "sample_id": sample_id(picture["path"], f"{record['profile_id']}/{record['shot']}", record["parent_id"]),
+        "sample_id": sample_id(picture["path"], content, record["parent_id"], is_former=is_former),
         "parent_id": record["parent_id"],
         "root": WORKSPACE_ROOT,
         **{name: picture.get(name) for name in ("path", "sha256", "width_px", "height_px")},

@@ -18,8 +18,10 @@ import pandas as pd
 import pyarrow as pa
 
 from data_manifests.errors import ManifestError, StageError
+from data_manifests.files import csv_bytes, read_csv_frame
 from data_manifests.labels import has_all_tasks
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
+from data_manifests.versions import write_atomic
 from pipeline.progress import counted
 from synth.ages import sample_target_age
 from synth.masks import UserTemplate, load_templates, sample_fitting_placement, sample_placement
@@ -155,11 +157,17 @@ def _allocate(
     return planned, rows
 
 
+def write_plan(file: Path, table: pd.DataFrame) -> None:
+    """Write a plan as CSV, which `read_plan` reads."""
+    write_atomic(file, csv_bytes(table))
+
+
 def read_plan(file: Path) -> pd.DataFrame:
     """Read a plan from CSV. Raises StageError if it cannot be read or lacks columns."""
+    options: dict[str, Any] = {"keep_default_na": False, "na_values": {"from_age": "", "to_age": ""}}
     try:
-        table = pd.read_csv(file, dtype=_COLUMN_TYPES, keep_default_na=False, na_values={"from_age": "", "to_age": ""})
-    except (OSError, ValueError) as error:
+        table = read_csv_frame(file, dtype=_COLUMN_TYPES, error=StageError, **options)
+    except StageError as error:
         raise StageError(f"plan {file} cannot be read: {error}") from None
     missing = [name for name in PLAN_COLUMNS if name not in table.columns]
     if missing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from pipeline.threads import one_thread
 from synth.ages import load_kept_prototypes
 from synth.masks import check_coverage, load_kept_template
 from synth.plan.render_step import MOVED, PLANNED, TEMPLATE, VERSION, make_render, templates_folder
+from synth.recipe import read_recipe
 
 _PLACEMENTS_OF_MASK = {"worn": ("worn",), "none": ("",)}  # `incorrect` is any other placement
 
@@ -162,11 +162,11 @@ def _class_counts(manifest: Manifest) -> list[ClassCount]:
     """Count usable train rows of known mask per age class, and those of unknown age."""
     table = manifest.table
     usable = pc.and_kleene(pc.equal(table["split"], "train"), pc.is_in(table["status"], pa.array(USABLE)))
-    rows = table.select(["age_class", "mask", "is_synthetic", "recipe"]).filter(usable).to_pylist()
+    rows = table.select(["sample_id", "age_class", "mask", "is_synthetic", "recipe"]).filter(usable).to_pylist()
     found: Counter[tuple[int | None, str, str]] = Counter()
     for row in rows:
         if row["mask"] is not None:
-            kind = "real" if not row["is_synthetic"] else "moved" if "age" in json.loads(row["recipe"]) else "own"
+            kind = "real" if not row["is_synthetic"] else "moved" if "age" in read_recipe(row) else "own"
             found[row["age_class"], row["mask"], kind] += 1
     counts = []
     of_age = {age_class for age_class, _, _ in found}
@@ -190,7 +190,7 @@ def _shots_per_profile(rows: list[Record]) -> dict[str, set[str]]:
 
 def _lost_prototypes(store: Store, rows: list[Record]) -> Iterator[str]:
     """Yield the prototypes named by rows that are missing or changed in the workspace."""
-    parameters = (json.loads(row["recipe"]) for row in rows)
+    parameters = (read_recipe(row) for row in rows)
     named = Counter(sha256 for one in parameters if (sha256 := one.get("age", {}).get("prototypes")))
     for sha256, count in sorted(named.items()):
         try:
@@ -201,7 +201,7 @@ def _lost_prototypes(store: Store, rows: list[Record]) -> Iterator[str]:
 
 def _lost_templates(store: Store, rows: list[Record]) -> Iterator[str]:
     """Yield the user's templates named by rows that are missing or changed in the workspace."""
-    named = Counter(sha256 for row in rows if (sha256 := json.loads(row["recipe"]).get("mask", {}).get(TEMPLATE)))
+    named = Counter(sha256 for row in rows if (sha256 := read_recipe(row).get("mask", {}).get(TEMPLATE)))
     for sha256, count in sorted(named.items()):
         try:
             load_kept_template(templates_folder(store.workspace), sha256)
@@ -211,7 +211,7 @@ def _lost_templates(store: Store, rows: list[Record]) -> Iterator[str]:
 
 def _contradictions(row: Record) -> Iterator[str]:
     """Yield contradictions between a row's label and its measured coverage."""
-    parameters = json.loads(row["recipe"])
+    parameters = read_recipe(row)
     placement = parameters["wear"]
     allowed = _PLACEMENTS_OF_MASK.get(row["mask"], (placement,))
     if placement not in allowed or (row["mask"] == "incorrect" and placement in ("worn", "")):
@@ -238,7 +238,7 @@ def _age_problems(parameters: dict[str, Any]) -> Iterator[str]:
 
 def _differences(store: Store, row: Record, photos: dict[str, Record], render: StepFunction) -> Iterator[str]:
     """Yield the difference between the image made again and the file on disk."""
-    parameters: dict[str, Any] = json.loads(row["recipe"])
+    parameters: dict[str, Any] = read_recipe(row)
     if parameters["version"] != VERSION:
         yield f"made by version {parameters['version']} of synth, this is {VERSION}: it cannot be made again here"
         return

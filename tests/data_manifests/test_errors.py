@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -58,15 +62,47 @@ def test_a_cache_that_cannot_be_opened_is_one_line(tmp_path: Path, capsys: pytes
     assert capsys.readouterr().err.startswith("error: /data/ws: unable to open database file. ")
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file", "a/b.csv"), "error: a/b.csv: No such file. "),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), "error: x: File name too long. "),
+        (IsADirectoryError(errno.EISDIR, "Is a directory"), "error: Is a directory. "),
+        (OSError("broken data stream\nof a file"), "error: broken data stream of a file. "),
+    ],
+)
+def test_any_other_os_error_is_one_line(error: OSError, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(group_raising(error))
+    printed = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert printed.startswith(line)
+    assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf8"])
+def test_output_that_the_terminal_cannot_encode_is_replaced(encoding: str) -> None:
+    code = (
+        "import click; from data_manifests.command_line import echo_json, run\n"
+        "@click.group(invoke_without_command=True)\n"
+        "def group(): click.echo('photo 한 \\udcff'); echo_json({'name': '한\\udcff'})\n"
+        "run(group)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True, check=True
+    )
+    first, second = done.stdout.splitlines()
+    assert first == ("photo ? ?" if encoding == "cp1252" else "photo 한 ?").encode()  # click takes ascii for a mistake
+    assert json.loads(second) == {"name": "한\udcff"}
+
+
 def test_errors_of_the_toolkit_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(group_raising(ManifestError("no such version")))
     assert capsys.readouterr().err == "error: no such version\n"
 
 
-@pytest.mark.parametrize(
-    "defect", [FileNotFoundError(errno.ENOENT, "gone"), sqlite3.OperationalError("no such column"), KeyError("age")]
-)
+@pytest.mark.parametrize("defect", [sqlite3.OperationalError("no such column"), KeyError("age")])
 def test_a_defect_keeps_its_traceback(defect: Exception) -> None:
     with pytest.raises(type(defect)):
         run(group_raising(defect))

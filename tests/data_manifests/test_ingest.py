@@ -215,8 +215,8 @@ def test_a_person_id_column_sets_the_person(profiles: Path) -> None:
         (b"id,gender,race,age,path\n", "Got 1 rows instead"),
         (b"id,gender,race,years,path\n1,male,x,3,a\n", "row 1: no column 'age' among {id, gender, race, years, path}"),
         (b"id,gender,age,age,path\n1,male,3,3,a\n", "row 1: column names must be unique. 'age' repeats"),
-        (b"id,gender,age,path\n1,m\xe4le,3,a\n", "must be UTF-8 text. Byte 22 is not."),
-        (b'id,gender,age,path\n1,"male,3,a\n', "cannot be read: unexpected end of data"),
+        (b"id,gender,age,path\n1,m\xe4le,3,a\n", "must be UTF-8 text. Byte 22, in line 2, is not."),
+        (b'id,gender,age,"path\n1,male,3,a\n', "no readable header: row 1, line 1: unexpected end of data"),
     ],
 )
 def test_a_train_csv_without_a_table_is_an_error(profiles: Path, content: bytes | None, message: str) -> None:

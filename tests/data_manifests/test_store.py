@@ -19,6 +19,7 @@ from data_manifests.versions.store import Store
 from tests.support.manifest_tables import crop, manifest, photo
 
 TEXTS = st.text(max_size=6)
+FILE_NAMES = TEXTS.filter(lambda text: not text.startswith(".") and not any(c in "/\\" or c < " " for c in text))
 
 
 def small(count: int = 3) -> pa.Table:
@@ -30,10 +31,12 @@ def values_of(name: str) -> st.SearchStrategy:
     spec = BY_NAME[name]
     if spec.allowed:
         return st.sampled_from(spec.allowed)
+    if name == "sha256":
+        return st.text("0123456789abcdef", max_size=6)
+    if name == "source_id":
+        return FILE_NAMES
     if pa.types.is_string(spec.type):
-        return TEXTS.filter(
-            lambda text: "/" not in text[:1] and "\\" not in text and ":" not in text and ".." not in text
-        )
+        return TEXTS.filter(lambda text: "/" not in text[:1] and not {"\\", ":", "\0"} & set(text) and ".." not in text)
     if pa.types.is_boolean(spec.type):
         return st.booleans()
     if pa.types.is_fixed_size_list(spec.type):
@@ -56,7 +59,7 @@ ROWS = st.lists(
     st.fixed_dictionaries({name: optional(name) for name in NAMES} | {"x_own": st.none() | TEXTS}), max_size=6
 )
 IDS = st.just([f"{i * 0x9E3779B97F4A7C15 % 2**64:016x}" for i in range(6)]) | st.lists(
-    TEXTS, min_size=6, max_size=6, unique=True
+    FILE_NAMES, min_size=6, max_size=6, unique=True
 )
 
 

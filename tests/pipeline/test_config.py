@@ -112,3 +112,49 @@ def test_the_list_of_weights_shows_what_is_here_and_what_is_wrong(
     (tmp_path / "u2netp.onnx").write_bytes(b"x")
     lines = {line.split()[0]: line.split()[1] for line in CliRunner().invoke(cli, ["weights"]).output.splitlines()}
     assert (lines["u2net"], lines["u2netp"], lines["dlib68"]) == ("absent", "DIFFERENT", "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "section", "message"),
+    [
+        ("mine: 3", "mine", "section 'mine' of settings file .* must hold `key: value` lines. Got 3 instead"),
+        ("mine: [1, 2]", "mine", "section 'mine'"),
+        ("mine: 2026-01-01", "mine", "section 'mine'"),
+        ("variants: 3", None, "section 'variants'"),
+        ("1: 2", None, "a key must be text. Got 1 instead"),
+        ("jobs: 2026-01-01", None, "Got '2026-01-01' instead"),
+        (f"jobs: {'[' * 5000}", None, "nested too deeply"),
+        ("a: &a [*a]", None, "contains itself"),
+        ("jobs: &j {x: *j}", None, "contains itself"),
+        ("jobs: " + "9" * 9999, None, "is not YAML"),
+        ("inner: [" + "x, " * 9000 + "]", None, "setting 'inner'"),
+        ("jobs: 2\njobs: 3", None, "the key 'jobs' repeats"),
+    ],
+)
+def test_hostile_settings_files_are_one_short_line(
+    text: str, section: str | None, message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message) as error:
+        load_settings(Outer, file, section=section)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 900
+
+
+def test_hostile_variants_and_folders_are_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("variants: {one: 3}")
+    with pytest.raises(ConfigError, match="variant 'one'"):
+        load_settings(Outer, Path(f"{file}#one"))
+    with pytest.raises(ConfigError, match="is a folder"):
+        load_settings(Outer, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "{a", "*x", "&", "!!python/none", '"', "- a: [", "\0", "[" * 5000, "9" * 9999, "@"]
+)
+def test_a_value_that_is_no_yaml_is_one_line(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"jobs") as error:
+        load_settings(Outer, overrides={"jobs": text})
+    assert "\n" not in str(error.value)

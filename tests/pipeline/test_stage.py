@@ -19,7 +19,9 @@ from PIL import Image
 from data_manifests.errors import BackendError, ConfigError, StageError
 from data_manifests.versions.store import Store
 from pipeline.executor import map_records
+from pipeline.results import open_results
 from pipeline.stage import run_records, run_stage
+from pipeline.step import result_key
 from tests.conftest import write_photos
 from tests.support.stage_steps import BROKEN, INVERT, measure_step
 
@@ -130,6 +132,36 @@ def test_a_lost_picture_is_made_again_and_only_that(store: Store, photos: Path) 
     store.file_of(row["root"], row["path"]).unlink()
     assert run_stage("look", [measure_step(), INVERT], manifest, store, executor="serial").computed == 1
     assert store.file_of(row["root"], row["path"]).is_file()
+
+
+def test_a_damaged_picture_of_the_same_size_is_made_again_and_only_that(store: Store, photos: Path) -> None:
+    manifest = store.read("drawn")
+    version = run_stage("look", [measure_step(), INVERT], manifest, store, executor="serial").version
+    rows = store.read(version.ref).table.to_pylist()
+    file = store.file_of(rows[3]["root"], rows[3]["path"])
+    good = file.read_bytes()
+    file.write_bytes(good[:-100] + bytes(100))
+    again = run_stage("look", [measure_step(), INVERT], manifest, store, executor="serial")
+    assert (again.computed, again.reused) == (1, 11)
+    assert again.version == version
+    assert file.read_bytes() == good
+
+
+def test_damaged_kept_results_are_one_line(store: Store, photos: Path) -> None:
+    manifest = store.read("drawn")
+    steps, first = [measure_step(), INVERT], manifest.table.slice(0, 1).to_pylist()[0]
+    run_stage("look", steps, manifest, store, executor="serial")
+    cache = store.workspace / "cache" / "results.sqlite"
+    with open_results(cache) as results:
+        key = result_key(steps, first)
+        results.put(key, {"status": "ok"})  # such as of another release
+    assert run_stage("look", steps, manifest, store, executor="serial").computed == 1
+    for part in cache.parent.glob("results.sqlite-*"):
+        part.unlink()
+    cache.write_bytes(b"no database at all, but long enough to be read as one" * 100)
+    with pytest.raises(StageError, match=r"results\.sqlite is damaged: .*rm ") as error:
+        run_stage("look", steps, manifest, store, executor="serial")
+    assert "\n" not in str(error.value)
 
 
 def test_new_parameters_are_new_work(store: Store, photos: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from data_manifests.errors import StageError
+from data_manifests.files import csv_bytes, read_csv_frame, read_parquet
 from data_manifests.labels import TASK_COLUMN, TASKS, UNKNOWN, label_names, labels_of_class
 from data_manifests.taxonomy import N_CLASSES, AgeCuts
 from data_manifests.versions import Store, write_atomic
@@ -119,7 +119,7 @@ def write_answers(out: Path, answers: Answers, probabilities: bool) -> None:
         table = pd.concat([table, unread])
     if "ans" in table:
         table["ans"] = table["ans"].astype("Int64")
-    write_atomic(out, table.to_csv(index=False).encode())
+    write_atomic(out, csv_bytes(table))
 
 
 def _probabilities(answers: Answers) -> pd.DataFrame:
@@ -143,9 +143,12 @@ def _probability_names(task: str, cuts: AgeCuts) -> list[str]:
 def read_answers(file: Path) -> pd.DataFrame:
     """Read a file of `predict`, `evaluate` or `ensemble`, or any with ImageID,ans. Raises StageError for others."""
     try:
-        table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, dtype={"ImageID": str})
-    except (OSError, ValueError, pa.ArrowInvalid) as error:
-        raise StageError(f"predictions {file} cannot be read: {' '.join(str(error).split())[:160]}") from None
+        if file.suffix == ".parquet":
+            table = read_parquet(file, error=StageError).to_pandas()
+        else:
+            table = read_csv_frame(file, ["ImageID", "path", "sample_id"], error=StageError)
+    except StageError as error:
+        raise StageError(f"predictions {file} cannot be read: {error}") from None
     table = table.rename(columns={"path": "ImageID", "ans": "predicted"})
     if "predicted" not in table and set(TASK_COLUMN.values()) & set(table.columns):
         table = _compose(table)

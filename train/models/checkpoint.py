@@ -21,6 +21,7 @@ from train.head_parts import tasks_of_head
 from train.models.network import Network, build_model
 from train.settings import TrainSettings
 
+_NEEDED = ("settings", "age_cuts", "n_features", "model", "classes", "epoch", "scores")
 KIND = "face-curation-toolkit checkpoint 1"
 
 
@@ -88,17 +89,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def load_trained(path: Path, device: torch.device) -> Trained:
     """Load the network of a checkpoint, in evaluation mode. Raises BackendError if it is broken."""
     values = read_checkpoint(path)
+    if missing := [name for name in _NEEDED if name not in values]:
+        raise BackendError(f"checkpoint {path} has no {missing[0]!r}. Train again.")
     try:
         settings = TrainSettings.model_validate(values["settings"])
     except ValidationError as error:
         key = ".".join(map(str, error.errors()[0]["loc"]))
         raise BackendError(f"checkpoint {path} is of another version: unknown setting {key}. Train again.") from None
-    cuts = AgeCuts(*values["age_cuts"])
+    try:
+        cuts = AgeCuts(*values["age_cuts"])
+    except (ManifestError, TypeError) as error:
+        raise BackendError(f"checkpoint {path} has no usable age cuts: {error} Train again.") from None
     model = build_model(settings.model, settings.data.size, cuts, weights=False, n_features=values["n_features"])
     try:
         model.load_state_dict(values["model"])
-    except RuntimeError as error:
-        raise BackendError(f"checkpoint {path} does not fit {settings.model.backbone}: {str(error)[:160]}") from None
+    except (RuntimeError, TypeError, AttributeError) as error:  # the last two: its weights are no dictionary
+        text = " ".join(str(error).split())[:160]
+        raise BackendError(f"checkpoint {path} does not fit {settings.model.backbone}: {text}. Train again.") from None
     if class_names(cuts) != values["classes"]:
         raise BackendError(
             f"checkpoint {path} has other classes than this toolkit: {values['classes'][:3]} …. Train again."

@@ -11,6 +11,7 @@ import numpy as np
 from audit.features.aligned_face import align_face, lower_half
 from audit.features.face_vectors import Describer, FaceVectors
 from data_manifests.errors import BackendError
+from pipeline.onnx_model import load_onnx
 
 VERSION = f"{version('onnxruntime')}.1"  # the last part counts changes of this module
 
@@ -33,11 +34,7 @@ def make(
 
     The input is (pixels - mean) * scale of an RGB crop `size_px` wide, (1, 3, H, W) unless `channels_last`.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    session = load_onnx(file)
     name = session.get_inputs()[0].name
 
     def vector(crop: np.ndarray) -> np.ndarray:

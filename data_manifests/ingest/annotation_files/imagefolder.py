@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.annotation_files.listing import Listing, as_text, find_files, ingest_listing
 from data_manifests.ingest.csv_rows import read_csv, require_columns
-from data_manifests.ingest.photo_rows import detect_hint
+from data_manifests.ingest.photo_rows import detect_hint, find_on_disk
 from data_manifests.ingest.records import PATH, Record
 from data_manifests.taxonomy import AgeCuts
 
@@ -57,7 +58,7 @@ def read_imagefolder(source: Path) -> Listing:
             row = {key: text for key, text in values.items() if key not in (FILE_NAME, PATH)}
             listed = values.get(FILE_NAME, "").replace("\\", "/")
             row[PATH] = f"{folder}/{listed}" if folder and listed else listed
-            listing.found += bool(listed) and (source / row[PATH]).is_file()
+            listing.found += bool(listed) and os.path.isfile(source / find_on_disk(source, row[PATH]))
             listing.records.append(Record(f"row {number}{at}", row, (problem,) if problem else ()))
     return listing
 
@@ -80,7 +81,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str], str | None]]:
             values = json.loads(line)
             if not isinstance(values, dict):
                 raise ValueError("not an object")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield number, {FILE_NAME: ""}, f"row {number} is not JSON: {error}"
             continue
         yield number, {str(key): as_text(value) for key, value in values.items()}, None

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from data_manifests import files
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.guess_columns import ColumnGuess, guess_columns
 from data_manifests.ingest.photo_rows import photos_to_table, walk_images
@@ -20,7 +21,6 @@ from data_manifests.taxonomy import AgeCuts
 
 _log = logging.getLogger(__name__)
 _MAX_DEPTH = 2  # levels below the source in which annotation files are looked for
-_MAX_BYTES = 1 << 30
 
 
 @dataclass
@@ -94,13 +94,9 @@ def find_files(source: Path, suffixes: Iterable[str]) -> Iterator[Path]:
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file. Raises ManifestError if it is too large or no JSON."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ManifestError(f"{path.name!r} has more than {_MAX_BYTES >> 20} MiB; divide the export into parts.")
-        return json.loads(path.read_text("utf-8-sig"))
-    except FileNotFoundError:
-        raise ManifestError(f"annotation file {str(path)!r} does not exist.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ManifestError(f"annotation file {path.name!r} is not JSON: {' '.join(str(error).split())}") from None
+        return files.read_json(path)
+    except ManifestError as error:
+        raise ManifestError(f"annotation file {error}") from None
 
 
 def as_text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from data_manifests.ingest.detection.detected import NO_MASK_NOTE, DetectedLayou
 from data_manifests.ingest.guess_columns import ColumnGuess, guess_columns
 from data_manifests.ingest.image_info import is_image_name
 from data_manifests.ingest.label_words import split_of_file
+from data_manifests.ingest.photo_rows import find_on_disk
 from data_manifests.ingest.records import PATH, foreign_folder
 from data_manifests.taxonomy import AgeCuts
 
@@ -64,7 +66,8 @@ def detect_profiles(root: Path) -> DetectedLayout | None:
             continue
         if not {"id", "gender", "age", "path"} <= set(header):
             continue
-        found = sum(bool(row.values["path"]) and (path.parent / "images" / row.values["path"]).is_dir() for row in rows)
+        folders = (f"images/{row.values['path']}" for row in rows if row.values["path"])
+        found = sum(os.path.isdir(path.parent / find_on_disk(path.parent, folder)) for folder in folders)
         if found >= _MIN_FOUND * len(rows):
             evidence = "train.csv has the columns id, gender, age, path; "
             evidence += f"{found:,} of {len(rows):,} folders images/<path> exist"
@@ -150,7 +153,7 @@ def _find_paths(
     best: _Paths | None = None
     own_name = unicodedata.normalize("NFC", root.resolve().name)
     step = max(1, len(rows) // _SAMPLE)
-    for name in sorted(header, key=lambda name: (name.lower() not in _PATH_NAMES, header.index(name))):
+    for name in sorted(header, key=lambda name: name.lower() not in _PATH_NAMES):  # stable: else in the file's order
         folders: Counter[str] = Counter()
         foreign = foreign_folder((row.values[name] for row in rows), root)
         folder = f"{root.resolve().as_posix() if foreign is None else foreign}/"

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from data_manifests.errors import BackendError
+from data_manifests.files import in_one_line
 from pipeline.weights import WEIGHTS
 
 Net = Callable[[np.ndarray], list[np.ndarray]]
@@ -28,7 +30,11 @@ def load_nets() -> tuple[Net, Net, Net]:
 
 
 def _load(name: str, forward: Callable[[torch.Tensor, State], list[torch.Tensor]], channels_last: bool) -> Net:
-    state = torch.load(WEIGHTS[name].require(), map_location="cpu", weights_only=True)
+    file = WEIGHTS[name].require()
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises exceptions of many types for a broken file
+        raise BackendError(f"{file} cannot be read: {in_one_line(error)}. Run: make setup") from None
     if channels_last:  # several times faster max pooling on R-Net's and O-Net's batches
         state = {
             key: value.to(memory_format=torch.channels_last) if value.ndim == 4 else value

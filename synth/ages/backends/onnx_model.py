@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 
 import numpy as np
-import onnxruntime
 
 from data_manifests.errors import BackendError
+from pipeline.onnx_model import load_onnx
 from synth.ages.user_network import U8, Ager, from_planes, require_file, to_planes
 
 VERSION = version("onnxruntime")
@@ -25,12 +25,7 @@ def make(path: str, low: float = -1.0, high: float = 1.0, age_unit_years: float 
     `age_unit_years`; its first output is an image of the same shape and range.
     """
     file = require_file(path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # one worker process per core already
-    try:
-        network = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions have no public base
-        raise BackendError(f"{file.name} is not an ONNX file: {' '.join(str(error).split())[:120]}") from None
+    network = load_onnx(file)
     names = [given.name for given in network.get_inputs()]
     if len(names) != 2:
         raise BackendError(f"{file.name} must have two inputs, image and age. Got {names} instead.")

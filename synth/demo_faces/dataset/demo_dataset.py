@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -13,7 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from data_manifests.errors import ConfigError
+from data_manifests.errors import ConfigError, ManifestError
+from data_manifests.files import read_json, write_csv_rows
 from data_manifests.taxonomy import SHOT_MASK, SHOTS
 from synth.demo_faces.dataset.label_errors import ERROR_NAMES, SHARES, PlantedError, plant_errors
 from synth.demo_faces.dataset.person_photos import reencode_jpeg, render_profile
@@ -84,8 +84,8 @@ def _exists(out: Path, truth: DemoTruth) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
-        found = json.loads((out / "demo.json").read_text())
-    except (OSError, ValueError):
+        found = read_json(out / "demo.json")
+    except ManifestError:
         found = None
     if found == _identity(truth):
         return True
@@ -178,6 +178,4 @@ def _truth_rows(people: list[Person], planted: list[PlantedError], seed: int) ->
 
 def _write_csv(path: Path, rows: list[dict[str, object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        write_csv_rows(file, list(rows[0]), rows)

@@ -5,17 +5,19 @@ They take the place of human review, so that a run without reviewers can measure
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from data_manifests.corrections import Correction
 from data_manifests.errors import StageError
+from data_manifests.files import read_csv_frame
 from data_manifests.versions import Manifest
 
 ANNOTATOR: Final = "demo-truth"
 TIME: Final = "2026-01-01T00:00:00Z"  # constant, so that applying the corrections again changes nothing
+_NEEDED: Final = ("path", "error", "mask", "gender", "age")
+_REMEDY: Final = "Make it with: facecurate synth demo OUT"
 _EXCLUDED: Final = ("stranger", "duplicate")  # a photo of another person
 
 
@@ -25,11 +27,10 @@ def review(manifest: Manifest, truth: Path) -> list[Correction]:
     Photos of other people and copies are excluded; wrong mask states, genders and ages are corrected. Raises StageError
     if the truth file cannot be read or has none of these photos.
     """
-    try:
-        with truth.open(encoding="utf8", newline="") as file:
-            truth_rows = {row["path"]: row for row in csv.DictReader(file)}
-    except OSError as error:
-        raise StageError(f"{truth} cannot be read: {error.strerror}. Make it with: facecurate synth demo OUT") from None
+    table = read_csv_frame(truth, remedy=_REMEDY, error=StageError, dtype=str, keep_default_na=False)
+    if missing := [name for name in _NEEDED if name not in table.columns]:
+        raise StageError(f"{truth} has no column {missing[0]!r}. {_REMEDY}")
+    truth_rows = {row["path"]: {str(name): text for name, text in row.items()} for row in table.to_dict("records")}
     columns = ["sample_id", "person_id", "path", "sha256", "mask", "gender", "age"]
     rows = manifest.table.select(columns).to_pylist()
     if not any(row["path"] in truth_rows for row in rows):
