@@ -47,7 +47,7 @@ def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int =
     paths = []
     for kind, members in show_progress(sorted(kinds.items()), "gallery", len(kinds), "sheets"):
         shown = members[: 3 * columns]
-        pictures = [load_rgb(store.file_of(row["root"], row["path"])) for row in shown]
+        pictures = [load_rgb(store.photo(row["root"], row["path"])) for row in shown]
         labels = [_label(row) for row in shown]
         sheet = contact_sheet(pictures, labels, f"{kind}   {len(members)} images", columns=columns, tile_px=tile_px)
         file = re.sub(r"[^\w.-]+", "_", kind)  # a template of the user may have any name
@@ -80,11 +80,11 @@ def _age_sheets(
         for row, parameters in members[: 3 * columns // 2]:
             photo = photos[row["parent_id"]]
             landmarks = np.asarray(photo["landmarks_xy"], np.float32).reshape(68, 2)
-            picture = load_rgb(store.file_of(photo["root"], photo["path"]))
+            picture = load_rgb(store.photo(photo["root"], photo["path"]))
             may_turn = (photo["outside_share"] or 0) <= MAX_TURNED_OUTSIDE_SHARE
             rng = np.random.default_rng(parameters["look_seed"])
             pictures.append(vary(picture, landmarks, rng, may_turn=may_turn)[0])
-            pictures.append(load_rgb(store.file_of(row["root"], row["path"])))
+            pictures.append(load_rgb(store.photo(row["root"], row["path"])))
             labels += [f"{row['gender']} {parameters['from_age']}", f"made {parameters['to_age']}"]
         title = f"{move.replace('age-', 'age ').replace('-to-', ' to ')}   {len(members)} people"
         paths.append(out / f"{move}.png")

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.csv_rows import CsvRow, read_csv, require_columns
-from data_manifests.ingest.image_info import is_image_name
 from data_manifests.ingest.photo_rows import (
     Photo,
     detect_hint,
@@ -22,6 +21,7 @@ from data_manifests.ingest.photo_rows import (
     read_gender,
     storable_path,
 )
+from data_manifests.photo_files import is_image_name
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
 
 _log = logging.getLogger(__name__)

@@ -98,7 +98,7 @@ class _FacePhotos:
 
     def __iter__(self) -> Iterator[Picture]:
         for row in show_progress(self.faces.to_pylist(), "ages", self.faces.num_rows, "people"):
-            image = load_rgb(self.store.file_of(row["root"], row["path"]), row["sha256"])
+            image = load_rgb(self.store.photo(row["root"], row["path"]), row["sha256"])
             landmarks = np.asarray(row["landmarks_xy"], np.float32).reshape(68, 2)
             # An age known only as a class: any age of the class is in the same band.
             age = self.cuts.bounds(row["age_class"])[0] if row["age"] is None else row["age"]
