@@ -6,8 +6,8 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
-import simplejpeg
 from PIL import Image
 
 from data_manifests.errors import PhotoError, ToolkitError
@@ -23,6 +23,7 @@ def open_image(data: bytes) -> Iterator[Image.Image]:
 
     Raises PhotoError for bytes that are no photo, too many pixels, and whatever a decoder raises inside the `with`.
     """
+    _register_heif()
     try:
         with Image.open(io.BytesIO(data), formats=formats.FORMATS) as image:
             if image.width * image.height > formats.MAX_PIXELS:
@@ -47,6 +48,8 @@ def check_jpeg(image: Image.Image, data: bytes) -> bool:
     """
     if image.format not in ("JPEG", "MPO"):
         return False
+    import simplejpeg
+
     colours = "CMYK" if image.mode == "CMYK" else "GRAY"
     height, width = (max(1, side // 8) for side in (image.height, image.width))  # reads every byte, and is quicker
     try:
@@ -64,6 +67,14 @@ def check_jpeg(image: Image.Image, data: bytes) -> bool:
         detail = "it was cut, or its header states another size"
         raise PhotoError(f"cannot be decoded: {text[0].lower()}{text[1:]} ({detail})", "broken") from None
     return True
+
+
+@cache
+def _register_heif() -> None:
+    """Make Pillow read HEIC; the library is loaded with the first photo, not with every command."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
 
 
 def _cannot_be_decoded(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 MAX_PIXELS = 64_000_000  # 8000 × 8000; a few kilobytes can decompress to gigabytes
 MAX_BYTES = 256 * 2**20
 # PIL's other readers (EPS, PDF, …) are not for photo formats, and some start external programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
 SUFFIXES = (
     ".jpg",
     ".jpeg",

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from data_manifests.errors import StageError
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store, write_atomic
-from pipeline.photos import load_rgb
+from pipeline.photos import is_hash, load_rgb
 from pipeline.progress import announce, show_progress
 from synth.ages.learn import MIN_PEOPLE, Picture, learn_prototypes
 from synth.ages.move import VERSION
@@ -51,6 +51,8 @@ def ensure_prototypes(table: pa.Table, store: Store, cuts: AgeCuts, min_people: 
 
 def load_kept_prototypes(workspace: Path, sha256: str) -> Prototypes:
     """Read kept prototypes by their hash. Raises StageError if they are not in the workspace."""
+    if not is_hash(sha256):
+        raise StageError(f"age prototypes must be named by a SHA-256. Got {sha256[:80]!r} instead. Learn them again.")
     return load_prototypes(workspace / "ages" / f"{sha256}.npz", sha256)
 
 

@@ -41,7 +41,7 @@ def test_each_kind_gets_its_verdict(tmp_path: Path, kind: Kind) -> None:
         assert kind.remark in info.remark
 
 
-@pytest.mark.parametrize("name", ["turned.jpg", "turned.tif"])
+@pytest.mark.parametrize("name", ["turned.jpg", "turned.tif", "turned.avif"])
 def test_a_turned_photo_has_its_displayed_size(tmp_path: Path, name: str) -> None:
     write_corpus(tmp_path / "photos", tuple(kind for kind in KINDS if kind.name == name))
     info = read_image_info(PhotoFile(tmp_path / "photos", name))

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 from PIL import Image
 
+pillow_heif.register_heif_opener()  # its writer too
 _RNG = np.random.default_rng(16)
 PIXELS = np.clip(np.cumsum(_RNG.normal(0, 4, (96, 72, 3)), axis=1) + 128, 0, 255).astype(np.uint8)
 GREY = PIXELS[..., 0]
@@ -118,6 +120,7 @@ BROKEN = (
     Kind("cut.webp", _bytes(encoded("WEBP")[:200]), "cannot be decoded"),
     Kind("cut.tif", _bytes(_tiff(PIXELS)[:900]), "cannot be decoded"),
     Kind("cut.bmp", _bytes(encoded("BMP")[:900]), "cannot be decoded"),
+    Kind("cut.heic", _bytes(encoded("HEIF")[:400]), "cannot be decoded"),
     Kind("cut.avif", _bytes(encoded("AVIF")[:400]), _NONE),
 )
 ODD = (
@@ -127,6 +130,7 @@ ODD = (
     Kind("plain.PNG", _bytes(encoded("PNG"))),
     Kind("plain.gif", _bytes(encoded("GIF"))),
     Kind("plain.avif", _bytes(encoded("AVIF"))),
+    Kind("plain.heic", _bytes(encoded("HEIF", quality=95))),
     Kind("plain.webp", _bytes(encoded("WEBP"))),
     Kind("progressive.jpeg", _bytes(PROGRESSIVE)),
     Kind("print.jpg", lambda path: Image.fromarray(PIXELS).convert("CMYK").save(path)),
@@ -137,6 +141,7 @@ ODD = (
     Kind("1x1.jpg", _bytes(encoded("JPEG", PIXELS[:1, :1]))),
     Kind("link.jpg", lambda path: (path.with_name("plain.jpg").write_bytes(JPEG), path.symlink_to("plain.jpg"))),
     Kind("turned.jpg", _bytes(_turned("JPEG"))),
+    Kind("turned.avif", _bytes(_turned("AVIF"))),
     Kind("turned.tif", _bytes(_tiff(PIXELS, {0x0112: 6}))),
     Kind("unit.tif", _bytes(_tiff(GREY.astype(np.float32) / 255)), remark="so that 1 is white"),
     Kind("float.tif", _bytes(_tiff(GREY.astype(np.float32)))),
