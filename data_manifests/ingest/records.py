@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import posixpath
 import re
 import shlex
@@ -173,7 +174,7 @@ class _RecordReader:
         forms = dict.fromkeys((listed, unicodedata.normalize("NFC", listed), unicodedata.normalize("NFD", listed)))
         suffixes = ("",) if is_image_name(listed) else ("", *SUFFIXES, *map(str.upper, SUFFIXES))
         names = (form + suffix for form in forms for suffix in suffixes)
-        return next((name for name in names if (self.source / name).is_file()), listed)
+        return next((name for name in names if os.path.isfile(self.source / name)), listed)
 
     def _text(self, record: Record, name: str) -> str:
         return record.values.get(self.mapping[name], "") if name in self.mapping else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -97,7 +98,7 @@ def _path_column(source: Path, header: list[str], rows: list[CsvRow], images: st
     """Return the first column whose values are files, for a message; "COLUMN" if there is none."""
     folder = source / images
     for name in header:
-        if any(row.values[name] and (folder / row.values[name]).is_file() for row in rows[:100]):
+        if any(row.values[name] and os.path.isfile(folder / row.values[name]) for row in rows[:100]):
             return name
     return "COLUMN"
 

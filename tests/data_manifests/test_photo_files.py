@@ -9,7 +9,7 @@ import pytest
 
 from data_manifests.errors import PhotoError
 from data_manifests.export import export
-from data_manifests.ingest import ingest_plain
+from data_manifests.ingest import detect_layout, ingest_imagefolder, ingest_plain, ingest_profiles, ingest_table
 from data_manifests.ingest.image_info import read_image_info
 from data_manifests.inspect import verify
 from data_manifests.photo_files import (
@@ -113,6 +113,23 @@ def test_ingest_verify_and_export_keep_a_row_of_each(tmp_path: Path) -> None:
         "link.jpg": "unreadable",
     }  # fmt: skip
     assert export(store, "faces", "csv", tmp_path / "csv").written == table.num_rows
+
+
+@pytest.mark.parametrize("long", ["a" * 300, "a/" * 3000 + "a"])
+def test_one_overlong_path_in_a_list_is_one_failed_row(tmp_path: Path, long: str) -> None:
+    (tmp_path / "images" / "x").mkdir(parents=True)
+    for name in ("a.jpg", "images/x/normal.jpg"):
+        (tmp_path / name).write_bytes(JPEG)
+    (tmp_path / "list.csv").write_text(f"file_name,gender\na.jpg,male\n{long}.jpg,male\n")
+    detect_layout(tmp_path)
+    table = ingest_table(tmp_path, root_name="r", cuts=AgeCuts(), csv="list.csv", columns={"path": "file_name"})
+    (tmp_path / "list.csv").rename(tmp_path / "metadata.csv")
+    for rows in (table, ingest_imagefolder(tmp_path, root_name="r", cuts=AgeCuts())):
+        assert rows["status"].to_pylist() == ["ok", "failed"]
+        assert "file cannot be read: File name too long" in rows["reason"][1].as_py()
+    (tmp_path / "train.csv").write_text(f"id,gender,age,path\n1,male,3,x\n2,male,3,{long}\n")
+    table = ingest_profiles(tmp_path, root_name="r", cuts=AgeCuts())
+    assert table["status"].to_pylist() == ["ok"] + ["failed"] * 13
 
 
 # -- folders ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def read_imagefolder(source: Path) -> Listing:
             row = {key: text for key, text in values.items() if key not in (FILE_NAME, PATH)}
             listed = values.get(FILE_NAME, "").replace("\\", "/")
             row[PATH] = f"{folder}/{listed}" if folder and listed else listed
-            listing.found += bool(listed) and (source / row[PATH]).is_file()
+            listing.found += bool(listed) and os.path.isfile(source / row[PATH])
             listing.records.append(Record(f"row {number}{at}", row, (problem,) if problem else ()))
     return listing
 

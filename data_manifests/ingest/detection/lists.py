@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,9 @@ def detect_profiles(root: Path) -> DetectedLayout | None:
             continue
         if not {"id", "gender", "age", "path"} <= set(header):
             continue
-        found = sum(bool(row.values["path"]) and (path.parent / "images" / row.values["path"]).is_dir() for row in rows)
+        found = sum(
+            bool(row.values["path"]) and os.path.isdir(path.parent / "images" / row.values["path"]) for row in rows
+        )
         if found >= _MIN_FOUND * len(rows):
             evidence = "train.csv has the columns id, gender, age, path; "
             evidence += f"{found:,} of {len(rows):,} folders images/<path> exist"
