@@ -5,6 +5,7 @@
     ├── CorrectionError   a correction CSV cannot be read or applied
     ├── BackendError      a detector, remover or model cannot be loaded (unknown name, missing weights)
     ├── StageError        a stage cannot run, or all of its records failed
+    │   └── PhotoError    a photo cannot be read: the reason of its row
     └── ConfigError       a setting has an unknown name or a value that is not allowed
 
 A message is one line with what was given, what is allowed, and what to do next. Commands print it and exit with 2.
@@ -41,6 +42,17 @@ class BackendError(ToolkitError):
 
 class StageError(ToolkitError):
     """A stage cannot run on this manifest, or all of its records failed."""
+
+
+class PhotoError(StageError):
+    """A photo cannot be read. `kind` is missing, outside, changed, unreadable or broken."""
+
+    def __init__(self, reason: str, kind: str) -> None:
+        super().__init__(reason, kind)
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ConfigError(ToolkitError):

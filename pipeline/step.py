@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from data_manifests.errors import BackendError, StageError, is_disk_full, must_be_one_of
-from pipeline.photos import load_rgb, save_rgb
+from pipeline.photos import PhotoFile, load_rgb, save_rgb
 
 Record = dict[str, Any]
 Result = dict[str, Any]  # the part of an outcome that is kept, as JSON: status, reason, columns, picture
@@ -86,7 +86,7 @@ def make_worker(
 def _read(record: Record, roots: Mapping[str, Path]) -> np.ndarray:
     if record["root"] not in roots:
         raise StageError(must_be_one_of("root", roots, record["root"]))
-    return load_rgb(roots[record["root"]] / record["path"], record["sha256"])
+    return load_rgb(PhotoFile(roots[record["root"]], record["path"]), record["sha256"])
 
 
 def _reason(error: Exception) -> str:

@@ -216,7 +216,7 @@ def to_png(chart: Any, scale: float) -> bytes:
     """Return a chart of a fixed size as PNG."""
     import vl_convert
 
-    drawing = Image.open(io.BytesIO(vl_convert.vegalite_to_png(chart.to_dict(), scale=scale)))
+    drawing = Image.open(io.BytesIO(vl_convert.vegalite_to_png(chart.to_dict(), scale=scale)), formats=("PNG",))
     small = io.BytesIO()
     drawing.convert("RGB").save(small, "PNG", optimize=True)
     return small.getvalue()

@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from data_manifests.ingest import FORMATS, MAX_PIXELS
-from data_manifests.versions import Store, Version, is_inside, write_atomic
+from data_manifests.errors import PhotoError
+from data_manifests.versions import Store, Version, write_atomic
+from pipeline.photos import PhotoFile, load_rgb
 from reporting.image_sample import class_tasks, draw_sample
 
 COLUMNS = ("mask", "gender", "age_class", "split", "status", "root", "path", "width_px", "height_px")
@@ -101,10 +102,9 @@ def measure_images(
     sums, read = np.zeros((classes, size[1], size[0], 3)), np.zeros(classes, np.int64)
     histograms = np.zeros((classes, 3, 256))
     unreadable = []
-    real = {name: os.path.realpath(folder) for name, folder in folders.items()}
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore")  # Pillow's, about unusual files; those it cannot read are reported
-        results = pool.map(lambda file: _read_image(folders[file[0]] / file[1], real[file[0]], size), files)
+        results = pool.map(lambda file: _read_image(PhotoFile(folders[file[0]], file[1]), size), files)
         what = f"measure images of {version.ref}" + (f", {split}" if split else "")  # a report measures every split
         bar = tqdm(results, total=len(files), desc=what, unit="img", disable=on_progress is not None)
         for done, (k, file, result) in enumerate(zip(class_id, files, bar, strict=True), 1):
@@ -137,21 +137,12 @@ def _mean_height(sizes: pa.Table) -> int:
     return round(WIDTH_PX * min(max(median, 0.5), 2.0))
 
 
-def _read_image(path: Path, real_root: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray] | str:
+def _read_image(photo: PhotoFile, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray] | str:
     """Return an image uint8 (H, W, 3) at one size and shares (3, 256) of its colour values; or why it is unreadable."""
-    if not is_inside(real_root, path):
-        return "lies outside of its folder"
     try:
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return f"{image.width}×{image.height} px are over the limit"
-            image.draft("RGB", (4 * _MAX_SIDE_PX, 4 * _MAX_SIDE_PX))  # decodes a large JPEG at a fraction of its size
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except OSError as error:
-        return error.strerror or " ".join(str(error).split())
-    except Exception as error:  # decoders of damaged files raise nearly anything
-        return " ".join(str(error).split()) or type(error).__name__
+        upright = Image.fromarray(load_rgb(photo, at_least_px=4 * _MAX_SIDE_PX))
+    except PhotoError as error:
+        return str(error).removeprefix(f"{photo.name}: ")
     step = max(1, -(-max(upright.size) // _MAX_SIDE_PX))
     pixels = np.asarray(upright)[::step, ::step]
     counts = np.stack([np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(3)])

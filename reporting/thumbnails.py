@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_manifests.errors import ManifestError, ToolkitError
-from data_manifests.versions import Store, is_inside, write_atomic
-from pipeline.photos import load_rgb
+from data_manifests.errors import ManifestError, PhotoError, ToolkitError
+from data_manifests.versions import Store, write_atomic
+from pipeline.photos import PhotoFile, file_key, load_rgb, open_photo
 from reporting.html import data_url
 
 _QUALITY = 85  # of a JPEG
@@ -21,17 +20,20 @@ _DECODED = 2  # a large JPEG is decoded at no less than this many times the size
 _MAX_ASPECT = 4  # a thumbnail is at most this many times as wide as its height limit
 
 
-def photo_file(store: Store, row: Mapping[str, Any]) -> Path:
-    """Return the file of a row (columns root, path). Raises ManifestError if it is gone or outside of its root."""
-    file = store.file_of(row["root"], row["path"])
-    root = os.path.realpath(store.roots()[row["root"]])
-    if os.path.isabs(row["path"]) or not is_inside(root, file):
-        raise ManifestError(f"{row['path']!r} leads out of the folder {row['root']!r}; it is not shown.")
-    if not file.is_file():
-        raise ManifestError(
-            f"{row['path']!r} is no longer in the folder {row['root']!r}; put it back, or ingest again."
-        )
-    return file
+def photo_file(store: Store, row: Mapping[str, Any]) -> PhotoFile:
+    """Return the photo of a row (columns root, path). Raises ManifestError if it is gone or outside of its root."""
+    photo = store.photo(row["root"], row["path"])
+    try:
+        open_photo(photo.root, photo.path).close()
+    except PhotoError as error:
+        if error.kind == "outside":
+            raise ManifestError(f"{row['path']!r} leads out of the folder {row['root']!r}; it is not shown.") from None
+        if error.kind == "missing":
+            raise ManifestError(
+                f"{row['path']!r} is no longer in the folder {row['root']!r}; put it back, or ingest again."
+            ) from None
+        raise ManifestError(f"{row['path']!r} in the folder {row['root']!r}: {error}.") from None
+    return photo
 
 
 def small_jpeg(image: np.ndarray, max_width_px: int, max_height_px: int) -> bytes:
@@ -64,10 +66,11 @@ def thumbnail(store: Store, row: Mapping[str, Any], height_px: int) -> Path:
     shown is what the manifest means. Raises ManifestError as `photo_file`, StageError if the photo is broken or has
     changed.
     """
-    file = photo_file(store, row)
-    name = row["sha256"] or row["sample_id"]
+    photo = photo_file(store, row)
+    name = file_key(row["sha256"], row["sample_id"])
     target = store.workspace / "cache" / "thumbnails" / str(height_px) / name[:2] / f"{name}.jpg"
-    if not target.is_file() or target.stat().st_mtime < file.stat().st_mtime:  # the photo may have changed
-        photo = load_rgb(file, row["sha256"], at_least_px=_DECODED * height_px)
-        write_atomic(target, small_jpeg(photo, _MAX_ASPECT * height_px, height_px))
+    changed = (photo.root / photo.path).stat().st_mtime
+    if not target.is_file() or target.stat().st_mtime < changed:  # the photo may be another one now
+        image = load_rgb(photo, row["sha256"], at_least_px=_DECODED * height_px)
+        write_atomic(target, small_jpeg(image, _MAX_ASPECT * height_px, height_px))
     return target

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageDraw, ImageFont
 
-from data_manifests.errors import StageError
+from data_manifests.errors import PhotoError, StageError
 from data_manifests.schema import USABLE
 from data_manifests.taxonomy import age_class_of
 from data_manifests.versions import Manifest, Store
 from pipeline.photos import load_rgb
-from pipeline.progress import show_progress
+from pipeline.progress import announce, show_progress
 from pipeline.step import Record
 from synth.plan import MAX_TURNED_OUTSIDE_SHARE, vary
 from synth.recipe import read_recipe
@@ -47,13 +47,22 @@ def write_gallery(store: Store, manifest: Manifest, out: Path, *, columns: int =
     paths = []
     for kind, members in show_progress(sorted(kinds.items()), "gallery", len(kinds), "sheets"):
         shown = members[: 3 * columns]
-        pictures = [load_rgb(store.file_of(row["root"], row["path"])) for row in shown]
+        pictures = [_load(store, row, tile_px) for row in shown]
         labels = [_label(row) for row in shown]
         sheet = contact_sheet(pictures, labels, f"{kind}   {len(members)} images", columns=columns, tile_px=tile_px)
         file = re.sub(r"[^\w.-]+", "_", kind)  # a template of the user may have any name
         paths.append(out / f"{file}.png")
         sheet.save(paths[-1])
     return paths + _age_sheets(store, manifest, rows, out, columns, tile_px)
+
+
+def _load(store: Store, row: Record, tile_px: int) -> np.ndarray:
+    """Return the picture of a row (H, W, 3) uint8; an empty tile, with a message, if it cannot be read."""
+    try:
+        return load_rgb(store.photo(row["root"], row["path"]))
+    except PhotoError as error:
+        announce(f"gallery: {error}")
+        return np.full((tile_px, tile_px, 3), 200, np.uint8)
 
 
 def _label(row: Record) -> str:
@@ -80,11 +89,11 @@ def _age_sheets(
         for row, parameters in members[: 3 * columns // 2]:
             photo = photos[row["parent_id"]]
             landmarks = np.asarray(photo["landmarks_xy"], np.float32).reshape(68, 2)
-            picture = load_rgb(store.file_of(photo["root"], photo["path"]))
+            picture = _load(store, photo, tile_px)
             may_turn = (photo["outside_share"] or 0) <= MAX_TURNED_OUTSIDE_SHARE
             rng = np.random.default_rng(parameters["look_seed"])
             pictures.append(vary(picture, landmarks, rng, may_turn=may_turn)[0])
-            pictures.append(load_rgb(store.file_of(row["root"], row["path"])))
+            pictures.append(_load(store, row, tile_px))
             labels += [f"{row['gender']} {parameters['from_age']}", f"made {parameters['to_age']}"]
         title = f"{move.replace('age-', 'age ').replace('-to-', ' to ')}   {len(members)} people"
         paths.append(out / f"{move}.png")

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from data_manifests.errors import BackendError, StageError
+from data_manifests.errors import BackendError, StageError, is_disk_full
 from pipeline.executor import WorkerDied, map_records
 from pipeline.faces import LocatedFace, make_locator, require_landmarks
-from pipeline.photos import SUFFIXES, checked_folders, find_pictures, load_rgb, save_rgb, write_report
+from pipeline.photos import PhotoFile, checked_folders, list_pictures, load_rgb, save_rgb, write_report
 from pipeline.progress import announce, show_progress
 from pipeline.results import ResultCache, open_results
 from synth.mask_choices import UNMASKED, MaskRequest, MaskRequests
@@ -35,8 +35,8 @@ COLUMNS = ("file", "output", "mask", "wear", "seed", "status", "reason", "faces"
            *(f"{part}_covered_score" for part in PARTS), "recipe")  # fmt: skip
 """Columns of REPORT; `wear` is the placement, `recipe` the mask parameters as JSON."""
 KeyedResult = tuple[str, dict[str, Any]]
+DIED = "the worker process died on this image"
 _MAX_REASON = 300  # characters; an error of a library can fill a page
-_OTHER_FILE = f"not an image format that is read ({', '.join(SUFFIXES)})"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class PhotoJob:
 
 @dataclass(frozen=True)
 class ImagesResult:
-    """Counts of a run: `ok + failed = files × outputs`; `others` counts files that are not images, by suffix."""
+    """Counts of a run: `ok + failed = files × outputs`; `others` counts the other entries, by suffix."""
 
     ledger: Counter[str]
     reused: int
@@ -63,7 +63,7 @@ class ImagesResult:
         lines = [f"  {count} × {reason}" for reason, count in self.reasons.most_common(8)]
         if self.others:
             suffixes = ", ".join(f"{suffix or 'no suffix'} {count}" for suffix, count in self.others.most_common(6))
-            lines.append(f"  {self.others.total()} other files skipped: {suffixes}")
+            lines.append(f"  {self.others.total()} other entries left out: {suffixes}")
         total = f"{ok + failed} ({self.files} files × {(ok + failed) // max(self.files, 1)} outputs)"
         return [*lines, f"images: ok {ok} + failed {failed} = {total}; {self.reused} reused; wrote {out / REPORT}"]
 
@@ -87,7 +87,8 @@ def run_images(
     """
     src, out = checked_folders(src, out)
     own = load_templates(templates) if templates else {}
-    files = find_pictures(src)
+    listed = list_pictures(src)
+    files = listed.pictures
     requests = MaskRequests(src, files, list(masks), list(placements), seed, own)
     out.mkdir(parents=True, exist_ok=True)
     with open_results(out / RESULTS) as cache:
@@ -96,16 +97,17 @@ def run_images(
 
         def rows() -> Iterator[Mapping[str, object]]:
             for file in files:
-                for row in _rows(cache, file, requests.for_file(file), file in died):
+                reason = requests.unreadable.get(file) or (DIED if file in died else "")
+                for row in _rows(cache, file, requests.for_file(file), reason):
                     ledger[str(row["status"])] += 1
                     if row["status"] == "failed":
                         reasons[re.sub(r"\d[\d.]*", "…", str(row["reason"]))] += 1
                     yield row
-            yield from ({"file": file, "status": "left_out", "reason": _OTHER_FILE} for file in others)
+            for file, reason in listed.left_out.items():
+                yield {"file": file, "status": "left_out", "reason": reason}
 
-        others = _other_files(src)
         write_report(out / REPORT, COLUMNS, rows())
-    suffixes = Counter(Path(file).suffix.lower() for file in others)
+    suffixes = Counter(Path(file).suffix.lower() for file in listed.left_out)
     return ImagesResult(ledger, ledger.total() - made, len(files), reasons, suffixes)
 
 
@@ -114,7 +116,8 @@ def _make_missing(
 ) -> tuple[int, set[str]]:
     """Make the missing outputs. Return their number, and the photos on which a worker process died."""
     files = show_progress(requests.files, "look for earlier results", len(requests.files))
-    todo = [job for file in files if (job := _missing(cache, out, file, requests.for_file(file)))]
+    found = [job for file in files if (job := _missing(cache, out, file, requests.for_file(file)))]
+    todo = [job for job in found if job.file not in requests.unreadable]
     left = sum(len(job.requests) for job in todo)
     announce(f"masks: {left:,} images to make from {len(todo):,} photos; now the face detector is loaded")
     made, died = 0, set()
@@ -137,7 +140,7 @@ def make_masker(src: Path, out: Path, templates: Path | None) -> Callable[[Photo
 
     def work(job: PhotoJob) -> list[KeyedResult]:
         try:
-            picture = load_rgb(src / job.file)
+            picture = load_rgb(PhotoFile(src, job.file))
             located = require_landmarks(locate(picture))
             scene = measure_scene(picture, located.landmarks_xy)
         except BackendError:
@@ -165,6 +168,8 @@ def _make(
         placement, done = _compose_fitting(request, picture, located, scene, own)
         saved = save_rgb(done.image, out, request.output)
     except Exception as error:
+        if is_disk_full(error):
+            raise  # concerns every photo
         return _failed(error) | n_faces
     covered = {f"{part}_covered_score": round(min(done.coverage[f"{part}_score"], 1.0), 4) for part in PARTS}
     parameters = json.dumps(done.parameters | {"landmarks_xy": np.round(located.landmarks_xy, 2).ravel().tolist()})
@@ -218,7 +223,10 @@ def _exists(result: Mapping[str, Any] | None, out: Path) -> bool:
     return picture.is_file() and picture.stat().st_size == result["bytes"]
 
 
-def _rows(cache: ResultCache, file: str, requests: tuple[MaskRequest, ...], died: bool) -> Iterator[dict[str, object]]:
+def _rows(
+    cache: ResultCache, file: str, requests: tuple[MaskRequest, ...], problem: str
+) -> Iterator[dict[str, object]]:
+    """Yield the rows of a photo; `problem` is why there may be requests without a kept result."""
     known = dict(cache.find([request.key for request in requests]))
     for request in requests:
         row: dict[str, object] = {
@@ -226,17 +234,7 @@ def _rows(cache: ResultCache, file: str, requests: tuple[MaskRequest, ...], died
         }  # fmt: skip
         result = known.get(request.key)
         if result is None:
-            assert died
-            result = {"status": "failed", "reason": "the worker process died on this image"}
+            assert problem
+            result = {"status": "failed", "reason": problem}
         output = request.output if result["status"] == "ok" else ""
         yield row | {"output": output} | {name: value for name, value in result.items() if name in COLUMNS}
-
-
-def _other_files(src: Path) -> list[str]:
-    """Return files below `src` that are not images by their suffix, without hidden ones."""
-    paths = (path.relative_to(src) for path in src.rglob("*") if path.is_file())
-    return sorted(
-        path.as_posix()
-        for path in paths
-        if path.suffix.lower() not in SUFFIXES and not any(part.startswith(".") for part in path.parts)
-    )

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_manifests.errors import ConfigError, StageError, must_be_one_of
-from data_manifests.versions import file_sha256
+from data_manifests.errors import ConfigError, PhotoError, StageError, must_be_one_of
 from pipeline.faces import locator_version
-from pipeline.photos import output_names
+from pipeline.photos import PhotoFile, output_names, photo_sha256
 from synth.masks import INCORRECT_PLACEMENTS, MASK_TYPES, PLACEMENTS, TYPES, UserTemplate, order_placements
 from synth.masks import VERSION as MASKS_VERSION
 from synth.seeds import derive_seed
@@ -100,6 +99,8 @@ class MaskRequests:
         self._stems = {file: name[: -len(".jpg")] for file, name in zip(files, output_names(files), strict=True)}
         self._version = f"{MASKS_VERSION};{locator_version()}"
         self._sha256: dict[str, str] = {}
+        self.unreadable: dict[str, str] = {}
+        """Reasons of the files asked for that cannot be read; their requests have no result."""
         counts = Counter(name.lower() for file in files for name in self._names(file))
         repeated = [name for name, count in counts.items() if count > 1]
         if repeated:
@@ -112,10 +113,17 @@ class MaskRequests:
         )
         return [f"{self._stems[file]}-{suffix}.jpg" for suffix in suffixes]
 
+    def _hash_of(self, file: str) -> str:
+        try:
+            return photo_sha256(PhotoFile(self._src, file))
+        except PhotoError as error:
+            self.unreadable[file] = str(error)
+            return ""
+
     def for_file(self, file: str) -> tuple[MaskRequest, ...]:
         """Return one request per pair of mask and placement names."""
         if file not in self._sha256:
-            self._sha256[file] = file_sha256(self._src / file)
+            self._sha256[file] = self._hash_of(file)
         sha256, requests = self._sha256[file], []
         for name, (mask_name, placement_name) in zip(self._names(file), self._pairs, strict=True):
             seed = derive_seed(self._seed, file, mask_name, placement_name)

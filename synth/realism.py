@@ -97,7 +97,7 @@ def separability(features: np.ndarray, kind: np.ndarray, people: np.ndarray) -> 
 
 
 def _load(store: Store, row: Record) -> np.ndarray:
-    return load_rgb(store.file_of(row["root"], row["path"]), row["sha256"])
+    return load_rgb(store.photo(row["root"], row["path"]), row["sha256"])
 
 
 def _lower_face_texture(picture: np.ndarray, landmarks_xy: np.ndarray, mean_xy: F64) -> np.ndarray:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from data_manifests.errors import StageError
-from data_manifests.versions import WORKSPACE_ROOT, Store, file_sha256
+from data_manifests.errors import PhotoError, StageError
+from data_manifests.versions import WORKSPACE_ROOT, Store
 from pipeline.backends import RECORDED_STEPS, load_recorded_steps
-from pipeline.photos import find_pictures
+from pipeline.photos import PhotoFile, list_pictures, photo_sha256
 from pipeline.runs import Run, section
 from pipeline.stage import IDENTITY, run_records
 from pipeline.step import Result
@@ -31,7 +31,8 @@ class FolderPhotos:
     """The pictures of a folder: `table` has a row for each that can be predicted, with the columns of IDENTITY.
 
     `sample_id` is the path in the folder, `landmarks_xy` is null where no step placed any. `names` lists all pictures,
-    `reasons` those that cannot be predicted, `remarks` what was uncertain about others.
+    `reasons` those that cannot be predicted, `remarks` what was uncertain about others, `left_out` entries that are no
+    picture.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class FolderPhotos:
     table: pa.Table
     reasons: dict[str, str]
     remarks: dict[str, str]
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def recorded_steps(run: Run) -> Steps:
@@ -74,7 +76,8 @@ def prepare_folder(store: Store, run: Run, folder: Path, as_is: bool = False) ->
 
     Raises StageError when there is no picture, or none that can be predicted.
     """
-    names, steps = find_pictures(folder), steps_for(run, as_is)
+    listed, steps = list_pictures(folder), steps_for(run, as_is)
+    names = listed.pictures
     hashes, reasons = _hashes(folder, names)
     table = _as_table(folder, hashes, store)
     remarks: dict[str, str] = {}
@@ -85,7 +88,7 @@ def prepare_folder(store: Store, run: Run, folder: Path, as_is: bool = False) ->
     if not table.num_rows:
         first = next(iter(reasons.values()))
         raise StageError(f"none of the {len(names)} pictures in {folder} can be predicted, the first: {first}")
-    return FolderPhotos(folder, names, table, reasons, remarks)
+    return FolderPhotos(folder, names, table, reasons, remarks, listed.left_out)
 
 
 def _hashes(folder: Path, names: list[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -93,9 +96,9 @@ def _hashes(folder: Path, names: list[str]) -> tuple[dict[str, str], dict[str, s
     hashes, reasons = {}, {}
     for name in names:
         try:
-            hashes[name] = file_sha256(folder / name)
-        except OSError as error:
-            reasons[name] = f"{name} cannot be read: {error.strerror}"
+            hashes[name] = photo_sha256(PhotoFile(folder, name))
+        except PhotoError as error:
+            reasons[name] = str(error)
     return hashes, reasons
 
 

@@ -54,5 +54,5 @@ def _load_thumbnail(store: Store, row: Mapping[str, Any], height_px: int) -> Thu
         return Thumbnail(problem=str(error))
     except OSError as error:
         return Thumbnail(problem=f"the thumbnail cannot be read: {error.strerror}.")
-    width, height = Image.open(io.BytesIO(data)).size
+    width, height = Image.open(io.BytesIO(data), formats=("JPEG",)).size
     return Thumbnail(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}", width, height)

@@ -16,14 +16,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_manifests.errors import ManifestError
+from data_manifests.errors import ManifestError, PhotoError
 from data_manifests.files import harmless
+from data_manifests.photo_files import PhotoFile, photo_sha256, read_photo
 from data_manifests.schema import EXTRA_PREFIX, LABELS, USABLE
 from data_manifests.taxonomy import SHOT_MASK
-from data_manifests.versions import Manifest, Store, file_sha256, is_inside
+from data_manifests.versions import Manifest, Store
 
 _RACE = f"{EXTRA_PREFIX}race"
 _READ = ("sample_id", "root", "path", "sha256", "person_id", "profile_id", "shot", *LABELS, "status", "reason")
+_LEFT_OUT = {"outside": "file outside its root", "missing": "file missing"}
 _LEDGER = ("sample_id", "root", "path", "written_as", "left_out_because", "reason")
 
 
@@ -138,8 +140,8 @@ def _write_files(store: Store, photos: Sequence[_Photo], folder: Path, link: boo
         parent.mkdir(parents=True)
 
     def write(photo: _Photo) -> str:
-        root = roots[photo.row["root"]]
-        return _write_file(root, root / photo.row["path"], photo.row["sha256"], folder / photo.target, link)
+        source = PhotoFile(roots[photo.row["root"]], photo.row["path"])
+        return _write_file(source, photo.row["sha256"], folder / photo.target, link)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         reasons = list(tqdm(pool.map(write, photos), total=len(photos), desc="export", unit="img"))
@@ -150,26 +152,24 @@ def _write_files(store: Store, photos: Sequence[_Photo], folder: Path, link: boo
         emptied.rmdir()
 
 
-def _write_file(root: Path, source: Path, sha256: str, target: Path, link: bool) -> str:
+def _write_file(source: PhotoFile, sha256: str, target: Path, link: bool) -> str:
     """Copy or link one file. Return the reason if it is left out, otherwise an empty text."""
-    if not is_inside(os.path.realpath(root), source):
-        return "file outside its root"
     try:
-        data = b"" if link else source.read_bytes()
-        found = file_sha256(source) if link else hashlib.sha256(data).hexdigest()
-    except FileNotFoundError:
-        return "file missing"
+        data = b"" if link else read_photo(source)
+        found = photo_sha256(source) if link else hashlib.sha256(data).hexdigest()
+    except PhotoError as error:
+        return _LEFT_OUT.get(error.kind, str(error))
     if found != sha256:
         return "file changed since ingest"
     if not link:
         target.write_bytes(data)
         return ""
     try:
-        os.link(os.path.realpath(source), target)
+        os.link(os.path.realpath(source.root / source.path), target)
     except OSError as error:
         if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise ManifestError(
-                f"hard links to files of {str(root)!r} cannot be made ({error.strerror}); use --copy."
+                f"hard links to files of {str(source.root)!r} cannot be made ({error.strerror}); use --copy."
             ) from None
         raise
     return ""

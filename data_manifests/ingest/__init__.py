@@ -20,7 +20,6 @@ import pyarrow as pa
 from data_manifests.ingest.annotation_files import ingest_coco, ingest_imagefolder, ingest_label_studio
 from data_manifests.ingest.detection import DetectedLayout, detect_layout
 from data_manifests.ingest.folder import ingest_folder
-from data_manifests.ingest.image_info import FORMATS, MAX_PIXELS
 from data_manifests.ingest.photo_rows import with_former_ids
 from data_manifests.ingest.plain import ingest_plain
 from data_manifests.ingest.profiles import ingest_profiles
@@ -39,9 +38,7 @@ LAYOUTS: dict[str, Callable[..., pa.Table]] = {
 }
 
 __all__ = [
-    "FORMATS",
     "LAYOUTS",
-    "MAX_PIXELS",
     "DetectedLayout",
     "detect_layout",
     "ingest_coco",

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_manifests.errors import ManifestError
-from data_manifests.ingest.image_info import ImageInfo, is_image_name, read_image_infos
+from data_manifests.ingest.image_info import ImageInfo, read_image_infos
+from data_manifests.photo_files import PhotoFile, is_image_name
 from data_manifests.schema import BY_NAME, EXTRA_PREFIX, conform
 from data_manifests.taxonomy import GENDERS, MASKS, MAX_AGE, MIN_AGE, AgeCuts, age_class_of, class_id_of
-from data_manifests.versions import is_inside, sample_id
+from data_manifests.versions import sample_id
 
 _GENDER_WORDS = {word: word for word in GENDERS} | {"m": "male", "f": "female"}
 _MASK_WORDS = {word: word for word in MASKS}
@@ -159,17 +160,14 @@ def photos_to_table(
     """
     if not photos:
         raise ManifestError(f"{str(source)!r} contains no photo; {detect_hint(source)}")
-    real_root = os.path.realpath(source)
-    for photo in photos:
-        if photo.has_file and not is_inside(real_root, source / photo.path):
-            photo.problems.append("path leads out of the photo folder through a link")
-            photo.has_file = False
     with_file = [photo for photo in photos if photo.has_file]
-    infos = iter(read_image_infos([source / photo.path for photo in with_file], cache))
+    infos = iter(read_image_infos([PhotoFile(source, photo.path) for photo in with_file], cache))
     found = [next(infos) if photo.has_file else ImageInfo() for photo in photos]
     for photo, info in zip(photos, found, strict=True):
         if info.problem:
             photo.problems.append(info.problem)
+        if info.remark:
+            photo.remarks.append(info.remark)
     age = pa.array([photo.age for photo in photos], BY_NAME["age"].type)
     mask, gender = (pa.array([getattr(photo, name) for photo in photos], pa.string()) for name in ("mask", "gender"))
     given = pa.array([photo.age_class for photo in photos], pa.int8())

@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from data_manifests.errors import ManifestError
 from data_manifests.ingest.csv_rows import CsvRow, read_csv, require_columns
-from data_manifests.ingest.image_info import is_image_name
 from data_manifests.ingest.photo_rows import (
     Photo,
     detect_hint,
@@ -24,6 +23,7 @@ from data_manifests.ingest.photo_rows import (
     read_gender,
     storable_path,
 )
+from data_manifests.photo_files import is_image_name
 from data_manifests.taxonomy import SHOT_MASK, SHOTS, AgeCuts
 
 _log = logging.getLogger(__name__)
@@ -81,7 +81,9 @@ def _profile(row: CsvRow, source: Path, first_with: dict[tuple[str, str], int]) 
         if len(files) > 1:
             problems.append(f"{len(files)} files for one shot: {', '.join(files)}")
         if not files and not problem:
-            problems.append(f"shot {shot} is missing" if directory.is_dir() else f"folder {folder} does not exist")
+            problems.append(
+                f"shot {shot} is missing" if os.path.isdir(directory) else f"folder {folder} does not exist"
+            )
         photos += [
             replace(
                 common,
@@ -122,7 +124,7 @@ def _shots_of(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
     """Return the file names of each shot, and the names of other files."""
     shots: dict[str, list[str]] = {}
     unlisted = []
-    for name in sorted(os.listdir(folder)) if folder.is_dir() else []:
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
         shot = Path(name).stem.lower()
         if is_image_name(name) and shot in SHOTS:
             shots.setdefault(shot, []).append(name)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from data_manifests.errors import ManifestError, must_be_one_of
 from data_manifests.ingest.guess_columns import suggest_values
-from data_manifests.ingest.image_info import SUFFIXES, is_image_name
 from data_manifests.ingest.label_words import EMPTY_WORDS, AmbiguousAgeError, read_age_class, read_split, split_of_path
 from data_manifests.ingest.photo_rows import (
     Photo,
@@ -26,6 +25,7 @@ from data_manifests.ingest.photo_rows import (
     read_mask,
     storable_path,
 )
+from data_manifests.photo_files import SUFFIXES, is_image_name
 from data_manifests.taxonomy import MASKS, SHOT_MASK, SHOTS, AgeCuts
 
 _log = logging.getLogger(__name__)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from data_manifests.versions import Store, file_sha256, is_inside
+from data_manifests.errors import PhotoError
+from data_manifests.photo_files import PhotoFile, photo_sha256
+from data_manifests.versions import Store
 
 PROBLEMS = ("missing", "changed", "outside", "unreadable")
 
@@ -45,10 +45,9 @@ def verify(store: Store, ref: str) -> FileCheck:
     table = store.read(ref, ["sample_id", "root", "path", "sha256"]).table
     rows = table.filter(pc.is_valid(table.column("sha256")))
     folders = {name: store.file_of(name, "") for name in rows.column("root").unique().to_pylist()}
-    real = {name: os.path.realpath(folder) for name, folder in folders.items()}
     listed = list(zip(*(rows.column(name).to_pylist() for name in ("root", "path", "sha256")), strict=True))
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        found = pool.map(lambda row: _problem(folders, real, *row), listed)
+        found = pool.map(lambda row: _problem(PhotoFile(folders[row[0]], row[1]), row[2]), listed)
         answers = list(tqdm(found, total=len(listed), desc="verify", unit="img"))
     problems = rows.drop_columns("sha256").append_column("problem", pa.array(answers, pa.string()))
     return FileCheck(
@@ -56,13 +55,8 @@ def verify(store: Store, ref: str) -> FileCheck:
     )
 
 
-def _problem(folders: Mapping[str, Path], real: Mapping[str, str], root: str, path: str, sha256: str) -> str | None:
-    file = folders[root] / path
-    if not is_inside(real[root], file):
-        return "outside"
+def _problem(photo: PhotoFile, sha256: str) -> str | None:
     try:
-        return None if file_sha256(file) == sha256 else "changed"
-    except FileNotFoundError:
-        return "missing"
-    except OSError:
-        return "unreadable"
+        return None if photo_sha256(photo) == sha256 else "changed"
+    except PhotoError as error:
+        return error.kind

@@ -1,10 +1,12 @@
-"""Atomic file writes, and the check that a file lies inside a folder."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
 import os
 import threading
 from pathlib import Path
+
+from data_manifests.photo_files import short_name
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -14,7 +16,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # mkstemp would restrict the file to its owner, but several users share a workspace.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    temporary = path.with_name(f".{short_name(path.name)}.{os.getpid()}-{threading.get_ident()}")
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -24,9 +26,3 @@ def write_atomic(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def is_inside(real_root: str, file: Path) -> bool:
-    """Return whether a file lies below a folder (given as its real path) after all links are resolved."""
-    real = os.path.realpath(file)
-    return real == real_root or real.startswith(real_root.rstrip(os.sep) + os.sep)

@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from data_manifests.errors import ManifestError
 from data_manifests.files import read_json, read_regular_file
+from data_manifests.photo_files import PhotoFile
 from data_manifests.schema import conform
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions.atomic_io import write_atomic
@@ -225,6 +226,10 @@ class Store:
                 f"Set it with: facecurate root {root} FOLDER"
             )
         return roots[root] / path
+
+    def photo(self, root: str, path: str) -> PhotoFile:
+        """Return the photo of a row's `root` and `path`, to be opened. Raises ManifestError for an unknown root."""
+        return PhotoFile(self.file_of(root, ""), path)
 
     def _roots_file(self) -> dict[str, str]:
         path = self.workspace / "roots.json"

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from data_manifests.errors import StageError
 from data_manifests.files import write_csv_rows
-from pipeline.photos.images import SUFFIXES
+from data_manifests.photo_files import SUFFIXES, FolderFiles, list_files, short_name
 
 
 def checked_folders(src: Path, out: Path) -> tuple[Path, Path]:
@@ -22,16 +22,20 @@ def checked_folders(src: Path, out: Path) -> tuple[Path, Path]:
     return src, out
 
 
-def find_pictures(src: Path) -> list[str]:
-    """Return the paths of the images below `src`, relative, POSIX, sorted, without hidden files such as `._name.jpg`.
+def list_pictures(src: Path) -> FolderFiles:
+    """Return the images below `src`, and a reason for every other entry that is not hidden.
 
-    Raises StageError if there are none.
+    Raises StageError if there is no image.
     """
-    paths = (path.relative_to(src) for path in src.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    found = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
-    if not found:
+    found = list_files(src)
+    if not found.pictures:
         raise StageError(f"no picture ({', '.join(SUFFIXES)}) in {src}.")
     return found
+
+
+def find_pictures(src: Path) -> list[str]:
+    """Return the paths of the images below `src` as `list_pictures` does."""
+    return list_pictures(src).pictures
 
 
 def output_names(files: Sequence[str]) -> list[str]:
@@ -49,7 +53,7 @@ def output_names(files: Sequence[str]) -> list[str]:
 def write_report(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Write rows as CSV, one by one and atomically, with the byte-order mark that Excel needs for UTF-8."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{short_name(path.name)}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8-sig", newline="") as file:
         write_csv_rows(file, columns, rows)
     os.replace(temporary, path)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from data_manifests.errors import StageError
+from data_manifests.errors import PhotoError, StageError
+from data_manifests.photo_files import (
+    PhotoFile,
+    check_jpeg,
+    check_relative,
+    is_dark,
+    is_deep_rgb,
+    open_image,
+    read_photo,
+    short_name,
+    value_scale,
+)
 
-MAX_PIXELS = 64_000_000  # a 64-megapixel camera; a larger file is a decompression bomb or a mistake
 JPEG_QUALITY = 95
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -30,43 +39,54 @@ class SavedImage:
     bytes: int
 
 
-def load_rgb(path: Path, sha256: str | None = None, at_least_px: int | None = None) -> np.ndarray:
-    """Read an image as RGB: upright by EXIF, alpha composited over white, grey and 16 bits converted to 8-bit RGB.
+def load_rgb(photo: PhotoFile | Path, sha256: str | None = None, at_least_px: int | None = None) -> np.ndarray:
+    """Read a photo as RGB: upright by EXIF, alpha composited over white, more than 8 bits scaled (`value_scale`).
 
-    With `at_least_px` a large JPEG may be decoded at a half, a quarter or an eighth of its size, with no side shorter
-    than that, which takes a fraction of the time and memory.
-    Raises StageError if the file is missing, not an image, truncated, larger than MAX_PIXELS, or (with `sha256`) not
-    the recorded file. Pillow is used because OpenCV fills the missing part of a truncated JPEG with grey, without an
-    error.
+    A Path is a file that the user named, with its own folder as root. With `at_least_px` a large JPEG may be decoded
+    at a half, a quarter or an eighth of its size, with no side shorter than that, which takes a fraction of the time
+    and memory. Raises PhotoError, with the file's name, as `read_photo`, `open_image` and `check_jpeg`.
     """
+    if isinstance(photo, Path):
+        photo = PhotoFile(photo.parent, photo.name)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise StageError(f"{path.name} cannot be read: {error.strerror}") from None
-    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
-        raise StageError(f"{path.name} has changed since it was ingested; see: facecurate verify REF")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise StageError(f"{path.name} has {image.width}×{image.height} pixels, over the limit of {MAX_PIXELS}")
+        data = read_photo(photo, sha256)
+        with open_image(data) as image:
             if at_least_px:
                 image.draft("RGB", (at_least_px, at_least_px))
+            else:
+                check_jpeg(image, data)
+            is_deep, orientation = is_deep_rgb(image), image.getexif().get(_ORIENTATION, 1)
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
-    except Image.DecompressionBombError:
-        raise StageError(f"{path.name} is over the limit of {MAX_PIXELS} pixels") from None
-    except UnidentifiedImageError:
-        raise StageError(f"{path.name} is not a picture") from None
-    except (OSError, SyntaxError, ValueError) as error:  # raised by Pillow for broken files
-        raise StageError(f"{path.name} is broken: {error}") from None
+            if is_deep and is_dark(image):
+                image = _read_deep(data, image, orientation)
+            return _to_rgb(ImageOps.exif_transpose(image), image)
+    except PhotoError as error:
+        raise PhotoError(f"{photo.name}: {error}", error.kind) from None
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def _read_deep(data: bytes, image: Image.Image, orientation: int) -> Image.Image:
+    """Return an image of 16 bits per colour with its values scaled; as it is if OpenCV cannot read it."""
+    deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if deep is None or deep.dtype != np.uint16 or deep.ndim != 3 or deep.shape[:2] != image.size[::-1]:
+        return image
+    white, _ = value_scale(image, deep[..., :3])
+    colours = np.clip(deep[..., 2::-1] * (255.0 / white), 0, 255).astype(np.uint8)
+    layers = [colours] if deep.shape[2] == 3 else [colours, (deep[..., 3:] // 256).astype(np.uint8)]
+    scaled = Image.fromarray(np.dstack(layers))
+    if image.format != "TIFF":  # OpenCV turns a TIFF, as Pillow does
+        scaled.getexif()[_ORIENTATION] = orientation
+    return scaled
+
+
+def _to_rgb(image: Image.Image, source: Image.Image) -> np.ndarray:
+    """Return an upright image as RGB; `source` is the same one with the tags of its file."""
     if image.mode == "RGB":
         return np.array(image)
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        deep = np.asarray(image).astype(np.float32)
-        grey = np.clip(deep / (257.0 if deep.max() > 255 else 1.0), 0, 255).astype(np.uint8)
+        deep = np.asarray(image)
+        white, _ = value_scale(source, deep)
+        values = np.nan_to_num(deep.astype(np.float32), nan=0.0)
+        grey = np.clip(values / np.float32(white / 255.0), 0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -84,11 +104,14 @@ def encode(image: np.ndarray, suffix: str) -> bytes:
 
 
 def save_rgb(image: np.ndarray, root: Path, path: str) -> SavedImage:
-    """Write (H, W, 3) uint8 RGB to `root/path` in the format of its suffix, atomically."""
+    """Write (H, W, 3) uint8 RGB to `root/path` in the format of its suffix, atomically.
+
+    Raises PhotoError for a path that leads out of the root.
+    """
+    target = check_relative(root, path)
     data = encode(image, Path(path).suffix)
-    target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary = target.with_name(f".{short_name(target.name)}.{os.getpid()}")
     temporary.write_bytes(data)
     os.replace(temporary, target)
     height, width = image.shape[:2]

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from data_manifests.errors import StageError
 from data_manifests.taxonomy import AgeCuts
 from data_manifests.versions import Store, write_atomic
-from pipeline.photos import load_rgb
+from pipeline.photos import is_hash, load_rgb
 from pipeline.progress import announce, show_progress
 from pipeline.threads import one_thread
 from synth.ages.learn import MIN_PEOPLE, Picture, learn_prototypes
@@ -53,6 +53,8 @@ def ensure_prototypes(table: pa.Table, store: Store, cuts: AgeCuts, min_people: 
 
 def load_kept_prototypes(workspace: Path, sha256: str) -> Prototypes:
     """Read kept prototypes by their hash. Raises StageError if they are not in the workspace."""
+    if not is_hash(sha256):
+        raise StageError(f"age prototypes must be named by a SHA-256. Got {sha256[:80]!r} instead. Learn them again.")
     return load_prototypes(workspace / "ages" / f"{sha256}.npz", sha256)
 
 
@@ -100,7 +102,7 @@ class _FacePhotos:
 
     def __iter__(self) -> Iterator[Picture]:
         for row in show_progress(self.faces.to_pylist(), "ages", self.faces.num_rows, "people"):
-            image = load_rgb(self.store.file_of(row["root"], row["path"]), row["sha256"])
+            image = load_rgb(self.store.photo(row["root"], row["path"]), row["sha256"])
             landmarks = np.asarray(row["landmarks_xy"], np.float32).reshape(68, 2)
             # An age known only as a class: any age of the class is in the same band.
             age = self.cuts.bounds(row["age_class"])[0] if row["age"] is None else row["age"]

@@ -48,7 +48,7 @@ def labelled_faces(table: pa.Table, store: Store) -> list[LabelledFace]:
     rows = unmasked_faces(table, needs_years=True).to_pylist()
     return [
         LabelledFace(
-            partial(load_rgb, store.file_of(row["root"], row["path"]), row["sha256"]),
+            partial(load_rgb, store.photo(row["root"], row["path"]), row["sha256"]),
             np.asarray(row["landmarks_xy"], np.float32).reshape(68, 2), row["gender"], row["age"], row["person_id"],
         )
         for row in rows

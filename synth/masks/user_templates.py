@@ -31,8 +31,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests.errors import ConfigError, StageError, must_be_one_of
+from data_manifests.errors import ConfigError, PhotoError, StageError, must_be_one_of
 from data_manifests.files import read_json
+from data_manifests.photo_files import PhotoFile, is_hash, read_photo
 from data_manifests.versions import write_atomic
 from synth.masks.drawing import HEADROOM, Template, mean_colour
 from synth.masks.types import MaskType
@@ -90,7 +91,7 @@ def keep_template(template: UserTemplate, folder: Path) -> None:
 def load_kept_template(folder: Path, sha256: str) -> UserTemplate:
     """Read the mask that mask parameters name. Raises StageError if it is missing or has changed."""
     file = folder / f"{sha256}.json"
-    if not file.is_file():
+    if not is_hash(sha256) or not file.is_file():
         raise StageError(f"mask template {sha256[:12]} is not in {folder}.")
     try:
         template = _read_json(file)[sha256]
@@ -170,9 +171,11 @@ def _build(
     name: str, where: str, picture: Path, keys: NDArray[np.float32], straps: str, strap_rgb: list[float]
 ) -> UserTemplate:
     try:
-        data = picture.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{where}: template picture not found: {picture}.") from error
+        real = picture.resolve()
+        data = read_photo(PhotoFile(real.parent, real.name))
+    except PhotoError as error:
+        text = "not found" if error.kind == "missing" else f"cannot be read, {error}"
+        raise ConfigError(f"{where}: template picture {text}: {picture}.") from error
     rgba = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if rgba is None:
         raise ConfigError(f"{where}: {picture} is not a readable picture.")

@@ -246,7 +246,7 @@ def _differences(store: Store, row: Record, photos: dict[str, Record], render: S
     if photo is None:
         yield f"its photo {row['parent_id']} is not in this version"
         return
-    picture = load_rgb(store.file_of(photo["root"], photo["path"]), photo["sha256"])
+    picture = load_rgb(store.photo(photo["root"], photo["path"]), photo["sha256"])
     planned = {key: parameters[key] for key in PLANNED} | {key: parameters.get(key) for key in MOVED}
     planned[TEMPLATE] = parameters.get("mask", {}).get(TEMPLATE)
     try:

@@ -19,6 +19,7 @@ from PIL import Image
 from data_manifests.errors import ManifestError
 from data_manifests.ingest import image_info, ingest_profiles
 from data_manifests.ingest.photo_rows import storable_path
+from data_manifests.photo_files import PhotoFile, formats
 from data_manifests.schema import conform
 from data_manifests.taxonomy import SHOTS, AgeCuts
 from data_manifests.versions.store import Store
@@ -140,7 +141,7 @@ def test_an_unreadable_format_is_not_reported_as_missing(profiles: Path) -> None
 
 
 def test_a_file_over_the_byte_limit_is_not_read(profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_info, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(formats, "MAX_BYTES", 2**20)
     with (profiles / "images" / "000002_dir" / "normal.jpg").open("r+b") as file:
         file.truncate(2**20 + 1)
     row = failed(read_profiles(profiles))[0]
@@ -233,7 +234,7 @@ def test_size_is_as_displayed_under_exif_orientation(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 30)).save(tmp_path / "turned.jpg", exif=exif)
-    found = image_info.read_image_info(tmp_path / "turned.jpg")
+    found = image_info.read_image_info(PhotoFile(tmp_path, "turned.jpg"))
     assert (found.width_px, found.height_px, found.problem) == (30, 40, None)
 
 
@@ -247,7 +248,7 @@ def test_damaged_files_are_reported_never_raised(tmp_path: Path, data: st.DataOb
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     file = tmp_path / "x"
     file.write_bytes(raw[: data.draw(st.integers(1, len(raw)))])
-    found = image_info.read_image_info(file)
+    found = image_info.read_image_info(PhotoFile(tmp_path, file.name))
     assert (found.problem is None) == (found.width_px is not None)
 
 
@@ -288,9 +289,9 @@ def test_unchanged_files_are_not_read_twice_and_changed_ones_are(
     first = ingest_profiles(profiles, root_name="r", cuts=CUTS, cache=cache)
     read: list[str] = []
 
-    def spy(path: Path) -> image_info.ImageInfo:
-        read.append(path.name)
-        return ORIGINAL(path)
+    def spy(photo: PhotoFile) -> image_info.ImageInfo:
+        read.append(photo.name)
+        return ORIGINAL(photo)
 
     monkeypatch.setattr(image_info, "read_image_info", spy)
     assert ingest_profiles(profiles, root_name="r", cuts=CUTS, cache=cache).equals(first)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from data_manifests.errors import StageError
-from pipeline.photos import images
+from data_manifests.photo_files import formats
 from pipeline.photos.images import load_rgb, save_rgb
 from tests.conftest import draw_picture
 
@@ -53,21 +53,21 @@ def test_broken_files_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     Image.fromarray(PICTURE).save(file, quality=95)
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StageError, match=r"a\.jpg is broken: (?i:.*truncated)"):
+    with pytest.raises(StageError, match=r"a\.jpg: cannot be decoded: (?i:.*truncated)"):
         load_rgb(file)
     file.write_bytes(b"hello")
-    with pytest.raises(StageError, match=r"a\.jpg is not a picture"):
+    with pytest.raises(StageError, match=r"a\.jpg: is not a picture in a known format"):
         load_rgb(file)
     file.write_bytes(b"")
-    with pytest.raises(StageError, match=r"a\.jpg is not a picture"):
+    with pytest.raises(StageError, match=r"a\.jpg: file is empty"):
         load_rgb(file)
-    with pytest.raises(StageError, match=r"b\.jpg cannot be read: No such file"):
+    with pytest.raises(StageError, match=r"b\.jpg: file does not exist"):
         load_rgb(tmp_path / "b.jpg")
     file.write_bytes(whole)
     with pytest.raises(StageError, match="has changed since it was ingested"):
         load_rgb(file, sha256="0" * 64)
-    monkeypatch.setattr(images, "MAX_PIXELS", 100)
-    with pytest.raises(StageError, match="48×64 pixels, over the limit of 100"):
+    monkeypatch.setattr(formats, "MAX_PIXELS", 100)
+    with pytest.raises(StageError, match="48×64 px is over the limit of 0 million pixels"):
         load_rgb(file)
 
 

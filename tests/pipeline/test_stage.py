@@ -179,8 +179,8 @@ def test_a_picture_that_fails_stays_a_row_with_its_reason(store: Store, photos: 
     assert run.version.ledger["failed"] == 3
     assert rows[3]["reason"] == "look: a strange picture"
     assert "has changed since it was ingested" in rows[4]["reason"]
-    assert "cannot be read" in rows[5]["reason"]
-    assert any("pN.png" in line and "cannot be read" in line for line in run.lines()), run.lines()
+    assert "file does not exist" in rows[5]["reason"]
+    assert any("pN.png" in line and "file does not exist" in line for line in run.lines()), run.lines()
     assert rows[3]["parent_id"] is None  # it still is the photo that it was
     later = run_stage("invert", [INVERT], store.read(run.version.ref), store, executor="serial")
     assert later.version.ledger["failed"] == 3  # passed through, not tried and not lost

@@ -82,7 +82,7 @@ def test_run_goes_from_photos_to_faces_before_grey(store: Store, faces: str) -> 
     assert (rows[3]["status"], rows[3]["faces"], rows[3]["landmarks_xy"]) == ("fallback", 0, None)
     assert rows[3]["reason"] == "detect: no face found, took the middle of the picture"
     assert (rows[4]["status"], rows[4]["box_xyxy"]) == ("failed", None)
-    assert "p004.png cannot be read" in rows[4]["reason"]
+    assert "p004.png: file does not exist" in rows[4]["reason"]
 
     before, after = rows[0], store.read(removed.ref).table.to_pylist()[0]
     assert after["parent_id"] == before["sample_id"]
@@ -189,7 +189,7 @@ def test_a_folder_keeps_its_tree_and_tells_of_every_file(store: Store, tmp_path:
     assert load_rgb(out / "x/face.jpg").shape == (256, 256, 3)
     assert rows["wall.png"]["status"] == "fallback"
     assert rows["y/torn.jpg"]["output"] == ""
-    assert "torn.jpg is broken" in rows["y/torn.jpg"]["reason"]
+    assert "torn.jpg: cannot be decoded" in rows["y/torn.jpg"]["reason"]
     assert sorted(path.name for path in out.rglob("*") if path.is_file()) == [
         "face.jpg", "face.jpg", "preprocess.csv", "wall.jpg",
     ]  # fmt: skip

@@ -255,8 +255,8 @@ def test_files_that_cannot_be_read_are_told(store: Store, tmp_path: Path) -> Non
     assert found.read.sum() == 1
     assert len(found.unreadable) == 3
     assert found.note() == "Measured on 1 of 4 images, at most 4 of a class."
-    assert found.problem() == "3 could not be read, such as p0.png: No such file or directory."
-    assert "p2.png: lies outside of its folder" in found.unreadable
+    assert found.problem() == "3 could not be read, such as p0.png: file does not exist."
+    assert "p2.png: path leads out of the photo folder through a link" in found.unreadable
     assert not is_measured(store, read.version)
     (tmp_path / "p" / "p3.png").unlink()
     nothing = measure_images(store, read.version, read.table)
@@ -299,4 +299,4 @@ def test_what_a_manifest_says_is_escaped(store: Store, tmp_path: Path, monkeypat
     page = (tmp_path / "r.html").read_text("utf8")
     assert "<script" not in page
     assert "<b>x" not in page
-    assert "&lt;b&gt;x&lt;/b&gt;.jpg: No such file or directory" in page
+    assert "&lt;b&gt;x&lt;/b&gt;.jpg: file does not exist" in page

@@ -77,7 +77,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "small.png": (lambda path: save(path, np.pad(TINY, ((80, 80), (80, 80), (0, 0)), "edge")), "face too small"),
     "cut.png": (lambda path: save(path, PORTRAIT.image[: int(PORTRAIT.landmarks_xy[8, 1]) - 30]), "cut by the border"),
     "broken.jpg": (lambda path: path.write_bytes(b"no picture"), "is not a picture"),
-    "empty.png": (lambda path: path.write_bytes(b""), "is not a picture"),
+    "empty.png": (lambda path: path.write_bytes(b""), "is empty"),
 }
 
 

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from data_manifests.errors import ConfigError
+from data_manifests.errors import ConfigError, StageError
+from synth.ages import load_kept_prototypes
 from synth.masks import compose, load_templates, measure_scene, render_mask
 from synth.masks.parameters import sample_parameters
+from synth.masks.user_templates import load_kept_template
 from tests.support.synth_faces import make_landmarks, make_photo, write_mask
 
 PHOTO, MARKS = make_photo(), make_landmarks()
@@ -81,3 +83,13 @@ def test_the_hash_covers_picture_key_points_and_straps(tmp_path: Path) -> None:
         for place, change in enumerate(({}, {}, {"strap_rgb": [9, 9, 9]}, {"straps": "none"}))
     }
     assert len(hashes) == 3
+
+
+@pytest.mark.parametrize("sha256", ["../../x", "/etc/x", "A" * 64])
+def test_a_hash_in_mask_parameters_cannot_name_another_file(tmp_path: Path, sha256: str) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(StageError, match="is not in"):
+        load_kept_template(tmp_path / "a" / "b", sha256)
+    with pytest.raises(StageError, match="must be named by a SHA-256"):
+        load_kept_prototypes(tmp_path, sha256)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from data_manifests.errors import ConfigError, ManifestError, StageError
 from data_manifests.labels import class_of_labels, labels_of_class
+from data_manifests.photo_files import PhotoFile
 from data_manifests.versions.store import Store
 from pipeline.photos.images import load_rgb
 from tests.support.train_drawn import rows_of, tiny_settings, write_people, write_rows
@@ -228,14 +229,15 @@ def test_pictures_are_decoded_once(store: Store, monkeypatch: pytest.MonkeyPatch
     write_people(store, train=2, val=1)
     table = store.read("drawn").table
     pictures = [
-        (store.workspace / p, s) for p, s in zip(*table.select(["path", "sha256"]).to_pydict().values(), strict=True)
+        (PhotoFile(store.workspace, p), s)
+        for p, s in zip(*table.select(["path", "sha256"]).to_pydict().values(), strict=True)
     ]
     first, failed = open_pixels(pictures[:6], store.workspace, size=(24, 20), prepare={})
     assert (len(first), failed) == (6, {})
     kept = first.take([5, 0])
     assert (kept.shape, kept.dtype) == ((2, 24, 20, 3), np.uint8)
-    for path, _ in pictures[:6]:
-        path.unlink()
+    for photo, _ in pictures[:6]:
+        (photo.root / photo.path).unlink()
     both, failed = open_pixels(pictures, store.workspace, size=(24, 20), prepare={})  # only the last three are read
     assert failed == {}
     np.testing.assert_array_equal(both.take([5, 0]), kept)
@@ -248,7 +250,7 @@ def test_broken_and_changed_pictures_are_reported(store: Store) -> None:
     write_people(store, train=2, val=1)
     table = select_rows(store.read("drawn"), tiny_settings().data).train
     (store.workspace / table["path"][1].as_py()).write_bytes(b"no picture")
-    with pytest.raises(StageError, match=r"1 of 6 pictures of drawn@1 cannot be read, the first: 00-mask1\.png has"):
+    with pytest.raises(StageError, match=r"1 of 6 pictures of drawn@1 cannot be read, the first: 00-mask1\.png: has"):
         make_loader(table, store, tiny_settings(), train=True, ref="drawn@1")
 
 
@@ -260,7 +262,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(store: Store, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("train.data.pixel_cache.os.replace", full)
-    pictures = [(store.workspace / table["path"][0].as_py(), table["sha256"][0].as_py())]
+    pictures = [(PhotoFile(store.workspace, table["path"][0].as_py()), table["sha256"][0].as_py())]
     with pytest.raises(StageError, match=r"No space left on device\. Free some space"):
         open_pixels(pictures, store.workspace, size=(16, 16), prepare={})
     assert [file for file in (store.workspace / "cache" / "pixels").rglob("*") if file.is_file()] == []

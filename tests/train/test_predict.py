@@ -69,12 +69,13 @@ def test_a_folder_needs_no_manifest_and_keeps_every_file(trained_store: Store, t
     out = tmp_path / "submission.csv"
     result = command(trained_store, "predict", "drawn-0001", str(photos), "--out", str(out))
     assert result.exit_code == 0, result.output
-    assert "no answer for broken.jpg: broken.jpg is not a picture" in result.output
+    assert "no answer for broken.jpg: broken.jpg: is not a picture" in result.output
     answers = pd.read_csv(out)
     assert list(answers.columns) == ["ImageID", "ans", "reason"]  # the reason is there only if a picture has one
-    assert answers.iloc[-1].tolist()[::2] == ["broken.jpg", "broken.jpg is not a picture"]
-    assert sorted(answers["ImageID"]) == sorted(path.name for path in photos.glob("*.[pj]*g"))
-    assert answers.set_index("ImageID")["ans"].isna().sum() == 1
+    assert answers["ImageID"].tolist()[-2:] == ["broken.jpg", "notes.txt"]
+    assert answers.iloc[-2].iloc[2].startswith("broken.jpg: is not a picture in a known format")
+    assert sorted(answers["ImageID"]) == sorted(path.name for path in photos.iterdir())
+    assert answers.set_index("ImageID")["ans"].isna().sum() == 2
     run = pd.read_parquet(find_run(trained_store, "drawn-0001").path / "predictions.parquet")
     expected = {Path(path).name: predicted for path, predicted in zip(run["path"], run["predicted"], strict=True)}
     found = answers.set_index("ImageID")["ans"]

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from data_manifests.errors import StageError
+from data_manifests.photo_files import FORMATS
 from data_manifests.versions.store import Store
 from pipeline.photos.images import load_rgb
 from pipeline.runs import Run, find_run
@@ -70,6 +71,7 @@ def photos(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+NO_PICTURE = f"is not a picture in a known format ({', '.join(FORMATS)})"
 PORTRAIT = "it is/deep/Größe 1.PNG"
 
 
@@ -84,12 +86,12 @@ def test_a_head_of_masks_gives_a_column_of_masks(store: Store, photos: Path, tmp
     answers = pd.read_csv(tmp_path / "out.csv")
     shares = ["p_mask_worn", "p_mask_incorrect", "p_mask_none"]
     assert list(answers.columns) == ["ImageID", "mask", "confidence", *shares, "reason"]
-    assert answers["ImageID"].tolist() == [PORTRAIT, "wall.jpg", "broken.jpg"]
+    assert answers["ImageID"].tolist() == [PORTRAIT, "wall.jpg", "broken.jpg", "notes.txt"]
     assert answers["mask"].iloc[:2].isin(["worn", "incorrect", "none"]).all()
     assert np.allclose(answers[shares].iloc[:2].sum(1), 1, atol=1e-5)
     assert np.allclose(answers[shares].iloc[:2].max(1), answers["confidence"].iloc[:2], atol=1e-5)
-    assert answers["mask"].isna().tolist() == [False, False, True]
-    assert answers["reason"].tolist()[2] == "broken.jpg is not a picture"
+    assert answers["mask"].isna().tolist() == [False, False, True, True]
+    assert answers["reason"].tolist()[2] == f"broken.jpg: {NO_PICTURE}"
     assert result.output.splitlines()[-1] == "next: facecurate train report drawn-0001"
     assert "drawn-0001: 2 of 3 pictures predicted" in result.output
 
@@ -116,7 +118,7 @@ def test_joined_tasks_give_a_column_each_and_can_vote(store: Store, photos: Path
         env={"WORKSPACE": str(store.workspace)}, catch_exceptions=False,
     )  # fmt: skip
     assert by_runs.exit_code == 0, by_runs.output
-    assert pd.read_csv(tmp_path / "runs.csv")["reason"].tolist()[-1] == "broken.jpg is not a picture"
+    assert pd.read_csv(tmp_path / "runs.csv")["reason"].tolist()[-1] == f"broken.jpg: {NO_PICTURE}"
 
 
 def test_answers_of_a_version_have_the_names_of_its_photos(store: Store, tmp_path: Path) -> None:
@@ -146,19 +148,21 @@ def test_photos_are_cropped_as_the_training_pictures_were(store: Store, photos: 
     assert set(rows) == {PORTRAIT, "wall.jpg"}
     assert load_rgb(store.file_of(rows[PORTRAIT]["root"], rows[PORTRAIT]["path"])).shape == (96, 96, 3)
     assert "no face found, took the middle of the picture" in prepared.remarks["wall.jpg"]
-    assert prepared.reasons == {"broken.jpg": "broken.jpg is not a picture"}
+    assert prepared.reasons == {"broken.jpg": f"broken.jpg: {NO_PICTURE}"}
     result = predict(store, "crops-0001", photos, tmp_path / "out.csv")
     assert "photos are prepared as for crops@2: detect, landmarks, crop (--as-is changes no picture)" in result.output
     assert "1 answers are uncertain, first wall.jpg: detect: no face found" in result.output
     answers = pd.read_csv(tmp_path / "out.csv").set_index("ImageID")
-    assert answers["ans"].isna().to_dict() == {PORTRAIT: False, "wall.jpg": False, "broken.jpg": True}
+    assert answers["ans"].isna().to_dict() == {
+        PORTRAIT: False, "wall.jpg": False, "broken.jpg": True, "notes.txt": True,
+    }  # fmt: skip
 
 
 def test_as_is_changes_no_picture(store: Store, photos: Path, tmp_path: Path) -> None:
     assert steps_for(find_run(store, "crops-0001"), as_is=True) == {}
     result = predict(store, "crops-0001", photos, tmp_path / "out.csv", "--as-is")
     assert "photos are prepared" not in result.output
-    assert list(pd.read_csv(tmp_path / "out.csv")["reason"].dropna()) == ["broken.jpg is not a picture"]
+    assert list(pd.read_csv(tmp_path / "out.csv")["reason"].dropna())[:-1] == [f"broken.jpg: {NO_PICTURE}"]
 
 
 def test_a_version_that_was_not_cropped_is_reported(store: Store, tmp_path: Path) -> None:
@@ -184,7 +188,7 @@ def test_an_embedding_finds_the_faces_first(store: Store, photos: Path, tmp_path
     answers = pd.read_csv(tmp_path / "out.csv").set_index("ImageID")
     assert answers.loc[PORTRAIT, "gender"] in ("male", "female")
     assert answers.loc["wall.jpg", "reason"] == NO_FACE
-    assert answers["gender"].isna().sum() == 2
+    assert answers["gender"].isna().sum() == 3
     assert "no answer for wall.jpg: no face found" in result.output
 
 
@@ -192,7 +196,7 @@ def test_a_folder_without_a_usable_picture_is_one_line(store: Store, tmp_path: P
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"")
     for run in ("drawn-0001", "people-0001"):
-        with pytest.raises(StageError, match=r"none of the 1 pictures in .* can be .*a\.jpg is not a picture"):
+        with pytest.raises(StageError, match=r"none of the 1 pictures in .* can be .*a\.jpg: file is empty"):
             predict(store, run, tmp_path / "photos", tmp_path / "x.csv")
 
 

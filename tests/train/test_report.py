@@ -180,7 +180,7 @@ def test_predict_a_manifest_and_a_folder_alike(trained: Store, tmp_path: Path) -
     done = run(trained, "predict", "drawn-0001", str(folder), "--out", str(tmp_path / "b.csv"), "--probabilities")
     (folder / "broken.jpg").unlink()
     files = pd.read_csv(tmp_path / "b.csv").set_index("ImageID")
-    assert "no answer for broken.jpg: broken.jpg is not a picture" in done.output
+    assert "no answer for broken.jpg: broken.jpg: is not a picture" in done.output
     assert done.stdout.splitlines()[-2].endswith(f"66 of 67 pictures predicted; wrote {tmp_path / 'b.csv'}")
     assert np.isnan(files["ans"].to_dict()["broken.jpg"])
     answers = files["ans"].to_dict()

@@ -113,7 +113,7 @@ class InOrder(Sampler[Draw]):
 def read_pixels(table: pa.Table, store: Store, settings: DataSettings, ref: str) -> Pixels:
     """Return the prepared pictures of rows with root, path and sha256. Raises StageError if any cannot be read."""
     columns = (table.column(name).to_pylist() for name in ("root", "path", "sha256"))
-    pictures = [(store.file_of(root, path), sha or "") for root, path, sha in zip(*columns, strict=True)]
+    pictures = [(store.photo(root, path), sha or "") for root, path, sha in zip(*columns, strict=True)]
     pixels, failed = open_pixels(pictures, store.workspace, size=settings.size, prepare=settings.prepare)
     if failed:
         first = next(iter(failed.values()))

@@ -22,12 +22,12 @@ import numpy as np
 
 from data_manifests.errors import StageError
 from data_manifests.versions import write_atomic
-from pipeline.photos import load_rgb
+from pipeline.photos import PhotoFile, load_rgb
 from pipeline.progress import show_progress
 from train.data.image_preparation import Values, check_prepare, prepare_picture
 
 VERSION = 2  # of image_preparation.py: increase it when the same settings give other pixels
-Picture = tuple[Path, str]  # file and the sha256 of its bytes
+Picture = tuple[PhotoFile, str]  # photo and the sha256 of its bytes
 
 
 @dataclass
@@ -97,7 +97,7 @@ def list_parts(folder: Path) -> tuple[list[Path], dict[str, tuple[int, int]]]:
 
 
 def _decode(
-    missing: Sequence[tuple[str, Path]], folder: Path, size: tuple[int, int], prepare: Values, jobs: int | None
+    missing: Sequence[tuple[str, PhotoFile]], folder: Path, size: tuple[int, int], prepare: Values, jobs: int | None
 ) -> dict[str, str]:
     """Write one more part; return the reasons of unreadable pictures by sha256. Raises StageError on a full disk."""
     name = uuid.uuid4().hex
@@ -108,7 +108,7 @@ def _decode(
     # the steps of `prepare` are in pixels of the full picture; without any, a reduced size can be decoded
     min_side_px = None if prepare else max(size)
 
-    def read(item: tuple[str, Path]) -> np.ndarray | str:
+    def read(item: tuple[str, PhotoFile]) -> np.ndarray | str:
         try:
             return prepare_picture(load_rgb(item[1], item[0], min_side_px), prepare, size)
         except StageError as error:

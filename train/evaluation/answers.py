@@ -28,13 +28,17 @@ _OF_CLASS = labels_of_class(np.arange(N_CLASSES))
 
 @dataclass(frozen=True)
 class Answers:
-    """Predictions by `ImageID` of the pictures of a source, `reasons` of those without, and `remarks` on others."""
+    """Predictions by `ImageID` of the pictures of a source, `reasons` of those without, and `remarks` on others.
+
+    `left_out` has the entries of a folder that are no picture.
+    """
 
     frame: pd.DataFrame
     tasks: Sequence[str] = TASKS
     cuts: AgeCuts = field(default_factory=AgeCuts)
     reasons: Mapping[str, str] = field(default_factory=dict)
     remarks: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def predict_to_csv(
@@ -52,6 +56,9 @@ def predict_to_csv(
     write_answers(out, answers, probabilities)
     for path, reason in answers.reasons.items():
         echo(f"  no answer for {path}: {reason}")
+    if answers.left_out:
+        first, reason = next(iter(answers.left_out.items()))
+        echo(f"  {len(answers.left_out)} other entries left out, first {first}: {reason}")
     if answers.remarks:
         first, remark = next(iter(answers.remarks.items()))
         echo(f"  {len(answers.remarks)} answers are uncertain, first {first}: {remark}")
@@ -85,7 +92,8 @@ def predict_source(
     if isinstance(source, FolderPhotos):
         frame, unread = predict_photos(trained, source, store, tta)
         reasons, remarks = source.reasons | unread, source.remarks
-        return Answers(frame.rename(columns={"path": "ImageID"}), trained.tasks, trained.cuts, reasons, remarks)
+        named = frame.rename(columns={"path": "ImageID"})
+        return Answers(named, trained.tasks, trained.cuts, reasons, remarks, source.left_out)
     manifest = store.read(source)
     trained.check_taxonomy(manifest.cuts, manifest.version.ref)
     rows = usable_rows(manifest, split)
@@ -113,9 +121,10 @@ def write_answers(out: Path, answers: Answers, probabilities: bool) -> None:
     if probabilities:
         known = [name for name in ("sample_id", "confidence") if name in frame]
         table = pd.concat([table, frame[known], _probabilities(answers)], axis=1)
-    if answers.reasons or answers.remarks:
+    without = {**answers.reasons, **answers.left_out}
+    if without or answers.remarks:
         table["reason"] = [answers.remarks.get(name, "") for name in table["ImageID"]]
-        unread = pd.DataFrame({"ImageID": list(answers.reasons), "reason": list(answers.reasons.values())})
+        unread = pd.DataFrame({"ImageID": list(without), "reason": list(without.values())})
         table = pd.concat([table, unread])
     if "ans" in table:
         table["ans"] = table["ans"].astype("Int64")

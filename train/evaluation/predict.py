@@ -54,7 +54,7 @@ def predict_photos(
     else:
         data = trained.settings.data
         columns = (table.column(name).to_pylist() for name in ("root", "path", "sha256"))
-        pictures = [(store.file_of(root, path), sha256) for root, path, sha256 in zip(*columns, strict=True)]
+        pictures = [(store.photo(root, path), sha256) for root, path, sha256 in zip(*columns, strict=True)]
         pixels, failed = open_pixels(pictures, store.workspace, size=data.size, prepare=data.prepare)
         reasons = {names[index]: reason for index, reason in failed.items()}
         readable = [index for index in range(len(names)) if index not in failed]

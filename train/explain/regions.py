@@ -74,7 +74,7 @@ class RegionFinder:
         source = self.painted_rows.get(row["sample_id"])
         if self.colour_rgb is None or source is None:
             return None
-        picture = load_rgb(self.store.file_of(source["root"], source["path"]))
+        picture = load_rgb(self.store.photo(source["root"], source["path"]))
         if picture.shape[:2] != shape:
             raise ManifestError(
                 f"{source['path']} is {picture.shape[1]}×{picture.shape[0]} px, but its source "

@@ -18,9 +18,9 @@ from data_manifests.ingest.annotation_files.listing import (
     read_json,
 )
 from data_manifests.ingest.annotation_files.match_files import FileMatcher, path_of_address
-from data_manifests.ingest.image_info import is_image_name
 from data_manifests.ingest.photo_rows import detect_hint, walk_images
 from data_manifests.ingest.records import PATH, Record
+from data_manifests.photo_files import is_image_name
 from data_manifests.taxonomy import AgeCuts
 
 _OF_EXPORT = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement")  # of JSON_MIN

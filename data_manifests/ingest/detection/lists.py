@@ -23,10 +23,10 @@ from data_manifests.ingest.annotation_files import (
 from data_manifests.ingest.csv_rows import CsvRow, read_csv
 from data_manifests.ingest.detection.detected import NO_MASK_NOTE, DetectedLayout
 from data_manifests.ingest.guess_columns import ColumnGuess, guess_columns
-from data_manifests.ingest.image_info import is_image_name
 from data_manifests.ingest.label_words import split_of_file
 from data_manifests.ingest.photo_rows import find_on_disk
 from data_manifests.ingest.records import PATH, foreign_folder
+from data_manifests.photo_files import is_image_name
 from data_manifests.taxonomy import AgeCuts
 
 _MIN_FOUND = 0.5  # share of the listed photos that exist

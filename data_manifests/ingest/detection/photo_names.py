@@ -68,7 +68,7 @@ def _are_people(folders: Counter[str], paths: Sequence[str]) -> bool:
     names = [folder.rpartition("/")[2] for folder in folders]
     if len(folders) < 2 or any(map(_is_no_person, names)):
         return False
-    repeated = sum(path.rpartition("/")[2].startswith(path.split("/")[-2]) for path in paths)
+    repeated = sum(path.rpartition("/")[2].startswith(path.split("/")[-2]) for path in paths if "/" in path)
     if repeated >= 0.9 * len(paths):
         return True
     return len(folders) >= 5 and median(folders.values()) >= 2 and max(folders.values()) <= _MAX_OF_PERSON
