@@ -72,9 +72,7 @@ def _libraries() -> dict[str, Library]:
     cv2, torch = sys.modules.get("cv2"), sys.modules.get("torch")
     if cv2 is not None and hasattr(cv2, "setNumThreads"):  # False while another thread imports it
         found["cv2"] = cv2.setNumThreads, cv2.getNumThreads()
-    if torch is not None and hasattr(
-        torch, "set_num_threads"
-    ):  # last: it sets OpenMP's number too, and that of its built-in MKL
+    if torch is not None and hasattr(torch, "set_num_threads"):  # last: it sets OpenMP and its built-in MKL too
         found["torch"] = torch.set_num_threads, torch.get_num_threads()
     return found
 
