@@ -12,6 +12,7 @@ from data_manifests.files.csv_file import (
     write_csv_rows,
 )
 from data_manifests.files.json_file import parse_json, read_json
+from data_manifests.files.onnx_file import load_onnx
 from data_manifests.files.parquet_file import open_parquet, read_parquet
 from data_manifests.files.regular_file import in_one_line, read_regular_file
 from data_manifests.files.sqlite_file import open_database
@@ -23,6 +24,7 @@ __all__ = [
     "csv_lines",
     "harmless",
     "in_one_line",
+    "load_onnx",
     "open_database",
     "open_parquet",
     "parse_json",

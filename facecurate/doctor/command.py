@@ -52,9 +52,7 @@ def doctor(
     say(f"doctor: {photos}")
     read = read_source(photos, layout, {key: value for key, value in options.items() if value})
     store = open_store()
-    if name is None:
-        name = default_name(store, read.root)
-        say(f"  name: {name} (--name gives another one)")
+    name = name or default_name(store, read.root)
 
     def show(page: Path) -> None:
         say(f"page: {page}")

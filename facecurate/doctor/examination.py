@@ -38,6 +38,7 @@ def examine(
     """
     for line in _taken_for(read):
         say(line)
+    say(f"  name: {name} (--name gives another one)")
     version, _ = ingest_photos(store, read, name, age_cuts)
     move_photos_tag(store, version)
     if PHOTOS not in store.tags(name):

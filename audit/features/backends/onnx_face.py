@@ -11,7 +11,7 @@ import numpy as np
 from audit.features.aligned_face import align_face, lower_half
 from audit.features.face_vectors import Describer, FaceVectors
 from data_manifests.errors import BackendError
-from pipeline.onnx_model import load_onnx
+from data_manifests.files import load_onnx
 
 VERSION = f"{version('onnxruntime')}.1"  # the last part counts changes of this module
 

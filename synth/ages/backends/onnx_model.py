@@ -7,7 +7,7 @@ from importlib.metadata import version
 import numpy as np
 
 from data_manifests.errors import BackendError
-from pipeline.onnx_model import load_onnx
+from data_manifests.files import load_onnx
 from synth.ages.user_network import U8, Ager, from_planes, require_file, to_planes
 
 VERSION = version("onnxruntime")

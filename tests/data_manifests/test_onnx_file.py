@@ -3,7 +3,7 @@
 import pytest
 
 from data_manifests.errors import BackendError
-from pipeline.onnx_model import load_onnx
+from data_manifests.files import load_onnx
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", b"\x08\x07" + b"\xff" * 500, None])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifests.errors import BackendError
-from data_manifests.files import in_one_line
+from data_manifests.files.regular_file import in_one_line
 
 
 def load_onnx(file: Path | str) -> Any:
