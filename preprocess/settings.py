@@ -69,7 +69,7 @@ class DropAgesSettings(Settings):
     for it, and none for others; an empty text means none. `relabel` applies to all splits.
     """
 
-    ages: str = "auto"
+    ages: Annotated[str, Field(coerce_numbers_to_str=True)] = "auto"
     splits: tuple[str, ...] = ("train",)
     policy: Literal["exclude", "relabel"] = "exclude"
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from data_manifests.errors import ConfigError, ManifestError
 from data_manifests.taxonomy import AgeCuts, age_class_of, class_id_of
 from data_manifests.versions.store import Store
+from pipeline.settings import load_settings
 from preprocess.run import run_all, run_drop_ages
 from preprocess.settings import DropAgesSettings, PreprocessSettings
 from preprocess.stages.drop_ages import drop_ages, parse_ages, relabel_ages
@@ -129,3 +130,9 @@ def test_a_set_without_a_split_is_refused_before_any_picture_is_read(store: Stor
         file.unlink()
     with pytest.raises(ManifestError, match=r"no row has a split.*facecurate split REF.*drop_ages\.ages="):
         run_all("faces", store, PreprocessSettings(), lambda line: None)
+
+
+@pytest.mark.parametrize("written", ["58", "57,58", "57-59", "auto"])
+def test_ages_are_text_however_yaml_reads_them(written: str) -> None:
+    loaded = load_settings(PreprocessSettings, None, {"drop_ages.ages": written}, "preprocess")
+    assert loaded.drop_ages.ages == written
