@@ -68,7 +68,7 @@ def test_a_deleted_picture_is_told_and_the_rest_works(
     told = texts(bench)
     assert "1 of 6 images could not be read. Put them back" in told
     assert "facecurate verify drawn@2" in told
-    assert "p001.png: No such file or directory" in told
+    assert "p001.png: file does not exist" in told
     assert "Measured on 5 of 6 images" in told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
@@ -32,9 +33,10 @@ def portraits(counts: dict[int, int] | None = None, **values: object) -> pa.Tabl
         for gender in GENDERS:
             for number in range(count + 1):
                 name = f"{gender}-{age}-{number}"
+                digest = sha256(name.encode()).hexdigest()
                 rows.append(
                     {"sample_id": name, "source_id": name, "person_id": name, "profile_id": name, "shot": None,
-                     "root": "photos", "path": f"{name}.png", "sha256": name, "width_px": 256, "height_px": 256,
+                     "root": "photos", "path": f"{name}.png", "sha256": digest, "width_px": 256, "height_px": 256,
                      "mask": "none", "gender": gender, "age": age, "split": "train" if number < count else "val",
                      "status": "ok", "is_synthetic": False, "landmarks_xy": make_landmarks().ravel().tolist()} | values
                 )  # fmt: skip

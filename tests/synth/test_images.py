@@ -190,7 +190,7 @@ def test_names_stand_for_types_and_groups() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("{", "not readable as JSON"),
+        ("{", "is not JSON"),
         ('{"template": "m.png", "key_points": {"top_left": [1, 2]}}', "top_middle is missing"),
     ],
 )

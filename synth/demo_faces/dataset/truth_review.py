@@ -27,7 +27,7 @@ def review(manifest: Manifest, truth: Path) -> list[Correction]:
     Photos of other people and copies are excluded; wrong mask states, genders and ages are corrected. Raises StageError
     if the truth file cannot be read or has none of these photos.
     """
-    table = read_csv_frame(truth, remedy=_REMEDY, error=StageError, dtype=str, keep_default_na=False)
+    table = read_csv_frame(truth, remedy=_REMEDY, error=StageError, texts=_NEEDED, keep_default_na=False)
     if missing := [name for name in _NEEDED if name not in table.columns]:
         raise StageError(f"{truth} has no column {missing[0]!r}. {_REMEDY}")
     truth_rows = {row["path"]: {str(name): text for name, text in row.items()} for row in table.to_dict("records")}
