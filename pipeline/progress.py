@@ -26,6 +26,8 @@ LOG_AFTER_S, LOG_GROWTH = 15.0, 1.5  # the first line of a log, and the ratio of
 MAX_COLUMNS = 110
 BAR_FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt} of {total_fmt} [{elapsed}, {remaining} left, {rate_noinv_fmt}]"
 
+SINGULAR = {"people": "person", "batches": "batch"}  # of units that do not just end in s
+
 
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, such as `1 photo` or `1,200 photos`; `plural` where it is not the noun + s."""
@@ -120,8 +122,8 @@ class _Log:
     def __exit__(self, *error: object) -> None:
         if self._results.count == self._total:
             seconds = tqdm.format_interval(time.monotonic() - self._start)
-            unit = self._unit if self._total != 1 else "person" if self._unit == "people" else self._unit[:-1]
-            announce(f"{self._name}: {self._total:,} {unit} in {seconds}")
+            one = SINGULAR.get(self._unit, self._unit.removesuffix("s"))
+            announce(f"{self._name}: {counted(self._total, one, self._unit)} in {seconds}")
 
     def add_one(self) -> None:
         """Count one result, and write a line if it is time for one."""

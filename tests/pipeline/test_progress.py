@@ -106,3 +106,9 @@ def test_a_stage_states_what_is_known_and_what_starts(
         "look: 5 photos, 3 known, loading models…",
         "look: 5 photos, all known",
     ]
+
+
+@pytest.mark.parametrize(("unit", "one"), [("photos", "1 photo"), ("batches", "1 batch"), ("people", "1 person")])
+def test_one_result_is_counted_in_the_singular(capsys: pytest.CaptureFixture[str], unit: str, one: str) -> None:
+    assert list(show_progress(iter([7]), "work", 1, unit)) == [7]
+    assert f"work: {one} in 00:00" in capsys.readouterr().err
