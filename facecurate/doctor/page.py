@@ -56,7 +56,7 @@ def write_page(
         commands=commands,
         people_text=per_person_text(contents.photos_per_person),
         **_labels_tile(contents.tasks),
-        **_suspects_tile(found, is_running),
+        **suspects_tile(found, is_running),
         task_titles=TASK_TITLES,
         absent_text=lambda task: absent_text(task, found.layout),
         label_rows=_label_rows,
@@ -120,7 +120,7 @@ def _labels_tile(tasks: Sequence[TaskCounts]) -> dict[str, str]:
     }
 
 
-def _suspects_tile(found: Findings, is_running: bool) -> dict[str, str]:
+def suspects_tile(found: Findings, is_running: bool) -> dict[str, str]:
     """Return the tile of the suspected labels."""
     if found.suspicions is None:
         return {
@@ -130,6 +130,8 @@ def _suspects_tile(found: Findings, is_running: bool) -> dict[str, str]:
     suspicions = found.suspicions
     kinds = {one.title: suspicions.count(one.kind) for one in suspicions.labels}
     text = ", ".join(f"{title} {count:,}" for title, count in kinds.items())
+    if not text and suspicions.duplicates:  # whose labels may differ, so that not all of them can be right
+        text = f"no single label is suspected; duplicates below: {len(suspicions.duplicates):,}"
     return {
         "suspects_figure": f"{len(suspicions.labels):,}",
         "suspects_text": text or ("no label is suspected" if found.contents.labelled else "there are no labels"),

@@ -18,7 +18,7 @@ from facecurate.cli import cli
 from facecurate.doctor.contents import count_contents
 from facecurate.doctor.findings import Findings
 from facecurate.doctor.next_commands import COMMANDS, choose_commands
-from facecurate.doctor.page import age_bins
+from facecurate.doctor.page import age_bins, suspects_tile
 from facecurate.doctor.suspects import MIN_LABELLED, Suspect, Suspicions, estimate_wrong
 from facecurate.doctor.wording import balance_text, estimate_text, per_person_text
 from pipeline.faces import FaceShare
@@ -204,3 +204,10 @@ def test_findings_are_json_values() -> None:
     }  # fmt: skip
     assert read["suspicions"]["labels"][0]["predicted"] == "female"
     assert read["face_share"]["median"] is None
+
+
+def test_duplicates_are_named_where_no_single_label_is_suspected() -> None:
+    copies = replace(SUSPECT, kind="duplicate", title="duplicate")
+    tile = suspects_tile(find(partial_table("mask"), suspicions=replace(NOTHING, duplicates=(copies,))), False)
+    assert tile == {"suspects_figure": "0", "suspects_text": "no single label is suspected; duplicates below: 1"}
+    assert "no label" in suspects_tile(find(partial_table("mask"), suspicions=NOTHING), False)["suspects_text"]
