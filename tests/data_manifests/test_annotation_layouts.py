@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from data_manifests.errors import ManifestError
@@ -225,6 +225,7 @@ def test_any_coco_file_gives_rows_or_a_one_line_error(
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=JSON, others=st.lists(JSON, max_size=3))
+@example(first={"id": None, "result": True}, others=[])
 def test_any_label_studio_file_gives_rows_or_a_one_line_error(tmp_path: Path, first: Any, others: list[Any]) -> None:
     task = {"data": first if isinstance(first, dict) else {"image": "0.jpg"}, "annotations": [first]}
     assert_rows_or_error("label_studio", tmp_path, [task, *others])

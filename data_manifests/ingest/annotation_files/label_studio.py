@@ -111,14 +111,19 @@ def _tasks(content: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, 
             if name != image:
                 values.setdefault(name, []).extend(_texts(value))
         if is_full:
-            done = [one for one in task.get("annotations") or task.get("completions") or [] if isinstance(one, dict)]
-            done = [one for one in done if not one.get("was_cancelled")]
+            listed = _objects(task.get("annotations") or task.get("completions"))
+            done = [one for one in listed if not one.get("was_cancelled")]
             remarks += [] if done else ["no annotation"]
-            for one in (result for annotation in done for result in annotation.get("result") or []):
-                if isinstance(one, dict) and one.get("type") not in ("relation", "keypointlabels"):
+            for one in (result for annotation in done for result in _objects(annotation.get("result"))):
+                if one.get("type") not in ("relation", "keypointlabels"):
                     values.setdefault(as_text(one.get("from_name")), []).extend(_texts(one.get("value")))
     for key, (address, values, remarks) in rows.items():
         yield address, key, values, remarks
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a JSON list; none if the file has another value there."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _image_of(data: Mapping[str, Any]) -> str | None:
