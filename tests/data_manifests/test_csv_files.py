@@ -2,7 +2,6 @@
 
 import csv
 import io
-from contextlib import suppress
 
 import pandas as pd
 import pytest
@@ -132,10 +131,17 @@ def test_writers_of_csv_quote_formulas(tmp_path):
     assert text.getvalue() == "a,b\n'@x,1\n"
 
 
-@pytest.mark.parametrize("text", ["", "a\n", 'a,b\n1,2,3\n"', "\0\0"])
-def test_a_frame_that_cannot_be_read_is_one_line(text, tmp_path):
-    with suppress(ManifestError):  # and nothing else
+@pytest.mark.parametrize(("text", "problem"), [("", "No columns to parse"), ('a,b\n1,2,3\n"', "EOF inside string")])
+def test_a_frame_that_cannot_be_read_is_one_line(text, problem, tmp_path):
+    with pytest.raises(ManifestError, match=problem) as refused:
         read_csv_frame(_file(tmp_path, text))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_frame_of_a_header_alone_has_no_rows(tmp_path):
+    table = read_csv_frame(_file(tmp_path, "a,b\n"))
+    assert list(table.columns) == ["a", "b"]
+    assert table.empty
 
 
 # -- correction logs --------------------------------------------------------------------------------------------

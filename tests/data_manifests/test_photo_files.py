@@ -149,7 +149,7 @@ def test_a_listing_has_every_entry(tmp_path: Path) -> None:
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("path", ["../../x.jpg", "/tmp/x.jpg", "a/../x.jpg", "C:/x.jpg", "a\0.jpg", "", "..\\x.jpg"])
+@pytest.mark.parametrize("path", ["../../x.jpg", "/other/x.jpg", "a/../x.jpg", "C:/x.jpg", "a\0.jpg", "", "..\\x.jpg"])
 def test_a_name_that_leads_out_is_not_written(tmp_path: Path, path: str) -> None:
     with pytest.raises(PhotoError, match="must be a relative path"):
         check_relative(tmp_path, path)

@@ -90,6 +90,7 @@ def test_wandb_needs_no_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     track(run, tiny_settings(tracker="wandb"), row(1, 0.25), row(2, 0.5))
     (kept,) = (run.path / "wandb").glob("offline-run-*/*.wandb")
     wait_for(lambda: b"f1/val" in kept.read_bytes(), "the service of wandb to write the file")  # a process of its own
+    assert b"f1/val" in kept.read_bytes()
 
 
 def test_a_missing_wandb_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
