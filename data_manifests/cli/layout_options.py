@@ -33,7 +33,7 @@ def layout_options(command: _Command) -> _Command:
                 default=AUTO,
                 show_default=True,
                 type=click.Choice([AUTO, *LAYOUTS]),
-                help="Set the layout of SRC.",
+                help="Set the layout of the photos.",
             ),
             click.option(
                 "--map", multiple=True, metavar="FIELD=COLUMN", help="Read a field from this column; FIELD= for none."
@@ -42,10 +42,12 @@ def layout_options(command: _Command) -> _Command:
                 "--value", multiple=True, metavar="FIELD:WORD=VALUE", help="Translate a word of a field's column."
             ),
             click.option(
-                "--csv", multiple=True, metavar="FILE", help="table: Read this CSV, or these, if SRC has several."
+                "--csv", multiple=True, metavar="FILE", help="table: Read this CSV, or these, if there are several."
             ),
             click.option(
-                "--images", metavar="FOLDER", help="table: Take the CSV's paths as relative to this folder of SRC."
+                "--images",
+                metavar="FOLDER",
+                help="table: Take the CSV's paths as relative to this folder of the source.",
             ),
             click.option(
                 "--annotations",
