@@ -118,8 +118,10 @@ def test_two_killed_processes_resume_to_the_same_result(store: Store) -> None:
     torchrun(store, "train", "fit", "drawn", "--config", str(config))
     whole = find_run(store, "drawn-0001")
     process = start(store, "train", "fit", "drawn", "--config", str(config))
-    checkpoint = store.workspace / "runs" / "drawn-0002" / "last.pt"
-    while not checkpoint.exists() and process.poll() is None:
+    metrics = (
+        store.workspace / "runs" / "drawn-0002" / "metrics.csv"
+    )  # written after last.pt, which holds the same rows
+    while not metrics.exists() and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)  # torchrun
     for worker in psutil.process_iter(["cmdline"]):  # and its workers, each in its own session
