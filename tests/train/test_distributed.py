@@ -120,7 +120,7 @@ def test_two_killed_processes_resume_to_the_same_result(store: Store) -> None:
     process = start(store, "train", "fit", "drawn", "--config", str(config))
     metrics = (
         store.workspace / "runs" / "drawn-0002" / "metrics.csv"
-    )  # written after last.pt, which holds the same rows
+    )  # written after last.pt
     while not metrics.exists() and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)  # torchrun
