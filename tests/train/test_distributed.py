@@ -118,9 +118,7 @@ def test_two_killed_processes_resume_to_the_same_result(store: Store) -> None:
     torchrun(store, "train", "fit", "drawn", "--config", str(config))
     whole = find_run(store, "drawn-0001")
     process = start(store, "train", "fit", "drawn", "--config", str(config))
-    metrics = (
-        store.workspace / "runs" / "drawn-0002" / "metrics.csv"
-    )  # written after last.pt
+    metrics = store.workspace / "runs" / "drawn-0002" / "metrics.csv"  # written after last.pt
     while not metrics.exists() and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)  # torchrun
